@@ -1,0 +1,97 @@
+import { z } from "zod";
+import { FarmError } from "./errors.ts";
+import { LOCATION_KINDS, type TileTransform, tileTransform } from "./tile.ts";
+
+/** Version of the `loc2vec` attributes of a data set's Zarr group. */
+export const DATASET_VERSION = 1;
+
+export const datasetSchema = z.object({
+  version: z.literal(DATASET_VERSION),
+  name: z.string(),
+  /** Every augmentation comes from (seed, location index, sample index). */
+  seed: z.int().min(0).max(Number.MAX_SAFE_INTEGER),
+  /** Number of locations. */
+  locations: z.int().min(1),
+  /** Tiles per location: the anchor, then the positives. */
+  samples: z.int().min(1),
+  /** Locations per shard: one shard object, one job. */
+  shardLocations: z.int().min(1),
+  /** Channel names, in the order of the tiles' last axis. */
+  channels: z.array(z.string()).min(1),
+  /** Tile side, pixels. */
+  pixels: z.int().min(1),
+  /** Half the tile's side on the ground, metres. */
+  radius: z.number().positive(),
+  augmentation: z.object({ maxOffset: z.number().min(0), rotate: z.boolean() }),
+  /** Which renderer drew the tiles, and the hash of the cartography it drew them with. */
+  renderer: z.string(),
+  styleHash: z.string(),
+  /** Attribution that the map's licence asks for. */
+  attribution: z.string(),
+});
+
+/** Everything that a worker, a trainer or a reader must know of a data set. Stored as the group's `loc2vec` attributes. */
+export type Dataset = z.infer<typeof datasetSchema>;
+
+export const OSM_ATTRIBUTION = "© OpenStreetMap contributors, ODbL 1.0, openstreetmap.org/copyright";
+
+/** Names of data sets and models: also part of a key in the object store, so nothing that can climb out of it. */
+const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+
+/** @throws FarmError `usage` when the name is not lower-case letters, digits, `.`, `_`, `-` (at most 63, first a letter or digit). */
+export function checkName(what: string, name: string): string {
+  if (!NAME.test(name) || name.includes("..")) {
+    throw new FarmError(
+      "usage",
+      `${what} ${JSON.stringify(name)} is not a valid name`,
+      "use a-z, 0-9, '.', '_', '-', at most 63",
+    );
+  }
+  return name;
+}
+
+export function shardCount(dataset: Pick<Dataset, "locations" | "shardLocations">): number {
+  return Math.ceil(dataset.locations / dataset.shardLocations);
+}
+
+/** The locations [first, end) of a shard. */
+export function shardRange(
+  dataset: Pick<Dataset, "locations" | "shardLocations">,
+  shard: number,
+): { first: number; end: number } {
+  const first = shard * dataset.shardLocations;
+  return { first, end: Math.min(first + dataset.shardLocations, dataset.locations) };
+}
+
+/** The transforms of all samples of a location, anchor first. */
+export function locationTransforms(
+  dataset: Pick<Dataset, "seed" | "samples" | "augmentation">,
+  location: number,
+): TileTransform[] {
+  return Array.from({ length: dataset.samples }, (_, sample) =>
+    tileTransform(dataset.seed, location, sample, dataset.augmentation),
+  );
+}
+
+export function kindCode(kind: (typeof LOCATION_KINDS)[number]): number {
+  return LOCATION_KINDS.indexOf(kind);
+}
+
+/** Payload of a raster job: one shard of a data set. */
+export const rasterJobSchema = z.object({ dataset: z.string().regex(NAME), shard: z.int().min(0) });
+export type RasterJob = z.infer<typeof rasterJobSchema>;
+
+/** What a raster job returns. */
+export interface ShardResult {
+  shard: number;
+  tiles: number;
+  /** Tiles without a single drawn pixel. */
+  empty: number;
+  /** Size of the shard object. */
+  bytes: number;
+  /** Of the shard object, hex. */
+  sha256: string;
+  renderMs: number;
+  encodeMs: number;
+  writeMs: number;
+}

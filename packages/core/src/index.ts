@@ -1,0 +1,6 @@
+export * from "./config.ts";
+export * from "./dataset.ts";
+export * from "./errors.ts";
+export * from "./progress.ts";
+export * from "./random.ts";
+export * from "./tile.ts";

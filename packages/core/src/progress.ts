@@ -1,0 +1,64 @@
+/** Progress of long work on stderr: one line that rewrites itself on a terminal, a line every few seconds elsewhere. */
+export interface Progress {
+  /** Sets how much is done; `note` is shown at the end of the line. */
+  update(done: number, note?: string): void;
+  /** Ends the line. */
+  finish(note?: string): void;
+}
+
+export interface ProgressOptions {
+  label: string;
+  total: number;
+  unit: string;
+  stream?: NodeJS.WriteStream;
+  quiet?: boolean;
+}
+
+export function formatDuration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "?";
+  const s = Math.round(seconds);
+  if (s < 60) return `${s}s`;
+  if (s < 3600) return `${Math.floor(s / 60)}m${String(s % 60).padStart(2, "0")}s`;
+  return `${Math.floor(s / 3600)}h${String(Math.floor((s % 3600) / 60)).padStart(2, "0")}m`;
+}
+
+/** Shows label, count, share, rate and ETA. */
+export function startProgress({
+  label,
+  total,
+  unit,
+  stream = process.stderr,
+  quiet = false,
+}: ProgressOptions): Progress {
+  const started = performance.now();
+  const interval = stream.isTTY ? 100 : 5000;
+  let last = started;
+  let done = 0;
+  let lastNote = "";
+  const line = (): string => {
+    const seconds = (performance.now() - started) / 1000;
+    const rate = seconds > 0 ? done / seconds : 0;
+    const eta = done > 0 && done < total ? `, ETA ${formatDuration((total - done) / rate)}` : "";
+    const share = total > 0 ? Math.floor((100 * done) / total) : 100;
+    const note = lastNote === "" ? "" : `, ${lastNote}`;
+    return `${label}: ${done}/${total} ${unit} (${share}%), ${rate.toPrecision(3)} ${unit}/s${eta}${note}`;
+  };
+  const show = (end: boolean): void => {
+    if (quiet) return;
+    stream.write(stream.isTTY ? `\r\x1b[K${line()}${end ? "\n" : ""}` : `${line()}\n`);
+  };
+  return {
+    update(count, note = lastNote) {
+      done = count;
+      lastNote = note;
+      const now = performance.now();
+      if (now - last < interval) return;
+      last = now;
+      show(false);
+    },
+    finish(note = lastNote) {
+      lastNote = note;
+      show(true);
+    },
+  };
+}

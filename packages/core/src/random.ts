@@ -1,0 +1,89 @@
+/**
+ * Counter-based randomness: every draw is a pure function of integer keys, so a tile, a shard or a mini-batch
+ * comes out the same on every machine, in any order, after any crash.
+ */
+
+/** MurmurHash3's 32-bit finalizer (Appleby, public domain): a bijection on uint32 with full avalanche. */
+function fmix32(h: number): number {
+  let x = h >>> 0;
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return (x ^ (x >>> 16)) >>> 0;
+}
+
+/** Folds integer keys (|key| < 2^53) into one uint32. Order matters: `hashKeys(1, 2) !== hashKeys(2, 1)`. */
+export function hashKeys(...keys: readonly number[]): number {
+  let h = 0x9e3779b9;
+  for (const key of keys) {
+    const low = key >>> 0;
+    const high = Math.floor(key / 4294967296) >>> 0;
+    h = fmix32(Math.imul(h ^ low, 0xcc9e2d51) + 0x6b43a9b5);
+    h = fmix32(Math.imul(h ^ high, 0x1b873593) + 0xe6546b64);
+  }
+  return h;
+}
+
+export interface Random {
+  /** Uniform in [0, 1), 53 bits. */
+  uniform(): number;
+  /** Uniform integer in [0, n). `n` in 1 … 2^32. */
+  int(n: number): number;
+  /** Standard normal (Box–Muller). */
+  normal(): number;
+  /** Fisher–Yates, in place; returns the same array. */
+  shuffle<T>(items: T[]): T[];
+  /** The generator's four state words, to checkpoint with; `randomFromState` continues from them. */
+  state(): [number, number, number, number];
+}
+
+/** sfc32 (Doty-Humphrey, PractRand): 128 bits of state, passes BigCrush. */
+export function randomFromState(state: readonly [number, number, number, number]): Random {
+  let [a, b, c, d] = state;
+  const next = (): number => {
+    const t = (((a + b) | 0) + d) | 0;
+    d = (d + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (c << 21) | (c >>> 11);
+    c = (c + t) | 0;
+    return t >>> 0;
+  };
+  const uniform = (): number => ((next() >>> 5) * 67108864 + (next() >>> 6)) / 9007199254740992;
+  return {
+    uniform,
+    int: (n) => Math.floor(uniform() * n),
+    normal: () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
+    shuffle(items) {
+      for (let i = items.length - 1; i > 0; i--) {
+        const j = Math.floor(uniform() * (i + 1));
+        const held = items[i] as (typeof items)[number];
+        items[i] = items[j] as (typeof items)[number];
+        items[j] = held;
+      }
+      return items;
+    },
+    state: () => [a >>> 0, b >>> 0, c >>> 0, d >>> 0],
+  };
+}
+
+/**
+ * A generator keyed by integers, e.g. `randomOf(datasetSeed, Stream.augment, locationIndex, sampleIndex)`.
+ * Different keys give independent streams.
+ */
+export function randomOf(...keys: readonly number[]): Random {
+  const random = randomFromState([hashKeys(...keys, 1), hashKeys(...keys, 2), hashKeys(...keys, 3), 1]);
+  for (let i = 0; i < 6; i++) random.uniform();
+  return random;
+}
+
+/** One number per purpose, so that no two kinds of draw share a stream. */
+export const Stream = {
+  augment: 1,
+  sampleLocations: 2,
+  shuffleShards: 3,
+  batch: 4,
+  channelDrop: 5,
+  initWeights: 6,
+  dropout: 7,
+  evaluate: 8,
+} as const;
