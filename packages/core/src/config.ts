@@ -129,7 +129,7 @@ export function readConfig(
 
 /** Hides the password of a URL: `redis://user:***@host`. */
 export function redact(value: string): string {
-  return value.replace(/(\/\/[^/@:]*):[^@]*@/, "$1:***@");
+  return value.replace(/(\/\/[^/@:]*):[^/]*@/, "$1:***@");
 }
 
 export interface SettingDescription {

@@ -1,0 +1,96 @@
+// From a clean clone to a working farm: `node infra/bootstrap/main.mjs setup|test`.
+// Node's own modules only: nothing is installed yet when this runs.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { delimiter, join, resolve } from "node:path";
+import { installSystemPackages } from "./system.mjs";
+
+const root = resolve(import.meta.dirname ?? new URL(".", import.meta.url).pathname, "../..");
+const bin = join(root, "node_modules/.bin");
+const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}`, TURBO_TELEMETRY_DISABLED: "1" };
+
+/** Ends with one line that names what failed and how to mend it. */
+export function fail(message, mend, code = 5) {
+  console.error(`error: ${message} (mend: ${mend})`);
+  process.exit(code);
+}
+
+function run(command, args, { quiet = true } = {}) {
+  const result = spawnSync(command, args, {
+    cwd: root,
+    env,
+    stdio: quiet ? ["ignore", "pipe", "pipe"] : "inherit",
+    encoding: "utf8",
+  });
+  if (result.error)
+    fail(
+      `${command} does not start: ${result.error.message}`,
+      "see the README's list of what a machine needs",
+    );
+  if (result.status !== 0) {
+    if (quiet) process.stderr.write(`${result.stdout}${result.stderr}`);
+    fail(
+      `${[command, ...args].join(" ")} ended with ${result.status ?? result.signal}`,
+      "see the lines above",
+      1,
+    );
+  }
+  return result.stdout;
+}
+
+function step(label, work) {
+  const started = Date.now();
+  const note = work();
+  console.error(`setup: ${label}: ${note ?? "done"} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
+}
+
+function installDependencies() {
+  const stamp = join(root, ".farm/setup/dependencies");
+  const hash = createHash("sha256")
+    .update(readFileSync(join(root, "pnpm-lock.yaml")))
+    .digest("hex");
+  if (existsSync(join(bin, "turbo")) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash)
+    return "in place";
+  const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  run("npx", ["-y", packageManager, "install", "--frozen-lockfile"]);
+  mkdirSync(join(root, ".farm/setup"), { recursive: true });
+  writeFileSync(stamp, hash);
+  return "installed";
+}
+
+function setup() {
+  if (Number(process.versions.node.split(".")[0]) < 20)
+    fail(`Node ${process.versions.node} is too old`, "install Node 20 or later");
+  step("system packages", installSystemPackages);
+  step("npm packages", installDependencies);
+  step("build", () => void run("turbo", ["run", "build", "--output-logs=errors-only"]));
+}
+
+/** Runs linter and tests and closes with `N passed, N failed`. */
+function test(args) {
+  run("biome", ["ci", "."], { quiet: false });
+  const report = join(root, ".farm/setup/tests.json");
+  const result = spawnSync(
+    "vitest",
+    ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...args],
+    {
+      cwd: root,
+      env,
+      stdio: "inherit",
+    },
+  );
+  if (!existsSync(report)) fail("the test runner left no report", "see the lines above", 1);
+  const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, "utf8"));
+  console.log(
+    `${numPassedTests} passed, ${numFailedTests} failed${numPendingTests > 0 ? `, ${numPendingTests} skipped` : ""}`,
+  );
+  process.exit(numPassedTests === 0 ? 1 : (result.status ?? 1));
+}
+
+const [command, ...args] = process.argv.slice(2);
+if (command === "setup") setup();
+else if (command === "test") {
+  setup();
+  test(args);
+} else fail(`unknown command ${command ?? ""}`, "one of setup, test", 2);
