@@ -26,7 +26,7 @@ export interface ImportInfo {
   channels: Readonly<Record<string, number>>;
   /** Rows of `farm.label`. */
   labels: number;
-  /** Objects left out for their invalid geometry. */
+  /** Objects left out for want of a valid geometry: rings that cross themselves, or parts that the extract cuts off. */
   invalid: number;
   /** Rules whose features locations are sampled from. */
   samples: { readonly visit: readonly number[]; readonly transport: readonly number[] };

@@ -182,7 +182,9 @@ export function parseProfile(text: string, file: string): Profile {
     rules: channel.rules.map((rule): Rule => ({ ...rule, except: rule.except ?? {}, index: index++ })),
   }));
   if (index > 32767) throw new FarmError("input", `${file}: ${index} rules, more than 32767`);
-  const rules = channels.flatMap((channel, at) => channel.rules.map((rule) => ({ at, ...rule })));
+  const rules = channels.flatMap((channel, at) =>
+    channel.rules.map((rule) => ({ at, first: Object.keys(rule.match)[0], ...rule })),
+  );
   return {
     name,
     version,
@@ -190,11 +192,11 @@ export function parseProfile(text: string, file: string): Profile {
     labels,
     hash: sha256(
       channels.map((channel) => channel.name),
-      rules.map((rule) => [rule.at, rule.geometry, rule.match, rule.except, rule.draw]),
+      rules.map((rule) => [rule.at, rule.geometry, rule.first, rule.match, rule.except, rule.draw]),
     ),
     importHash: sha256(
       channels.map((channel) => channel.name),
-      rules.map((rule) => [rule.at, rule.geometry, rule.match, rule.except, rule.sample]),
+      rules.map((rule) => [rule.at, rule.geometry, rule.first, rule.match, rule.except, rule.sample]),
       labels,
     ),
   };
@@ -226,7 +228,7 @@ function place(raw: unknown, path: readonly PropertyKey[]): string {
   return rest.length > 0 ? `${words}, ${rest.join(".")}` : words;
 }
 
-/** Keys of objects are sorted, so that the order in which a match is written does not count. */
+/** Keys of objects are sorted, so that the order in which they are written does not count (a match's first key does: `first`). */
 function sha256(...parts: readonly unknown[]): string {
   const canonical = JSON.stringify(parts, (_, value: unknown) =>
     value !== null && typeof value === "object" && !Array.isArray(value)

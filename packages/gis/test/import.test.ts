@@ -1,0 +1,287 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { importPbf, loadProfile, type Profile, readImportInfo, sampleLocations } from "../src/index.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** A PostgreSQL with PostGIS, whose user may create databases. */
+    databaseUrl: string;
+  }
+}
+
+const TOWN = fileURLToPath(new URL("fixtures/town.osm", import.meta.url));
+const STYLE = fileURLToPath(new URL("../../../styles/loc2vec.yaml", import.meta.url));
+const NAME = `gis_test_${process.pid}`;
+
+let profile: Profile;
+let databaseUrl: string;
+let folder: string;
+
+async function query(url: string, text: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+beforeAll(async () => {
+  const server = new URL(inject("databaseUrl"));
+  await query(server.href, `CREATE DATABASE ${NAME}`);
+  server.pathname = `/${NAME}`;
+  databaseUrl = server.href;
+  profile = await loadProfile(STYLE);
+  folder = await mkdtemp(join(tmpdir(), "gis-import-"));
+});
+afterAll(async () => {
+  await query(inject("databaseUrl"), `DROP DATABASE IF EXISTS ${NAME} WITH (FORCE)`);
+  await rm(folder, { recursive: true, force: true });
+});
+
+const write = async (name: string, bytes: string | Buffer): Promise<string> => {
+  const path = join(folder, name);
+  await writeFile(path, bytes);
+  return path;
+};
+const load = (pbf: string, force = false) => importPbf({ pbf, databaseUrl, profile, force });
+
+test("nothing imported", async () => {
+  expect(await readImportInfo(databaseUrl)).toBeUndefined();
+  await expect(sampleLocations({ databaseUrl, count: 1, seed: 1 })).rejects.toThrowError(
+    /no map is imported/,
+  );
+});
+
+describe("the town", () => {
+  beforeAll(async () => {
+    await load(TOWN);
+  });
+
+  test("each object has the geometry and the rules it should have", async () => {
+    const ids = new Map(profile.channels.flatMap(({ rules }) => rules.map((rule) => [rule.index, rule.id])));
+    const rows = await query(
+      databaseUrl,
+      "SELECT osm_type || osm_id AS id, rule, GeometryType(geom) AS type FROM farm.feature ORDER BY osm_type, osm_id, rule",
+    );
+    expect(rows.map((row) => `${row.id} ${ids.get(row.rule as number)} ${row.type}`)).toEqual([
+      "N1 shop POINT",
+      "N2 street_furniture POINT",
+      "N3 bus_stop POINT",
+      "R1 natural_water MULTIPOLYGON",
+      "W10 motorway LINESTRING",
+      "W11 trunk LINESTRING",
+      "W12 motorway_tunnel LINESTRING",
+      "W13 residential_road LINESTRING",
+      "W20 building POLYGON",
+      "W20 dwelling POLYGON",
+      "W30 footway LINESTRING",
+      "W31 pedestrian_area POLYGON",
+      "W32 residential_land POLYGON",
+      "W32 fence LINESTRING",
+      "W33 running_track LINESTRING",
+      "W35 platform_area POLYGON",
+    ]);
+  });
+
+  test("the multipolygon keeps its hole and both its outer rings", async () => {
+    const [row] = await query(
+      databaseUrl,
+      `SELECT ST_NumGeometries(geom) AS parts, ST_NRings(geom) AS rings, ST_SRID(geom) AS srid
+       FROM farm.feature WHERE osm_type = 'R'`,
+    );
+    expect(row).toEqual({ parts: 2, rings: 3, srid: 3857 });
+  });
+
+  test("import_info says what was imported", async () => {
+    const info = await readImportInfo(databaseUrl);
+    expect(info).toMatchObject({
+      pbf: "town.osm",
+      profile: "loc2vec",
+      importHash: profile.importHash,
+      labels: 5,
+    });
+    expect(info?.channels).toMatchObject({ motorways_trunk: 3, water: 1, main_roads: 0 });
+    // The bow-tie building, the bow-tie forest, and the road of which the extract holds one node.
+    expect(info?.invalid).toBe(3);
+    const [west, south, east, north] = info?.bbox ?? [];
+    expect([west, south, east, north].map((degrees) => degrees?.toFixed(4))).toEqual([
+      "10.0000",
+      "50.0000",
+      "10.0100",
+      "50.0090",
+    ]);
+  });
+
+  test("labels keep name and tags", async () => {
+    const rows = await query(
+      databaseUrl,
+      "SELECT key, value, name, tags->>'shop' AS shop FROM farm.label WHERE osm_id = 1",
+    );
+    expect(rows).toEqual([{ key: "shop", value: "bakery", name: "Bäcker 'Ä'", shop: "bakery" }]);
+  });
+
+  test("the same file again is no work, unless forced or matched otherwise", async () => {
+    const first = await load(TOWN);
+    expect(await load(TOWN)).toEqual(first);
+    expect((await load(TOWN, true)).importedAt).not.toBe(first.importedAt);
+    const other = { ...profile, importHash: "0".repeat(64) };
+    expect((await importPbf({ pbf: TOWN, databaseUrl, profile: other })).importHash).toBe(other.importHash);
+    await load(TOWN);
+  });
+});
+
+describe("a failed import names the file and leaves the previous one", () => {
+  beforeAll(async () => {
+    await load(TOWN);
+  });
+
+  /** A PBF block: big-endian length, BlobHeader {type, datasize}, blob. */
+  const block = (type: string, blob: Buffer): Buffer => {
+    const header = Buffer.concat([
+      Buffer.from([0x0a, type.length]),
+      Buffer.from(type),
+      Buffer.from([0x18, blob.length]),
+    ]);
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(header.length);
+    return Buffer.concat([length, header, blob]);
+  };
+  const garbage = Buffer.concat([
+    block("OSMHeader", Buffer.alloc(100, 7)),
+    block("OSMData", Buffer.alloc(100, 9)),
+  ]);
+
+  test.each([
+    ["empty.osm.pbf", Buffer.alloc(0), /the file is empty/],
+    ["text.osm.pbf", "<!doctype html><p>404</p>", /not an OpenStreetMap PBF/],
+    ["short.osm.pbf", "PK", /not an OpenStreetMap PBF/],
+    ["page.osm", "<?xml version='1.0'?><html/>", /XML, but not OpenStreetMap/],
+    ["cut.osm.pbf", garbage.subarray(0, -30), /truncated after \d+ bytes/],
+    ["cut-header.osm.pbf", garbage.subarray(0, 122), /truncated after \d+ bytes/],
+    ["foreign.osm.pbf", Buffer.concat([garbage, block("Else", Buffer.alloc(4))]), /damaged at byte \d+/],
+    ["garbage.osm.pbf", garbage, /garbage\.osm\.pbf: /],
+    ["cut.osm", "<?xml version='1.0'?><osm version='0.6'><node id='1'", /cut\.osm: /],
+    ["void.osm", "<?xml version='1.0'?><osm version='0.6'></osm>", /no object of the map fits/],
+  ])("%s", async (name, bytes, message) => {
+    const path = await write(name, bytes);
+    const error = await load(path).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({
+      name: "FarmError",
+      kind: "input",
+      message: expect.stringMatching(message),
+    });
+    expect((error as Error).message).not.toContain("\n");
+    expect((await readImportInfo(databaseUrl))?.pbf).toBe("town.osm");
+    expect(await query(databaseUrl, "SELECT 1 FROM pg_namespace WHERE nspname = 'farm_import'")).toEqual([]);
+  });
+
+  test("a missing file", async () => {
+    await expect(load(join(folder, "none.osm.pbf"))).rejects.toThrowError(/none\.osm\.pbf: no such file/);
+  });
+
+  test("an import that is stopped", async () => {
+    const stopped = importPbf({ pbf: TOWN, databaseUrl, profile, force: true, signal: AbortSignal.abort() });
+    await expect(stopped).rejects.toMatchObject({ kind: "interrupted" });
+    expect((await readImportInfo(databaseUrl))?.pbf).toBe("town.osm");
+  });
+
+  test("a second import at the same time", async () => {
+    const client = new pg.Client({ connectionString: databaseUrl });
+    await client.connect();
+    try {
+      await client.query(`SELECT pg_advisory_lock(${0x6c6f6332})`);
+      await expect(load(TOWN, true)).rejects.toThrowError(/another import/);
+    } finally {
+      await client.end();
+    }
+  });
+
+  test("osm2pgsql is not installed", async () => {
+    const path = process.env.PATH;
+    process.env.PATH = folder;
+    try {
+      await expect(load(TOWN, true)).rejects.toMatchObject({
+        kind: "missing",
+        mend: expect.stringContaining("apt-get"),
+      });
+    } finally {
+      process.env.PATH = path;
+    }
+  });
+
+  test("no server: the password is not told", async () => {
+    const error = await readImportInfo("postgres://me:geheim@127.0.0.1:1/x").catch((thrown: Error) => thrown);
+    expect(error).toMatchObject({ kind: "service" });
+    expect(String(error)).not.toContain("geheim");
+  });
+});
+
+describe("sampled locations", () => {
+  beforeAll(async () => {
+    await load(TOWN);
+  });
+  const sample = (seed: number, count = 300) => sampleLocations({ databaseUrl, count, seed });
+
+  test("come out the same for a seed, also after another import of the same map", async () => {
+    const first = await sample(1);
+    await load(TOWN, true);
+    expect(await sample(1)).toEqual(first);
+    expect(await sample(2)).not.toEqual(first);
+  });
+
+  test("are 2 : 1, shuffled", async () => {
+    const kinds = (await sample(1)).map((location) => location.kind);
+    expect(kinds.filter((kind) => kind === "visit")).toHaveLength(200);
+    const early = kinds.slice(0, 150).filter((kind) => kind === "visit").length;
+    expect(early).toBeGreaterThan(80);
+    expect(early).toBeLessThan(120);
+  });
+
+  test("visits lie 3–30 m from a place; fixes lie on a road, by length", async () => {
+    const locations = await sample(3, 900);
+    const values = locations
+      .map(({ lon, lat, kind }) => `('${kind}', ${lon}::float8, ${lat}::float8)`)
+      .join(",");
+    const rows = await query(
+      databaseUrl,
+      `SELECT kind, lat,
+         (SELECT min(ST_Distance(ST_Transform(l.geom, 4326)::geography, p::geography)) FROM
+           (SELECT geom FROM farm.label UNION ALL SELECT ST_Centroid(geom) FROM farm.feature WHERE osm_id = 20) l) AS place,
+         (SELECT min(ST_Distance(ST_Transform(f.geom, 4326)::geography, p::geography)) FROM farm.feature f
+           WHERE osm_id IN (10, 11, 13)) AS road
+       FROM (SELECT *, ST_SetSRID(ST_Point(lon, lat), 4326) AS p FROM (VALUES ${values}) v (kind, lon, lat)) q`,
+    );
+    const visits = rows.filter((row) => row.kind === "visit").map((row) => row.place as number);
+    // Neighbouring labels are 72 m apart, and a sphere's metres differ by up to 0.5% from the ellipsoid's.
+    expect(Math.min(...visits)).toBeGreaterThan(2.9);
+    expect(Math.max(...visits)).toBeLessThan(30.3);
+    const transport = rows.filter((row) => row.kind === "transport");
+    expect(Math.max(...transport.map((row) => row.road as number))).toBeLessThan(0.5);
+    // Motorway and trunk are 10 steps of 71.7 m each; the street is one step and a diagonal of 132.3 m: 12.5 % of all.
+    const street = transport.filter((row) => (row.lat as number) > 50.0005).length / transport.length;
+    expect(street).toBeGreaterThan(0.08);
+    expect(street).toBeLessThan(0.17);
+  });
+
+  test("a city without roads, or a senseless count, is refused", async () => {
+    const path = await write(
+      "shop.osm",
+      (await readFile(TOWN, "utf8")).replace(/ {2}<way[\s\S]*<\/relation>\n/, ""),
+    );
+    await load(path);
+    await expect(sample(1)).rejects.toThrowError(/no road and no rail/);
+    expect(
+      await sampleLocations({ databaseUrl, count: 5, seed: 1, kinds: { visit: 1, transport: 0 } }),
+    ).toHaveLength(5);
+    await expect(sample(1, 0)).rejects.toMatchObject({ kind: "usage" });
+  });
+});

@@ -1,0 +1,82 @@
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { flexStyle, loadProfile, parseProfile } from "../src/index.ts";
+
+const STYLE = fileURLToPath(new URL("../../../styles/loc2vec.yaml", import.meta.url));
+
+const small = (draw: string, extra = "") => `
+name: small
+version: 1
+channels:
+  - name: roads
+    title: Roads
+    colour: [1, 2, 3]
+    z: 1
+    rules:
+      - id: street
+        geometry: line
+        match: { highway: residential }
+        draw: ${draw}
+${extra}
+labels: { shop: "*" }
+`;
+
+describe("the shipped profile", () => {
+  test("has 12 channels, with rules numbered through", async () => {
+    const { channels } = await loadProfile(STYLE);
+    expect(channels).toHaveLength(12);
+    const rules = channels.flatMap((channel) => channel.rules);
+    expect(rules.map((rule) => rule.index)).toEqual(rules.map((_, at) => at));
+    for (const kind of ["visit", "transport"]) expect(rules.some((rule) => rule.sample === kind)).toBe(true);
+  });
+});
+
+describe("parseProfile", () => {
+  test("a width changes the hash of the pixels, not that of the import", () => {
+    const thin = parseProfile(small("{ width: 3, intensity: 9 }"), "a.yaml");
+    const wide = parseProfile(small("{ width: 4, intensity: 9 }"), "a.yaml");
+    expect(wide.hash).not.toBe(thin.hash);
+    expect(wide.importHash).toBe(thin.importHash);
+  });
+
+  test("a match changes both, a title neither", () => {
+    const text = small("{ width: 3, intensity: 9 }");
+    const a = parseProfile(text, "a.yaml");
+    const b = parseProfile(text.replace("residential", "service"), "a.yaml");
+    const c = parseProfile(text.replace("title: Roads", "title: Streets"), "a.yaml");
+    expect([b.hash === a.hash, b.importHash === a.importHash]).toEqual([false, false]);
+    expect([c.hash, c.importHash]).toEqual([a.hash, a.importHash]);
+  });
+
+  test.each([
+    ["{ width: 3, intensity: 300 }", "", /^a\.yaml, channel roads, rule street, draw\.intensity: /],
+    ["{ intensity: 9 }", "", /channel roads, rule street, draw\.width: /],
+    ["{ width: 3, intensity: 9, colour: red }", "", /channel roads, rule street, draw: .*colour/],
+    [
+      "{ width: 3, intensity: 9 }",
+      "      - id: street\n        geometry: point\n        match: { shop: '*' }\n        draw: { radius: 1, intensity: 1 }",
+      /two rules have the id street/,
+    ],
+    ["[", "", /a\.yaml: not YAML/],
+  ])("draw %s %s is refused by name", (draw, extra, message) => {
+    expect(() => parseProfile(small(draw, extra), "a.yaml")).toThrowError(message);
+  });
+
+  test("a missing file is named", async () => {
+    await expect(loadProfile("/nowhere/x.yaml")).rejects.toThrowError(/\/nowhere\/x\.yaml/);
+  });
+});
+
+test("flexStyle quotes what could leave a Lua string", () => {
+  const text = small("{ width: 3, intensity: 9 }").replace("residential", `"a'] = os.exit() --"`);
+  const lua = flexStyle(parseProfile(text, "a.yaml"));
+  expect(lua).toContain("['a\\039\\093 \\061 os.exit\\040\\041 --'] = true");
+});
+
+test("the first key of a match counts: it tells areas from lines", () => {
+  const match = (keys: string) =>
+    parseProfile(small("{ width: 3, intensity: 9 }").replace("{ highway: residential }", keys), "a.yaml");
+  expect(match("{ highway: a, tunnel: b }").importHash).not.toBe(
+    match("{ tunnel: b, highway: a }").importHash,
+  );
+});
