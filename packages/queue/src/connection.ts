@@ -1,0 +1,98 @@
+import { errorMessage, FarmError, redact } from "@loc2vec/core";
+import { Redis } from "ioredis";
+
+/** The oldest Redis that BullMQ recommends. */
+const OLDEST_REDIS = [6, 2] as const;
+
+export interface ConnectOptions {
+  /** How long the first connection may take, milliseconds. Default 5000. */
+  timeoutMs?: number;
+}
+
+/**
+ * Connects to `redis://[user:password@]host:port[/db]`, or with TLS to `rediss://…` (certificates from the system's
+ * store and `NODE_EXTRA_CA_CERTS`), and checks that the server can be trusted with a queue.
+ *
+ * Only this first connection is impatient. Once made, it comes back by itself after an outage, and commands given
+ * meanwhile wait for it.
+ *
+ * @throws FarmError `usage` for any other URL; `service` when Redis cannot be reached, refuses the credentials, is too
+ * old, or may evict keys when its memory is full (which would lose jobs without a trace)
+ */
+export async function connectRedis(url: string, { timeoutMs = 5000 }: ConnectOptions = {}): Promise<Redis> {
+  if (!URL.canParse(url) || !/^rediss?:$/.test(new URL(url).protocol)) {
+    throw new FarmError("usage", `Redis ${redact(url)}: not a Redis URL`, "redis://host:port or rediss://…");
+  }
+  const place = `Redis at ${redact(url)}`;
+  let connected = false;
+  let lastError: unknown;
+  const client = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: timeoutMs,
+    // BullMQ's blocking reads must outlive an outage, so a command waits for the connection to come back.
+    maxRetriesPerRequest: null,
+    retryStrategy: (times) => (connected ? Math.min(250 * 2 ** Math.min(times, 5), 5000) : null),
+  });
+  client.on("error", (error) => {
+    lastError = error;
+  });
+  try {
+    const info = await within(timeoutMs, async () => {
+      await client.connect();
+      return client.info();
+    });
+    checkServer(place, info);
+  } catch (error) {
+    client.disconnect();
+    if (error instanceof FarmError) throw error;
+    const reason = errorMessage(lastError ?? error);
+    throw new FarmError("service", `${place}: ${reason}`, mendOf(reason), { cause: error });
+  }
+  connected = true;
+  return client;
+}
+
+/** @param info the reply to Redis's INFO */
+export function checkServer(place: string, info: string): void {
+  const field = (name: string): string | undefined =>
+    new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(info)?.[1]?.trim();
+  const [major = 0, minor = 0] = (field("redis_version") ?? "").split(".").map(Number);
+  if (major < OLDEST_REDIS[0] || (major === OLDEST_REDIS[0] && minor < OLDEST_REDIS[1])) {
+    throw new FarmError(
+      "service",
+      `${place}: version ${field("redis_version") ?? "unknown"} is too old for the queue`,
+      `Redis or Valkey ${OLDEST_REDIS.join(".")} or later`,
+    );
+  }
+  const policy = field("maxmemory_policy");
+  if (policy !== undefined && policy !== "noeviction") {
+    throw new FarmError(
+      "service",
+      `${place}: maxmemory-policy is ${policy}, so jobs could vanish when its memory is full`,
+      "redis-cli CONFIG SET maxmemory-policy noeviction (and the same in its configuration)",
+    );
+  }
+}
+
+async function within<T>(timeoutMs: number, action: () => Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([action(), expired]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function mendOf(reason: string): string {
+  if (/WRONGPASS|NOAUTH|NOPERM|invalid password/i.test(reason)) {
+    return "set user and password in FARM_REDIS_URL: redis://user:password@host:port";
+  }
+  if (/certificate|ssl|tls|wrong version/i.test(reason)) {
+    return "check redis:// against rediss://, and NODE_EXTRA_CA_CERTS for a private authority";
+  }
+  if (/Protocol error|Reply/i.test(reason)) return "check that FARM_REDIS_URL names a Redis";
+  return "start Redis there (pnpm farm:up starts a private one), or set FARM_REDIS_URL";
+}

@@ -1,0 +1,171 @@
+import { checkName } from "@loc2vec/core";
+import { QueueEvents } from "bullmq";
+import { OPEN_STATES, shardsInState } from "./jobs.ts";
+import { parseRasterJobId, RASTER_QUEUE, type RasterQueue, rasterJobId } from "./raster-queue.ts";
+
+/** The most failures and running jobs that a report lists, and the most finished jobs that a rate is taken from. */
+const LISTED = 20;
+const RATE_JOBS = 200;
+/** A rate looks back this far at most. */
+const RATE_WINDOW_MS = 10 * 60_000;
+
+export interface ShardFailure {
+  shard: number;
+  reason: string;
+  attempts: number;
+  /** Whether the queue will try again by itself. */
+  retrying: boolean;
+}
+
+export interface RasterProgress {
+  waiting: number;
+  active: number;
+  /** Failed before and waiting for the next attempt. */
+  delayed: number;
+  /** Given up, until somebody retries them. */
+  failed: number;
+  /** The first of the failed and delayed jobs, by shard. */
+  failures: ShardFailure[];
+  /** Of the running jobs: locations done so far, over all of them. */
+  activeLocations: number;
+  /** Finished lately; undefined without at least two finished jobs. */
+  rate: { shardsPerSecond: number; tilesPerSecond: number } | undefined;
+}
+
+/**
+ * Where a data set stands in the queue. What is done is not asked here: finished jobs are forgotten after a while, the
+ * object store knows.
+ *
+ * @throws FarmError `usage` for a bad name
+ */
+export async function rasterProgress(raster: RasterQueue, dataset: string): Promise<RasterProgress> {
+  checkName("data set", dataset);
+  const [waiting, active, delayed, failed] = (await Promise.all(
+    (["waiting", "active", "delayed", "failed"] as const).map((state) =>
+      shardsInState(raster, dataset, [state]),
+    ),
+  )) as [Set<number>, Set<number>, Set<number>, Set<number>];
+  return {
+    waiting: waiting.size,
+    active: active.size,
+    delayed: delayed.size,
+    failed: failed.size,
+    failures: [
+      ...(await failuresOf(raster, dataset, failed, false)),
+      ...(await failuresOf(raster, dataset, delayed, true)),
+    ].slice(0, LISTED),
+    activeLocations: await activeLocations(raster, dataset, active),
+    rate: await rateOf(raster, dataset),
+  };
+}
+
+async function failuresOf(
+  { queue }: RasterQueue,
+  dataset: string,
+  shards: ReadonlySet<number>,
+  retrying: boolean,
+): Promise<ShardFailure[]> {
+  const first = [...shards].sort((a, b) => a - b).slice(0, LISTED);
+  const jobs = await Promise.all(first.map((shard) => queue.getJob(rasterJobId({ dataset, shard }))));
+  return jobs.flatMap((job, i) =>
+    job === undefined
+      ? []
+      : [
+          {
+            shard: first[i] as number,
+            reason: job.failedReason ?? "",
+            attempts: job.attemptsMade,
+            retrying,
+          },
+        ],
+  );
+}
+
+async function activeLocations(
+  { queue }: RasterQueue,
+  dataset: string,
+  shards: ReadonlySet<number>,
+): Promise<number> {
+  const jobs = await Promise.all([...shards].map((shard) => queue.getJob(rasterJobId({ dataset, shard }))));
+  let sum = 0;
+  for (const job of jobs) {
+    const progress = job?.progress;
+    if (typeof progress === "object" && "locations" in progress) sum += Number(progress.locations) || 0;
+  }
+  return sum;
+}
+
+async function rateOf({ queue }: RasterQueue, dataset: string): Promise<RasterProgress["rate"]> {
+  const now = Date.now();
+  // Newest first.
+  const jobs = (await queue.getJobs(["completed"], 0, RATE_JOBS - 1)).filter(
+    (job) =>
+      parseRasterJobId(job.id ?? "")?.dataset === dataset && now - (job.finishedOn ?? 0) <= RATE_WINDOW_MS,
+  );
+  if (jobs.length < 2) return undefined;
+  const begin = Math.min(...jobs.map((job) => job.processedOn ?? now));
+  const seconds = Math.max(now - begin, 1) / 1000;
+  const tiles = jobs.reduce((sum, job) => sum + (job.returnvalue?.tiles ?? 0), 0);
+  return { shardsPerSecond: jobs.length / seconds, tilesPerSecond: tiles / seconds };
+}
+
+export interface WaitOptions {
+  signal?: AbortSignal | undefined;
+  /** Called with the jobs still open and those given up, first at once, then whenever they changed. */
+  onProgress?: (progress: { open: number; failed: number }) => void;
+}
+
+/**
+ * Waits until no job of the data set will run any more. Listens to the queue's events, and looks for itself every few
+ * seconds, so a lost event or an outage only costs time.
+ *
+ * @returns how many of its jobs are left as failed
+ * @throws the signal's reason when aborted
+ */
+export async function waitForDataset(
+  raster: RasterQueue,
+  dataset: string,
+  { signal, onProgress }: WaitOptions = {},
+): Promise<{ failed: number }> {
+  checkName("data set", dataset);
+  const events = new QueueEvents(RASTER_QUEUE, {
+    connection: raster.connection.duplicate(),
+    prefix: raster.prefix,
+  });
+  events.on("error", () => {});
+  let wake = (): void => {};
+  const changed = ({ jobId }: { jobId: string }): void => {
+    if (parseRasterJobId(jobId)?.dataset === dataset) wake();
+  };
+  events.on("completed", changed);
+  events.on("failed", changed);
+  const stop = (): void => wake();
+  signal?.addEventListener("abort", stop);
+  try {
+    await events.waitUntilReady();
+    let last = "";
+    for (;;) {
+      signal?.throwIfAborted();
+      // Listening begins before looking, so nothing can end unseen in between.
+      const woken = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      const open = (await shardsInState(raster, dataset, OPEN_STATES)).size;
+      const failed = (await shardsInState(raster, dataset, ["failed"])).size;
+      const now = `${open} ${failed}`;
+      if (now !== last) onProgress?.({ open, failed });
+      last = now;
+      if (open === 0) return { failed };
+      await Promise.race([woken, sleep(2000)]);
+      // A burst of events needs one look only.
+      await sleep(250);
+    }
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    await events.close();
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
