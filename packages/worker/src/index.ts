@@ -1,0 +1,3 @@
+export * from "./rasterizer.ts";
+export * from "./shard.ts";
+export * from "./worker.ts";

@@ -1,0 +1,22 @@
+import type { TileTransform } from "@loc2vec/core";
+
+/** What a worker draws tiles with; `@loc2vec/rasterizer` is the real one. */
+export interface Rasterizer {
+  /** Names the program that draws, e.g. `mapnik 4.0.1`. */
+  readonly renderer: string;
+  /** Hash of the cartography. A data set is drawn with one cartography throughout. */
+  readonly styleHash: string;
+  /** Names of the channels, in the order of a tile's planes. */
+  readonly channels?: readonly string[];
+  /**
+   * Draws the samples of one location.
+   *
+   * @param location degrees, WGS 84
+   * @returns one tile per transform: planar CHW uint8, row 0 on top
+   */
+  render(
+    location: { lon: number; lat: number },
+    transforms: readonly TileTransform[],
+  ): Promise<readonly Uint8Array[]>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,125 @@
+import {
+  type Dataset,
+  type ErrorKind,
+  errorMessage,
+  FarmError,
+  type Location,
+  locationTransforms,
+  type RasterJob,
+  type ShardResult,
+  shardCount,
+  shardRange,
+} from "@loc2vec/core";
+import { type ObjectStore, openDataset, verifyShard, writeShard } from "@loc2vec/shards";
+import type { Rasterizer } from "./rasterizer.ts";
+
+export interface RenderShardOptions {
+  store: ObjectStore;
+  job: RasterJob;
+  rasterizer: Rasterizer;
+  /** Looked at before each location; its reason is thrown. */
+  signal?: AbortSignal | undefined;
+  /** Called after each location. */
+  onLocation?: (done: number, total: number) => void;
+}
+
+export interface RenderedShard extends ShardResult {
+  /** The shard was there, whole and undamaged: nothing was rendered. */
+  skipped: boolean;
+}
+
+/**
+ * Renders one shard of a data set and writes it to the store, unless it is there already. Every byte follows from the
+ * data set, the map and the cartography, so doing it again, or twice at once, gives the same object.
+ *
+ * The data set is read anew for each shard: a few small reads against minutes of rendering, and no worker can go on
+ * with a data set that was removed and made again.
+ *
+ * @throws FarmError `data` when there is no such data set or shard, or it was made for another cartography; `service`
+ * when store or map cannot be reached; else what the rasterizer throws, with the location's index, lon and lat
+ */
+export async function renderShard(options: RenderShardOptions): Promise<RenderedShard> {
+  const { store, job, rasterizer } = options;
+  const opened = await openDataset(store, job.dataset);
+  const { dataset } = opened;
+  if (job.shard >= shardCount(dataset)) {
+    throw new FarmError(
+      "data",
+      `data set ${job.dataset}: shard ${job.shard} of ${shardCount(dataset)} does not exist`,
+      "remove the job; pnpm farm:enqueue writes good ones",
+    );
+  }
+  checkCartography(dataset, rasterizer);
+  const { first, end } = shardRange(dataset, job.shard);
+  const count = { shard: job.shard, tiles: (end - first) * dataset.samples };
+  const present = await verifyShard(store, dataset, job.shard);
+  if (present !== undefined) {
+    return { ...count, ...present, renderMs: 0, encodeMs: 0, writeMs: 0, skipped: true };
+  }
+  const locations = await opened.locations(first, end);
+  let renderMs = 0;
+  async function* tiles(): AsyncGenerator<Uint8Array> {
+    for (const [i, location] of locations.entries()) {
+      options.signal?.throwIfAborted();
+      const begin = performance.now();
+      const rendered = await renderLocation(dataset, rasterizer, job, first + i, location);
+      renderMs += performance.now() - begin;
+      yield* rendered;
+      options.onLocation?.(i + 1, locations.length);
+    }
+  }
+  const written = await writeShard(store, dataset, job.shard, tiles());
+  return { ...count, ...written, renderMs, skipped: false };
+}
+
+/** @throws FarmError `data` naming both sides, when a rasterizer would draw another picture than the data set's */
+function checkCartography(dataset: Dataset, rasterizer: Rasterizer): void {
+  const mend =
+    "work with the profile (FARM_STYLE) that it was enqueued with, or enqueue a data set of another name";
+  const { channels } = rasterizer;
+  if (channels !== undefined && channels.join() !== dataset.channels.join()) {
+    throw new FarmError(
+      "data",
+      `data set ${dataset.name} has the channels ${dataset.channels.join(" ")}; this worker draws ${channels.join(" ")}`,
+      mend,
+    );
+  }
+  if (dataset.styleHash !== rasterizer.styleHash) {
+    throw new FarmError(
+      "data",
+      `data set ${dataset.name} is drawn with the cartography ${dataset.styleHash}; this worker draws ${rasterizer.styleHash}`,
+      mend,
+    );
+  }
+}
+
+async function renderLocation(
+  dataset: Dataset,
+  rasterizer: Rasterizer,
+  { shard }: RasterJob,
+  index: number,
+  { lon, lat }: Location,
+): Promise<readonly Uint8Array[]> {
+  const place = `data set ${dataset.name}, shard ${shard}, location ${index} (lon ${degrees(lon)}, lat ${degrees(lat)})`;
+  const bytes = dataset.channels.length * dataset.pixels ** 2;
+  try {
+    const tiles = await rasterizer.render({ lon, lat }, locationTransforms(dataset, index));
+    if (tiles.length !== dataset.samples || tiles.some((tile) => tile.length !== bytes)) {
+      throw new FarmError(
+        "internal",
+        `the rasterizer gave ${tiles.length} tiles of ${tiles[0]?.length} bytes instead of ${dataset.samples} of ${bytes}`,
+      );
+    }
+    return tiles;
+  } catch (error) {
+    const kind: ErrorKind = error instanceof FarmError ? error.kind : "internal";
+    const mend = error instanceof FarmError ? error.mend : "";
+    const message = error instanceof FarmError ? error.message : errorMessage(error);
+    throw new FarmError(kind, `${place}: ${message}`, mend, { cause: error });
+  }
+}
+
+/** To a centimetre: what rounding of the last bit would add is noise to a reader. */
+function degrees(value: number): number {
+  return Number(value.toFixed(7));
+}

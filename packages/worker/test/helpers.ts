@@ -1,0 +1,96 @@
+import { createHash, randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import {
+  DATASET_VERSION,
+  type Dataset,
+  DEFAULT_AUGMENTATION,
+  type Location,
+  OSM_ATTRIBUTION,
+  shardCount,
+} from "@loc2vec/core";
+import { enqueueShards, openRasterQueue, type RasterQueue } from "@loc2vec/queue";
+import { createDataset, type ObjectStore, openStore } from "@loc2vec/shards";
+import { afterEach, inject } from "vitest";
+import { STYLE_HASH } from "./rasterizer.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    redisUrl: string;
+  }
+}
+
+/** A store in a temporary folder and a queue of its own on the tests' Redis. */
+export interface Farm {
+  redisUrl: string;
+  prefix: string;
+  storeUrl: string;
+  store: ObjectStore;
+  queue: RasterQueue;
+}
+
+const cleanups: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+export async function freshFarm(): Promise<Farm> {
+  const folder = await mkdtemp(join(tmpdir(), "loc2vec-worker-"));
+  cleanups.push(() => rm(folder, { recursive: true }));
+  const storeUrl = pathToFileURL(folder).href;
+  const redisUrl = inject("redisUrl");
+  const prefix = `test-${randomUUID()}`;
+  const queue = await openRasterQueue({ redisUrl, prefix, retryDelayMs: 10 });
+  cleanups.push(async () => {
+    await queue.queue.obliterate({ force: true });
+    await queue.close();
+  });
+  return { redisUrl, prefix, storeUrl, store: openStore(storeUrl), queue };
+}
+
+export const CHANNELS = Array.from({ length: 12 }, (_, i) => `channel${i}`);
+
+export function datasetOf(changes: Partial<Dataset> = {}): Dataset {
+  return {
+    version: DATASET_VERSION,
+    name: "city",
+    seed: 7,
+    locations: 10,
+    samples: 3,
+    shardLocations: 4,
+    channels: CHANNELS,
+    pixels: 128,
+    radius: 100,
+    augmentation: DEFAULT_AUGMENTATION,
+    renderer: "stripes 1",
+    styleHash: STYLE_HASH,
+    attribution: OSM_ATTRIBUTION,
+    ...changes,
+  };
+}
+
+export async function* locationsOf(dataset: Dataset): AsyncGenerator<Location> {
+  for (let i = 0; i < dataset.locations; i++) {
+    yield { lon: 24.9 + i / 1000, lat: 60.1 + i / 2000, kind: i % 3 === 2 ? "transport" : "visit" };
+  }
+}
+
+/** Writes the data set's locations and queues all of its shards. */
+export async function enqueue(farm: Farm, dataset: Dataset): Promise<void> {
+  await createDataset(farm.store, dataset, locationsOf(dataset));
+  await enqueueShards(farm.queue, dataset.name, Array(shardCount(dataset)).keys());
+}
+
+/** The sha256 of every object in the store, by key. */
+export async function hashes(store: ObjectStore): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for await (const key of store.list("")) {
+    found[key] = createHash("sha256")
+      .update((await store.get(key)) as Uint8Array)
+      .digest("hex");
+  }
+  return Object.fromEntries(Object.entries(found).sort());
+}
