@@ -40,7 +40,7 @@ export async function enqueueDataset(options: EnqueueDatasetOptions): Promise<En
   try {
     await createDataset(store, dataset, counted(options));
     const total = shardCount(dataset);
-    const present = new Set(await listShards(store, dataset));
+    const present = await listShards(store, dataset);
     const result = await enqueueShards(queue, dataset.name, missing(total, present), {
       signal,
       onBlock: (done) => progress?.("shards", present.size + done, total),

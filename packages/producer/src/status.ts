@@ -16,7 +16,7 @@ export interface DatasetStatus extends RasterProgress {
 /**
  * Where a data set stands: what the store has, what the queue will do, what failed and why.
  *
- * @throws FarmError `usage` for a bad name, `data` or `input` when the store has no such data set
+ * @throws FarmError `usage` for a bad name, `input` when the store has no such data set
  */
 export async function datasetStatus({
   queue,
@@ -31,7 +31,7 @@ export async function datasetStatus({
   const { dataset } = await openDataset(store, name);
   // The queue first: a job that ends in between is then seen as done and open, never as lost.
   const progress = await rasterProgress(queue, name);
-  const done = (await listShards(store, dataset)).length;
+  const done = (await listShards(store, dataset)).size;
   const shards = shardCount(dataset);
   const open = progress.waiting + progress.active + progress.delayed;
   return {

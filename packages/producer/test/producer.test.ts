@@ -91,10 +91,8 @@ test("writes the locations, queues one job per shard, and adds nothing twice", a
   expect(stages).toContain("locations 50/50");
   expect(stages.at(-1)).toBe("shards 7/7");
   const stored = await (await openDataset(store, "city")).locations(48, 50);
-  expect(stored.map(({ lon, lat, kind }) => ({ lon, lat, kind }))).toEqual([
-    { lon: 24 + 48 / 1e6, lat: 60 - 48 / 1e6, kind: "visit" },
-    { lon: 24 + 49 / 1e6, lat: 60 - 49 / 1e6, kind: "visit" },
-  ]);
+  expect([...stored.lon]).toEqual([24 + 48 / 1e6, 24 + 49 / 1e6]);
+  expect([...stored.lat]).toEqual([60 - 48 / 1e6, 60 - 49 / 1e6]);
   expect(await enqueue()).toEqual({ shards: 7, added: 0, retried: 0, queued: 7, present: 0 });
 
   await queue.queue.obliterate({ force: true });

@@ -12,7 +12,7 @@ export interface Rasterizer {
    * Draws the samples of one location.
    *
    * @param location degrees, WGS 84
-   * @returns one tile per transform: planar CHW uint8, row 0 on top
+   * @returns one tile per transform: planar CHW uint8, row 0 on top, each a buffer of its own that is not used again
    */
   render(
     location: { lon: number; lat: number },

@@ -1,16 +1,16 @@
+import { createHash } from "node:crypto";
 import {
   type Dataset,
   type ErrorKind,
   errorMessage,
   FarmError,
-  type Location,
   locationTransforms,
   type RasterJob,
   type ShardResult,
   shardCount,
   shardRange,
 } from "@loc2vec/core";
-import { type ObjectStore, openDataset, verifyShard, writeShard } from "@loc2vec/shards";
+import { type ObjectStore, openDataset, shardKey, verifyShard, writeShard } from "@loc2vec/shards";
 import type { Rasterizer } from "./rasterizer.ts";
 
 export interface RenderShardOptions {
@@ -35,8 +35,8 @@ export interface RenderedShard extends ShardResult {
  * The data set is read anew for each shard: a few small reads against minutes of rendering, and no worker can go on
  * with a data set that was removed and made again.
  *
- * @throws FarmError `data` when there is no such data set or shard, or it was made for another cartography; `service`
- * when store or map cannot be reached; else what the rasterizer throws, with the location's index, lon and lat
+ * @throws FarmError `input` when there is no such data set; `data` when there is no such shard, or it was made for another
+ * cartography; `service` when store or map cannot be reached; else what the rasterizer throws, with the location's index, lon and lat
  */
 export async function renderShard(options: RenderShardOptions): Promise<RenderedShard> {
   const { store, job, rasterizer } = options;
@@ -52,24 +52,43 @@ export async function renderShard(options: RenderShardOptions): Promise<Rendered
   checkCartography(dataset, rasterizer);
   const { first, end } = shardRange(dataset, job.shard);
   const count = { shard: job.shard, tiles: (end - first) * dataset.samples };
-  const present = await verifyShard(store, dataset, job.shard);
+  const present = await presentShard(store, dataset, job.shard);
   if (present !== undefined) {
     return { ...count, ...present, renderMs: 0, encodeMs: 0, writeMs: 0, skipped: true };
   }
-  const locations = await opened.locations(first, end);
+  const { lon, lat } = await opened.locations(first, end);
   let renderMs = 0;
   async function* tiles(): AsyncGenerator<Uint8Array> {
-    for (const [i, location] of locations.entries()) {
+    for (let i = 0; i < end - first; i++) {
+      const location = { lon: lon[i] as number, lat: lat[i] as number };
       options.signal?.throwIfAborted();
       const begin = performance.now();
       const rendered = await renderLocation(dataset, rasterizer, job, first + i, location);
       renderMs += performance.now() - begin;
       yield* rendered;
-      options.onLocation?.(i + 1, locations.length);
+      options.onLocation?.(i + 1, end - first);
     }
   }
   const written = await writeShard(store, dataset, job.shard, tiles());
   return { ...count, ...written, renderMs, skipped: false };
+}
+
+/** What is in the store of a shard; undefined when it is not there, or damaged, so that it must be rendered. */
+async function presentShard(
+  store: ObjectStore,
+  dataset: Dataset,
+  shard: number,
+): Promise<{ empty: number; bytes: number; sha256: string } | undefined> {
+  try {
+    const verified = await verifyShard(store, dataset, shard);
+    const object = await store.get(shardKey(dataset.name, shard));
+    if (verified === undefined || object === undefined) return undefined;
+    const sha256 = createHash("sha256").update(object).digest("hex");
+    return { empty: verified.empty, bytes: object.length, sha256 };
+  } catch (error) {
+    if (error instanceof FarmError && error.kind === "data") return undefined;
+    throw error;
+  }
 }
 
 /** @throws FarmError `data` naming both sides, when a rasterizer would draw another picture than the data set's */
@@ -98,7 +117,7 @@ async function renderLocation(
   rasterizer: Rasterizer,
   { shard }: RasterJob,
   index: number,
-  { lon, lat }: Location,
+  { lon, lat }: { lon: number; lat: number },
 ): Promise<readonly Uint8Array[]> {
   const place = `data set ${dataset.name}, shard ${shard}, location ${index} (lon ${degrees(lon)}, lat ${degrees(lat)})`;
   const bytes = dataset.channels.length * dataset.pixels ** 2;

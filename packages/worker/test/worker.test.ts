@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FarmError, shardCount } from "@loc2vec/core";
 import { ATTEMPTS, enqueueShards, rasterProgress } from "@loc2vec/queue";
-import { createDataset, listShards } from "@loc2vec/shards";
+import { createDataset, listShards, shardKey } from "@loc2vec/shards";
 import { expect, onTestFinished, test } from "vitest";
 import { type Rasterizer, type RunWorkerOptions, runWorker, type WorkerSummary } from "../src/index.ts";
 import { CHANNELS, datasetOf, enqueue, type Farm, freshFarm, hashes, locationsOf } from "./helpers.ts";
@@ -44,7 +44,7 @@ test("renders all shards of the queue, then ends; told again, finds them there",
     interrupted: false,
   });
   expect(written.sort()).toEqual([0, 1, 2]);
-  expect([...(await listShards(farm.store, dataset))].sort()).toEqual([0, 1, 2]);
+  expect(await listShards(farm.store, dataset)).toEqual(new Set([0, 1, 2]));
   const before = await hashes(farm.store);
 
   await enqueueShards(farm.queue, dataset.name, [0, 1, 2]);
@@ -52,6 +52,24 @@ test("renders all shards of the queue, then ends; told again, finds them there",
     throw new Error("rendered again");
   });
   expect(await run(farm, { rasterizer: refuse })).toMatchObject({ shards: 0, skipped: 3, failures: 0 });
+  expect(await hashes(farm.store)).toEqual(before);
+});
+
+test("a shard that is damaged in the store is rendered again", async () => {
+  const farm = await freshFarm();
+  const dataset = datasetOf();
+  await enqueue(farm, dataset);
+  await run(farm);
+  const before = await hashes(farm.store);
+  for (const [shard, damage] of [
+    [0, (bytes: Uint8Array) => bytes.subarray(0, bytes.length / 2)],
+    [1, (bytes: Uint8Array) => bytes.with(1000, (bytes[1000] ?? 0) ^ 1)],
+  ] as const) {
+    const key = shardKey(dataset.name, shard);
+    await farm.store.put(key, damage((await farm.store.get(key)) as Uint8Array));
+  }
+  await enqueueShards(farm.queue, dataset.name, [0, 1, 2]);
+  expect(await run(farm)).toMatchObject({ shards: 2, skipped: 1, failures: 0 });
   expect(await hashes(farm.store)).toEqual(before);
 });
 
@@ -100,7 +118,7 @@ test("an error that comes each time is given up after all attempts, the other sh
       retrying: false,
     },
   ]);
-  expect([...(await listShards(farm.store, dataset))].sort()).toEqual([0, 2]);
+  expect(await listShards(farm.store, dataset)).toEqual(new Set([0, 2]));
 });
 
 test("what no attempt can mend fails at once, with the reason and both sides", async () => {
@@ -132,7 +150,7 @@ test("what no attempt can mend fails at once, with the reason and both sides", a
   expect(await failing("city", 0, bad)).toMatch(
     /location 0 \(lon 24.9, lat 60.1\): outside .* \(mend: drop it\)/,
   );
-  expect(await listShards(farm.store, dataset)).toHaveLength(0);
+  expect(await listShards(farm.store, dataset)).toEqual(new Set());
 });
 
 test("a payload that somebody else wrote is refused", async () => {
@@ -152,7 +170,7 @@ test("a rasterizer with tiles of a wrong shape is named, not written", async () 
   expect((await rasterProgress(farm.queue, "city")).failures[0]?.reason).toContain(
     "1 tiles of 5 bytes instead of 3",
   );
-  expect(await listShards(farm.store, dataset)).toHaveLength(0);
+  expect(await listShards(farm.store, dataset)).toEqual(new Set());
 });
 
 test("stopped half way, it finishes its shard in the grace period; the next worker does the rest", async () => {
@@ -231,7 +249,7 @@ test.each(["SIGKILL", "SIGTERM"] as const)(
     expect(child.exitCode, output).toBeNull();
     child.kill(signal);
     expect(await exited, output).toEqual(signal === "SIGKILL" ? [null, "SIGKILL"] : [0, null]);
-    expect(await listShards(farm.store, dataset)).toHaveLength(0);
+    expect(await listShards(farm.store, dataset)).toEqual(new Set());
     const summary = await run(farm, { lockMs });
     expect(summary).toMatchObject({ shards: shardCount(dataset), failures: 0 });
     expect(await hashes(farm.store)).toEqual(await undisturbed());
