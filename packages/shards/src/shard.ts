@@ -1,0 +1,240 @@
+import { type Dataset, FarmError, shardRange } from "@loc2vec/core";
+import { DamagedChunk, DEFAULT_ZSTD_LEVEL, packChunk, unpackChunk } from "./compression.ts";
+import { appendCrc32c, checkCrc32c } from "./crc32c.ts";
+import type { ObjectStore } from "./store.ts";
+
+/**
+ * One shard object of Zarr's `sharding_indexed` codec: the packed tiles one after the other, then the index, which has
+ * for each tile of the shard (location by location) its offset and length as little-endian uint64, and a crc32c.
+ */
+
+/** What both of an index entry's numbers are when there is no such chunk: the tile is all zeros. */
+const MISSING = 0xffff_ffff_ffff_ffffn;
+
+/** Tiles that are compressed at a time: enough for libuv's four threads. */
+const IN_FLIGHT = 4;
+
+type Layout = Pick<Dataset, "locations" | "shardLocations" | "samples" | "pixels" | "channels">;
+
+/** Tiles come from a renderer or any other source: in order of location, then sample; undefined for an empty one. */
+export type Tiles = Iterable<Uint8Array | undefined> | AsyncIterable<Uint8Array | undefined>;
+
+export interface EncodedShard {
+  bytes: Uint8Array;
+  /** Tiles in it, the empty ones included. */
+  tiles: number;
+  /** Tiles of zeros only. */
+  empty: number;
+  /** Wall time spent here rather than in waiting for the next tile, ms. */
+  encodeMs: number;
+}
+
+/** Bytes of a tile in memory: uint8 [channel, y, x]. */
+export function tileBytes(dataset: Layout): number {
+  return dataset.channels.length * dataset.pixels ** 2;
+}
+
+/** The key of a shard object. */
+export function shardKey(name: string, shard: number): string {
+  return `datasets/${name}/tiles/c/${shard}/0/0/0/0`;
+}
+
+function indexBytes(dataset: Layout): number {
+  return 16 * dataset.shardLocations * dataset.samples + 4;
+}
+
+/**
+ * Encodes a shard. Tiles are compressed as they arrive, so that only a few are held raw; each must be a buffer of its
+ * own, which nobody writes to afterwards. The same tiles give the same bytes.
+ *
+ * @param tiles planar uint8 [channel, y, x], row 0 = top; as many as the shard has locations × samples
+ * @throws FarmError `internal` for a wrong number of tiles, or one of the wrong size
+ */
+export async function encodeShard(
+  dataset: Layout,
+  shard: number,
+  tiles: Tiles,
+  level: number = DEFAULT_ZSTD_LEVEL,
+): Promise<EncodedShard> {
+  const { first, end } = shardRange(dataset, shard);
+  const expected = Math.max(0, end - first) * dataset.samples;
+  const zeros = Buffer.alloc(tileBytes(dataset));
+  const wrong = (what: string): never => {
+    throw new FarmError("internal", `shard ${shard}: ${what}`);
+  };
+  const packed: (Uint8Array | undefined)[] = [];
+  const pending: Promise<Uint8Array | undefined>[] = [];
+  const started = performance.now();
+  let waited = 0;
+  let asked = started;
+  for await (const tile of tiles) {
+    waited += performance.now() - asked;
+    if (packed.length + pending.length === expected) wrong(`more than ${expected} tiles`);
+    if (tile !== undefined && tile.length !== zeros.length) {
+      wrong(`a tile of ${tile.length} bytes, not ${zeros.length}`);
+    }
+    const empty = tile === undefined || zeros.equals(tile);
+    const packing = empty ? Promise.resolve(undefined) : packChunk(tile, level);
+    packing.catch(() => {}); // it is awaited below, but the source of the tiles may throw before
+    pending.push(packing);
+    if (pending.length > IN_FLIGHT) packed.push(await pending.shift());
+    asked = performance.now();
+  }
+  packed.push(...(await Promise.all(pending)));
+  if (packed.length !== expected) wrong(`${packed.length} tiles, not ${expected}`);
+
+  const index = new DataView(new ArrayBuffer(indexBytes(dataset) - 4));
+  new BigUint64Array(index.buffer).fill(MISSING);
+  let offset = 0;
+  for (const [i, chunk] of packed.entries()) {
+    if (chunk === undefined) continue;
+    index.setBigUint64(16 * i, BigInt(offset), true);
+    index.setBigUint64(16 * i + 8, BigInt(chunk.length), true);
+    offset += chunk.length;
+  }
+  const chunks = packed.filter((chunk) => chunk !== undefined);
+  const bytes = new Uint8Array(Buffer.concat([...chunks, appendCrc32c(new Uint8Array(index.buffer))]));
+  return {
+    bytes,
+    tiles: expected,
+    empty: expected - chunks.length,
+    encodeMs: performance.now() - started - waited,
+  };
+}
+
+export interface ShardTile {
+  /** Index in the data set. */
+  location: number;
+  sample: number;
+  /** Planar uint8 [channel, y, x]. */
+  tile: Uint8Array;
+}
+
+/** Reads the tiles of one shard. Every method throws FarmError `data` naming the object and the tile that is damaged. */
+export interface ShardReader {
+  readonly shard: number;
+  /** Locations [first, end) of the data set. */
+  readonly first: number;
+  readonly end: number;
+  /**
+   * One tile: planar uint8 [channel, y, x], row 0 = top, in a buffer of its own; zeros where the map is empty.
+   * One range request, or none when the shard was opened whole or the tile is empty.
+   *
+   * @param location index in the data set, within [first, end)
+   */
+  tile(location: number, sample: number): Promise<Uint8Array>;
+  /** Whether the tile is all zeros, told by the index alone. */
+  isEmpty(location: number, sample: number): boolean;
+  /** All tiles, location by location; a few are decoded ahead. */
+  tiles(): AsyncGenerator<ShardTile, void>;
+}
+
+/**
+ * Opens a shard object: one range request for its index, or with `whole` one request for all of it (some megabytes,
+ * compressed), after which tiles are decoded from memory. Undefined when there is no such object.
+ *
+ * @throws FarmError `data` when the index is damaged, `usage` for a shard that the data set does not have
+ */
+export async function openShard(
+  store: ObjectStore,
+  dataset: Layout & Pick<Dataset, "name">,
+  shard: number,
+  { whole = false }: { whole?: boolean } = {},
+): Promise<ShardReader | undefined> {
+  checkShard(dataset, shard);
+  const key = shardKey(dataset.name, shard);
+  const suffix = indexBytes(dataset);
+  const tail = whole ? await store.get(key) : await store.getRange(key, { suffix });
+  if (tail === undefined) return undefined;
+  return readShard(dataset, shard, tail, {
+    name: `${key} in ${store.url}`,
+    fetch: async (offset, length) =>
+      whole ? tail.subarray(offset, offset + length) : store.getRange(key, { offset, length }),
+  });
+}
+
+export function checkShard(dataset: Layout & Pick<Dataset, "name">, shard: number): void {
+  const { first, end } = shardRange(dataset, shard);
+  if (!Number.isInteger(shard) || shard < 0 || first >= end) {
+    throw new FarmError("usage", `data set ${dataset.name} has no shard ${shard}`);
+  }
+}
+
+interface Source {
+  /** Names the object in messages. */
+  name: string;
+  fetch(offset: number, length: number): Promise<Uint8Array | undefined>;
+}
+
+const RENDER_AGAIN = "remove the object and enqueue the data set again";
+
+/** @param tail the object, or at least its last bytes: the index */
+function readShard(dataset: Layout, shard: number, tail: Uint8Array, source: Source): ShardReader {
+  const { first, end } = shardRange(dataset, shard);
+  const damaged = (what: string, cause?: unknown): FarmError =>
+    new FarmError("data", `${source.name}: ${what}`, RENDER_AGAIN, { cause });
+  const size = indexBytes(dataset);
+  if (tail.length < size)
+    throw damaged(`the shard is cut off: ${tail.length} bytes, its index alone has ${size}`);
+  const checked = checkCrc32c(tail.subarray(tail.length - size));
+  if (checked === undefined) {
+    throw damaged("the index of the shard is damaged: its checksum (crc32c) does not fit its bytes");
+  }
+  const index = new DataView(checked.buffer, checked.byteOffset, checked.byteLength);
+  const rawLength = tileBytes(dataset);
+  const longest = 2 * rawLength + 1024; // no compressor makes a tile longer than this
+
+  /** Undefined for an empty tile. */
+  const entry = (location: number, sample: number): { offset: number; length: number } | undefined => {
+    if (!(location >= first && location < end && sample >= 0 && sample < dataset.samples)) {
+      throw new FarmError("internal", `shard ${shard} has no tile of location ${location}, sample ${sample}`);
+    }
+    const at = 16 * ((location - first) * dataset.samples + sample);
+    const offset = index.getBigUint64(at, true);
+    const length = index.getBigUint64(at + 8, true);
+    if (offset === MISSING && length === MISSING) return undefined;
+    if (offset > BigInt(Number.MAX_SAFE_INTEGER) || length > BigInt(longest)) {
+      throw damaged(`tile of location ${location}, sample ${sample}: the index gives it an impossible place`);
+    }
+    return { offset: Number(offset), length: Number(length) };
+  };
+
+  const tile = async (location: number, sample: number): Promise<Uint8Array> => {
+    const place = entry(location, sample);
+    if (place === undefined) return new Uint8Array(rawLength);
+    const label = `tile of location ${location}, sample ${sample}`;
+    const stored = await source.fetch(place.offset, place.length);
+    if (stored === undefined) throw damaged(`${label}: the object has gone since its index was read`);
+    if (stored.length < place.length) {
+      throw damaged(
+        `${label}: the shard is cut off: ${stored.length} of its ${place.length} bytes are there`,
+      );
+    }
+    try {
+      return await unpackChunk(stored, rawLength);
+    } catch (error) {
+      if (error instanceof DamagedChunk) throw damaged(`${label}: ${error.message}`, error);
+      throw error;
+    }
+  };
+
+  return {
+    shard,
+    first,
+    end,
+    tile,
+    isEmpty: (location, sample) => entry(location, sample) === undefined,
+    async *tiles() {
+      const ahead: Promise<ShardTile>[] = [];
+      for (let location = first; location < end; location++) {
+        for (let sample = 0; sample < dataset.samples; sample++) {
+          const next = tile(location, sample).then((decoded) => ({ location, sample, tile: decoded }));
+          next.catch(() => {}); // awaited below, unless the reader stops before
+          ahead.push(next);
+          if (ahead.length > IN_FLIGHT) yield (await ahead.shift()) as ShardTile;
+        }
+      }
+      for (const next of ahead) yield await next;
+    },
+  };
+}
