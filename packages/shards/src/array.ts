@@ -8,7 +8,11 @@ import type { ObjectStore } from "./store.ts";
 const ARRAYS = { uint8: Uint8Array, float32: Float32Array, float64: Float64Array } as const;
 
 /** Values of an array in C order, in the machine's byte order (which is little-endian wherever Node runs today). */
-export type Values<T extends DataType = DataType> = InstanceType<(typeof ARRAYS)[T]>;
+export type Values<T extends DataType = DataType> = {
+  uint8: Uint8Array;
+  float32: Float32Array;
+  float64: Float64Array;
+}[T];
 
 /** Rows per chunk unless said otherwise. */
 export const CHUNK_ROWS = 16384;

@@ -289,7 +289,7 @@ function transformsOf(
   dataset: Dataset,
   first: number,
   count: number,
-): { rotation: Float32Array<ArrayBuffer>; offset: Float32Array<ArrayBuffer> } {
+): { rotation: Float32Array; offset: Float32Array } {
   const rotation = new Float32Array(count * dataset.samples);
   const offset = new Float32Array(2 * rotation.length);
   let at = 0;
