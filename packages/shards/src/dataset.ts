@@ -182,6 +182,9 @@ export async function verifyShard(
 }
 
 interface Block extends Coordinates {
+  lon: Float64Array<ArrayBuffer>;
+  lat: Float64Array<ArrayBuffer>;
+  kind: Uint8Array<ArrayBuffer>;
   first: number;
   /** (location, label) of those that have one. */
   labels: readonly (readonly [number, string])[];
