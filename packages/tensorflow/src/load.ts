@@ -1,0 +1,92 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { errorMessage, FarmError } from "@loc2vec/core";
+import type * as tfjs from "@tensorflow/tfjs";
+import { type Attributes, opRunner } from "./ops.ts";
+import { bindingPath } from "./setup.ts";
+
+const require = createRequire(import.meta.url);
+const SETUP = "npm run setup binds TensorFlow; pnpm farm:doctor says what is missing";
+
+/** What of tfjs-node's backend object is used beyond tfjs's own interface. */
+export interface NodeBackend {
+  readonly isUsingGpuDevice: boolean;
+  readonly binding: Readonly<Record<string, number>> & { readonly TF_Version: string };
+  executeMultipleOutputs(
+    name: string,
+    attributes: readonly { name: string; type: number; value: unknown }[],
+    inputs: readonly tfjs.Tensor[],
+    outputs: number,
+  ): tfjs.Tensor[];
+}
+
+export interface Tensorflow {
+  /** The tfjs API, on the native backend. */
+  readonly tf: typeof tfjs;
+  /** Of the native library, e.g. `2.21.0`. */
+  readonly version: string;
+  readonly device: "CPU" | "GPU";
+  /**
+   * Runs any TensorFlow op by name. Its outputs are tensors like all others: `tidy` sees them. Gradients are not recorded.
+   *
+   * @param outputs how many the op has
+   * @throws Error of TensorFlow's, e.g. for shapes that do not fit
+   */
+  op(name: string, inputs: readonly tfjs.Tensor[], attributes: Attributes, outputs?: number): tfjs.Tensor[];
+}
+
+let loaded: Promise<Tensorflow> | undefined;
+
+/**
+ * Loads tfjs-node with the native TensorFlow that the setup has bound. Never falls back to a slower backend.
+ *
+ * @throws FarmError `missing` when it is not set up, or does not load
+ */
+export function loadTensorflow(): Promise<Tensorflow> {
+  loaded ??= load();
+  return loaded;
+}
+
+async function load(): Promise<Tensorflow> {
+  if (!existsSync(bindingPath())) throw new FarmError("missing", "TensorFlow is not set up", SETUP);
+  // Read when the library starts: its notes on CPU features and oneDNN are of no use to users.
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
+  process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
+  // tfjs-node calls it; Node 23 removed it, and Node 22 warns of it.
+  const util = require("node:util") as { isNullOrUndefined: (value: unknown) => boolean };
+  util.isNullOrUndefined = (value) => value === null || value === undefined;
+  let tf: typeof tfjs;
+  try {
+    tf = quietly(() => require("@tensorflow/tfjs-node") as typeof tfjs);
+    await tf.ready();
+  } catch (error) {
+    throw new FarmError("missing", `TensorFlow does not load: ${errorMessage(error)}`, SETUP, {
+      cause: error,
+    });
+  }
+  if (tf.getBackend() !== "tensorflow") {
+    throw new FarmError(
+      "missing",
+      `TensorFlow.js chose the backend ${tf.getBackend()}, not the native one`,
+      SETUP,
+    );
+  }
+  const backend = tf.backend() as unknown as NodeBackend;
+  return {
+    tf,
+    version: backend.binding.TF_Version,
+    device: backend.isUsingGpuDevice ? "GPU" : "CPU",
+    op: opRunner(backend),
+  };
+}
+
+/** tfjs greets on the console on its first import. */
+function quietly<T>(work: () => T): T {
+  const { info, log, warn } = console;
+  Object.assign(console, { info: () => {}, log: () => {}, warn: () => {} });
+  try {
+    return work();
+  } finally {
+    Object.assign(console, { info, log, warn });
+  }
+}

@@ -1,0 +1,100 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { boundSource, loadTensorflow, setupTensorflow, smoke } from "../src/index.ts";
+import { wheelsFor } from "../src/wheels.ts";
+
+test("the native backend is loaded, and is the TensorFlow that was bound", async () => {
+  const { tf, version, device } = await loadTensorflow();
+  expect(tf.getBackend()).toBe("tensorflow");
+  expect(await boundSource()).toContain(version);
+  expect(["CPU", "GPU"]).toContain(device);
+});
+
+test("ops by name: several outputs, type, number and flag attributes", async () => {
+  const { tf, op } = await loadTensorflow();
+  const x = tf.tensor4d([1, 2, 3, 4], [1, 2, 2, 1]);
+  const [y, mean, variance] = op(
+    "FusedBatchNormV3",
+    [x, tf.tensor1d([2]), tf.tensor1d([1]), tf.tensor1d([]), tf.tensor1d([])],
+    {
+      T: { type: "float32" },
+      U: { type: "float32" },
+      epsilon: { float: 0 },
+      data_format: { string: "NHWC" },
+      is_training: { bool: true },
+    },
+    6,
+  );
+  // Mean 2.5, biased variance 1.25; the op reports the unbiased one.
+  const scaled = [1, 2, 3, 4].map((value) => (2 * (value - 2.5)) / Math.sqrt(1.25) + 1);
+  expect([...(y?.dataSync() ?? [])]).toEqual(scaled.map((value) => expect.closeTo(value, 4)));
+  expect(mean?.dataSync()[0]).toBeCloseTo(2.5, 5);
+  expect(variance?.dataSync()[0]).toBeCloseTo(5 / 3, 4);
+});
+
+test("bytes become numbers without a number per byte in JavaScript", async () => {
+  const { tf, op } = await loadTensorflow();
+  const bytes = tf.tensor([Uint8Array.of(0, 1, 200, 255)] as unknown as string[], [1], "string");
+  const [raw] = op("DecodeRaw", [bytes], { out_type: { type: "uint8" }, little_endian: { bool: true } });
+  const [floats] = op("Cast", [raw as NonNullable<typeof raw>], {
+    SrcT: { type: "uint8" },
+    DstT: { type: "float32" },
+  });
+  expect([...(floats?.dataSync() ?? [])]).toEqual([0, 1, 200, 255]);
+});
+
+test("an op that does not exist, or inputs that do not fit, is an error", async () => {
+  const { tf, op } = await loadTensorflow();
+  expect(() => op("NoSuchOp", [tf.scalar(1)], {})).toThrow(/NoSuchOp/);
+  expect(() => op("MatMul", [tf.zeros([2, 3]), tf.zeros([2, 3])], { T: { type: "float32" } })).toThrow(
+    /incompatible/i,
+  );
+});
+
+test("a convolution gradient is right, in a process of its own", async () => {
+  await smoke();
+});
+
+test("set-up again is in place", async () => {
+  const home = fileURLToPath(new URL("../../../.farm", import.meta.url));
+  const variant = process.env.FARM_TENSORFLOW === "gpu" ? "gpu" : "cpu";
+  const started = performance.now();
+  const { inPlace, source } = await setupTensorflow({ home, variant });
+  expect({ inPlace, source }).toEqual({ inPlace: true, source: await boundSource() });
+  expect(performance.now() - started).toBeLessThan(2000);
+});
+
+test("where PyPI cannot be reached, the set-up says so and leaves nothing", () => {
+  const home = mkdtempSync(join(tmpdir(), "tensorflow-"));
+  const cli = fileURLToPath(new URL("../dist/setup-cli.js", import.meta.url));
+  const env = {
+    ...process.env,
+    PIP_INDEX_URL: "http://127.0.0.1:9/simple",
+    PIP_RETRIES: "0",
+    PIP_NO_CACHE_DIR: "1",
+    PIP_FIND_LINKS: "",
+  };
+  const { status, stderr } = spawnSync(process.execPath, [cli, home, "cpu"], { env, encoding: "utf8" });
+  expect(status).toBe(5);
+  expect(stderr).toMatch(
+    /error: TensorFlow cannot be bound: tensorflow.* 2\.\d+\.\d+: python3 ended with 1: ERROR: /,
+  );
+});
+
+test("wheels have checksums, newest first; other machines have none", () => {
+  for (const [variant, arch] of [
+    ["cpu", "x64"],
+    ["cpu", "arm64"],
+    ["gpu", "x64"],
+  ] as const) {
+    const wheels = wheelsFor(variant, arch);
+    expect(wheels.length).toBeGreaterThan(1);
+    for (const wheel of wheels) expect(wheel.sha256).toMatch(/^[0-9a-f]{64}$/);
+    expect(new Set(wheels.map((wheel) => wheel.sha256)).size).toBe(wheels.length);
+  }
+  expect(wheelsFor("gpu", "arm64")).toEqual([]);
+});
