@@ -1,1 +1,5 @@
-export {};
+export * from "./adam.ts";
+export * from "./architecture.ts";
+export * from "./encoder.ts";
+export * from "./loss.ts";
+export * from "./weights.ts";

@@ -129,7 +129,7 @@ export async function setupTensorflow({ home, variant, log = () => {} }: SetupOp
 
 /** Runs the try of a convolution gradient in a process of its own: a binding that does not fit may end the process. */
 export async function smoke(): Promise<void> {
-  await run(process.execPath, [fileURLToPath(new URL("./smoke.js", import.meta.url))]);
+  await run(process.execPath, [fileURLToPath(new URL("../dist/smoke.js", import.meta.url))]);
 }
 
 async function setupOfficial(log: (line: string) => void): Promise<Setup> {

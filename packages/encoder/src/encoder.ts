@@ -1,0 +1,305 @@
+import { FarmError, randomOf, Stream } from "@loc2vec/core";
+import type { Attributes, Tensorflow } from "@loc2vec/tensorflow";
+import type { Tensor } from "@tensorflow/tfjs";
+import { type Architecture, type Layer, layersOf } from "./architecture.ts";
+import { checkWeights, type WeightArray, type Weights } from "./weights.ts";
+
+/** Slope of LeakyReLU below zero, as in Keras. */
+const LEAK = 0.3;
+/** Added to the variance in batch normalization, as in Keras. */
+const BN_EPSILON = 1e-3;
+/** The running statistics keep at most this share of their past … */
+const BN_MOMENTUM = 0.99;
+
+export interface Dropout {
+  /** Spatial dropout on the input: probability that a channel of a tile falls out. */
+  input: number;
+  /** Spatial dropout after each convolution: probability that a feature map falls out (Tompson et al., arXiv 1411.4280). */
+  conv: number;
+  /** Dropout after the dense layer. */
+  dense: number;
+}
+
+export const DROPOUT: Dropout = { input: 0.1, conv: 0.05, dense: 0.1 };
+
+/** A mini-batch to train on. */
+export interface TrainBatch {
+  /** Planar uint8 [channel, y, x], each. */
+  tiles: readonly Uint8Array[];
+  /** 1 or 0 per tile and channel, [tiles, channels]: which channels are on. */
+  channelsOn: Uint8Array;
+  /** Keys of the draws of dropout: the same keys, the same draws. */
+  seed: number;
+  step: number;
+  dropout: Dropout;
+}
+
+export interface Gradients {
+  /** By name of the weight; arrays in C order. */
+  gradients: Map<string, Float32Array>;
+  /** Running means and variances, brought up to date with this mini-batch. */
+  statistics: Map<string, WeightArray>;
+}
+
+export interface Encoder {
+  readonly architecture: Architecture;
+  /** In force. */
+  readonly weights: Weights;
+  /**
+   * Embeds tiles with running statistics and without dropout.
+   *
+   * @param tiles planar uint8 [channel, y, x], each
+   * @returns float32 [tiles, embedding]
+   */
+  embed(tiles: readonly Uint8Array[]): Float32Array;
+  /**
+   * One forward and backward pass.
+   *
+   * @param gradientOf from embeddings, float32 [tiles, embedding], to the gradient of the loss by them
+   */
+  gradients(batch: TrainBatch, gradientOf: (embeddings: Float32Array) => Float32Array): Gradients;
+  /** Replaces weights by name; the others stay. */
+  update(weights: Weights): void;
+  dispose(): void;
+}
+
+const float: Attributes[string] = { type: "float32" };
+const NHWC = { data_format: { string: "NHWC" } } as const;
+const CONV: Attributes = { T: float, strides: { int: [1, 1, 1, 1] }, padding: { string: "SAME" }, ...NHWC };
+const POOL: Attributes = {
+  T: float,
+  ksize: { int: [1, 2, 2, 1] },
+  strides: { int: [1, 2, 2, 1] },
+  padding: { string: "VALID" },
+  ...NHWC,
+};
+const NORM = { T: float, U: float, epsilon: { float: BN_EPSILON }, ...NHWC };
+const NORM_TRAIN: Attributes = { ...NORM, is_training: { bool: true } };
+const NORM_INFER: Attributes = { ...NORM, is_training: { bool: false } };
+const RELU: Attributes = { T: float, alpha: { float: LEAK } };
+const MATMUL: Attributes = { T: float, transpose_a: { bool: false }, transpose_b: { bool: false } };
+const MATMUL_A: Attributes = { ...MATMUL, transpose_a: { bool: true } };
+const MATMUL_B: Attributes = { ...MATMUL, transpose_b: { bool: true } };
+const RAW: Attributes = { out_type: { type: "uint8" }, little_endian: { bool: true } };
+const RESHAPE: Attributes = { T: { type: "uint8" }, Tshape: { type: "int32" } };
+const TRANSPOSE: Attributes = { T: { type: "uint8" }, Tperm: { type: "int32" } };
+const CAST: Attributes = { SrcT: { type: "uint8" }, DstT: float };
+
+/** What of a layer's forward pass its backward pass needs. */
+interface Trace {
+  layer: Layer;
+  input: Tensor;
+  /** Before batch normalization. */
+  linear: Tensor;
+  normalized: Tensor | undefined;
+  reserve: Tensor[];
+  /** After max-pooling. */
+  pooled: Tensor | undefined;
+  mask: Tensor | undefined;
+}
+
+/**
+ * The encoder on a native TensorFlow. Forward and backward pass are written out in TensorFlow's own fused ops:
+ * tfjs differentiates batch normalization and LeakyReLU through a dozen small ops each.
+ *
+ * @throws FarmError `data` for weights that do not fit the architecture
+ */
+export function createEncoder(tensorflow: Tensorflow, architecture: Architecture, weights: Weights): Encoder {
+  const { tf } = tensorflow;
+  const layers = layersOf(architecture);
+  const { channels, pixels } = architecture;
+  const inForce = new Map<string, WeightArray>();
+  const tensors = new Map<string, Tensor>();
+  const one = (name: string, inputs: readonly Tensor[], attributes: Attributes): Tensor =>
+    tensorflow.op(name, inputs, attributes)[0] as Tensor;
+  const weight = (layer: Layer, name: string): Tensor => tensors.get(`${layer.name}.${name}`) as Tensor;
+
+  const update = (changed: Weights): void => {
+    for (const [name, { shape, data }] of changed) {
+      tensors.get(name)?.dispose();
+      inForce.set(name, { shape, data });
+      // The tensor may share the array's memory, so it gets a copy of its own.
+      tensors.set(name, tf.tensor(data.slice(), [...shape], "float32"));
+    }
+  };
+  checkWeights(architecture, weights, "the encoder");
+  update(weights);
+
+  /** Float32 [tiles, y, x, channel], each channel of each tile multiplied by `scale` [tiles, channels]. */
+  const toInput = (tiles: readonly Uint8Array[], scale: Float32Array): Tensor => {
+    const bytes = channels * pixels * pixels;
+    const all = new Uint8Array(tiles.length * bytes);
+    for (const [at, tile] of tiles.entries()) {
+      if (tile.length !== bytes) {
+        throw new FarmError("data", `tile ${at} of the mini-batch has ${tile.length} bytes, not ${bytes}`);
+      }
+      all.set(tile, at * bytes);
+    }
+    // As one string the bytes cross into TensorFlow in one copy; as numbers they would be widened in JavaScript.
+    const text = tf.tensor([all] as unknown as string[], [1], "string");
+    const raw = one("DecodeRaw", [text], RAW);
+    const planar = one(
+      "Reshape",
+      [raw, tf.tensor1d([tiles.length, channels, pixels, pixels], "int32")],
+      RESHAPE,
+    );
+    const packed = one("Transpose", [planar, tf.tensor1d([0, 2, 3, 1], "int32")], TRANSPOSE);
+    return tf.mul(one("Cast", [packed], CAST), tf.tensor4d(scale, [tiles.length, 1, 1, channels]));
+  };
+
+  const linearOf = (layer: Layer, input: Tensor): Tensor => {
+    if (layer.kind === "conv") return one("Conv2D", [input, weight(layer, "kernel")], CONV);
+    const product = one("MatMul", [flat(input), weight(layer, "kernel")], MATMUL);
+    return layer.normalized ? product : tf.add(product, weight(layer, "bias"));
+  };
+  const flat = (x: Tensor): Tensor => x.reshape([x.shape[0] as number, -1]);
+  const asImage = (x: Tensor): Tensor => (x.rank === 4 ? x : x.reshape([x.shape[0] as number, 1, 1, -1]));
+
+  const embed = (tiles: readonly Uint8Array[]): Float32Array =>
+    tf.tidy(() => {
+      let x = toInput(tiles, new Float32Array(tiles.length * channels).fill(1 / 255));
+      for (const layer of layers) {
+        const linear = linearOf(layer, x);
+        if (!layer.normalized) {
+          x = linear;
+          continue;
+        }
+        const statistics = ["gamma", "beta", "mean", "variance"].map((name) => weight(layer, name));
+        const [normalized] = tensorflow.op(
+          "FusedBatchNormV3",
+          [asImage(linear), ...statistics],
+          NORM_INFER,
+          6,
+        ) as [Tensor];
+        const pooled = layer.pool ? one("MaxPool", [normalized], POOL) : normalized;
+        x = one("LeakyRelu", [pooled], RELU);
+      }
+      return x.dataSync() as Float32Array;
+    });
+
+  /** 0 or 1/(1 − rate) per tile and feature; undefined when nothing is dropped. */
+  const dropMask = (
+    { seed, step }: TrainBatch,
+    at: number,
+    count: number,
+    rate: number,
+  ): Float32Array | undefined => {
+    if (rate <= 0) return undefined;
+    const random = randomOf(seed, Stream.dropout, step, at);
+    return new Float32Array(count).map(() => (random.uniform() < rate ? 0 : 1 / (1 - rate)));
+  };
+
+  const forward = (batch: TrainBatch): { output: Tensor; traces: Trace[] } => {
+    const { tiles, channelsOn, dropout } = batch;
+    const mask = dropMask(batch, 0, tiles.length * channels, dropout.input);
+    const scale = Float32Array.from(channelsOn, (on, i) => (on * (mask?.[i] ?? 1)) / 255);
+    let x = toInput(tiles, scale);
+    const traces = layers.map((layer, at): Trace => {
+      const input = x;
+      const linear = linearOf(layer, input);
+      if (!layer.normalized) {
+        x = linear;
+        return {
+          layer,
+          input,
+          linear,
+          normalized: undefined,
+          reserve: [],
+          pooled: undefined,
+          mask: undefined,
+        };
+      }
+      const empty = tf.tensor1d([], "float32");
+      const inputs = [asImage(linear), weight(layer, "gamma"), weight(layer, "beta"), empty, empty];
+      const [normalized, ...reserve] = tensorflow.op("FusedBatchNormV3", inputs, NORM_TRAIN, 6) as [
+        Tensor,
+        ...Tensor[],
+      ];
+      // LeakyReLU rises everywhere, so it may follow the pooling: a quarter of the work, the same result.
+      const pooled = layer.pool ? one("MaxPool", [normalized], POOL) : normalized;
+      x = one("LeakyRelu", [pooled], RELU);
+      const rate = layer.kind === "conv" ? dropout.conv : dropout.dense;
+      const drawn = dropMask(batch, at + 1, tiles.length * layer.filters, rate);
+      const dropped = drawn && tf.tensor4d(drawn, [tiles.length, 1, 1, layer.filters]);
+      if (dropped) x = tf.mul(x, dropped);
+      return { layer, input, linear, normalized, reserve, pooled, mask: dropped };
+    });
+    return { output: x, traces };
+  };
+
+  const backward = (traces: readonly Trace[], gradient: Tensor): Map<string, Tensor> => {
+    const found = new Map<string, Tensor>();
+    let dy = gradient;
+    for (const [at, { layer, input, linear, normalized, reserve, pooled, mask }] of [
+      ...traces.entries(),
+    ].reverse()) {
+      if (normalized === undefined || pooled === undefined) found.set(`${layer.name}.bias`, dy.sum(0));
+      else {
+        dy = asImage(dy);
+        if (dy.shape.join() !== pooled.shape.join()) dy = dy.reshape(pooled.shape);
+        if (mask) dy = tf.mul(dy, mask);
+        dy = one("LeakyReluGrad", [dy, pooled], RELU);
+        if (layer.pool) dy = one("MaxPoolGrad", [normalized, pooled, dy], POOL);
+        const [, , saved1, saved2, saved3] = reserve as [Tensor, Tensor, Tensor, Tensor, Tensor];
+        const inputs = [dy, asImage(linear), weight(layer, "gamma"), saved1, saved2, saved3];
+        const [dx, gamma, beta] = tensorflow.op("FusedBatchNormGradV3", inputs, NORM_TRAIN, 5) as [
+          Tensor,
+          Tensor,
+          Tensor,
+        ];
+        found.set(`${layer.name}.gamma`, gamma).set(`${layer.name}.beta`, beta);
+        dy = dx;
+      }
+      const kernel = weight(layer, "kernel");
+      if (layer.kind === "conv") {
+        const sizes = tf.tensor1d([...layer.kernel], "int32");
+        found.set(`${layer.name}.kernel`, one("Conv2DBackpropFilter", [input, sizes, dy], CONV));
+        if (at > 0) dy = one("Conv2DBackpropInput", [tf.tensor1d(input.shape, "int32"), kernel, dy], CONV);
+      } else {
+        dy = flat(dy);
+        found.set(`${layer.name}.kernel`, one("MatMul", [flat(input), dy], MATMUL_A));
+        dy = one("MatMul", [dy, kernel], MATMUL_B);
+      }
+    }
+    return found;
+  };
+
+  /** … and in the first steps less, so that they are a plain mean of what was seen and not of where they began. */
+  const statisticsOf = (traces: readonly Trace[], step: number): Map<string, WeightArray> => {
+    const share = Math.max(1 - BN_MOMENTUM, 1 / step);
+    const statistics = new Map<string, WeightArray>();
+    for (const { layer, reserve } of traces) {
+      if (!layer.normalized) continue;
+      for (const [at, name] of ["mean", "variance"].entries()) {
+        const before = inForce.get(`${layer.name}.${name}`) as WeightArray;
+        const seen = (reserve[at] as Tensor).dataSync() as Float32Array;
+        const data = before.data.map((value, i) => value + share * ((seen[i] as number) - value));
+        statistics.set(`${layer.name}.${name}`, { shape: before.shape, data });
+      }
+    }
+    return statistics;
+  };
+
+  return {
+    architecture,
+    weights: inForce,
+    embed,
+    gradients: (batch, gradientOf) => {
+      let statistics = new Map<string, WeightArray>();
+      const gradients = new Map<string, Float32Array>();
+      tf.tidy(() => {
+        const { output, traces } = forward(batch);
+        const gradient = gradientOf(output.dataSync() as Float32Array);
+        const found = backward(traces, tf.tensor2d(gradient, output.shape as [number, number]));
+        statistics = statisticsOf(traces, batch.step);
+        for (const [name, tensor] of found) gradients.set(name, tensor.dataSync() as Float32Array);
+      });
+      return { gradients, statistics };
+    },
+    update,
+    dispose: () => {
+      for (const tensor of tensors.values()) tensor.dispose();
+      tensors.clear();
+    },
+  };
+}

@@ -1,0 +1,206 @@
+import { randomOf } from "@loc2vec/core";
+import { loadTensorflow } from "@loc2vec/tensorflow";
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs";
+import { expect, test } from "vitest";
+import {
+  ADAM,
+  type Architecture,
+  adamStep,
+  countParameters,
+  createEncoder,
+  decodeSafetensors,
+  encodeSafetensors,
+  initialWeights,
+  LOC2VEC,
+  layersOf,
+  parametersOf,
+  type TrainBatch,
+  type Triplet,
+  tripletLoss,
+} from "../src/index.ts";
+
+const SMALL: Architecture = {
+  channels: 3,
+  pixels: 16,
+  pooled: [8, 8],
+  pointwise: [8, 4],
+  dense: 6,
+  embedding: 4,
+};
+
+function batchOf(architecture: Architecture, count: number, changes: Partial<TrainBatch> = {}): TrainBatch {
+  const { channels, pixels } = architecture;
+  const tiles = Array.from({ length: count }, (_, i) => {
+    const random = randomOf(99, i);
+    return new Uint8Array(channels * pixels * pixels).map(() => random.int(256));
+  });
+  const channelsOn = new Uint8Array(count * channels).fill(1);
+  return { tiles, channelsOn, seed: 1, step: 1, dropout: { input: 0, conv: 0, dense: 0 }, ...changes };
+}
+
+test("the published network has 305,040 parameters", () => {
+  expect(countParameters(LOC2VEC)).toBe(305_040);
+  const trained = parametersOf(LOC2VEC).filter((parameter) => parameter.trained);
+  expect(trained.filter(({ name }) => name.endsWith(".kernel")).map(({ shape }) => shape)).toEqual([
+    [3, 3, 12, 32],
+    [3, 3, 32, 64],
+    [3, 3, 64, 64],
+    [3, 3, 64, 128],
+    [3, 3, 128, 128],
+    [1, 1, 128, 128],
+    [1, 1, 128, 16],
+    [256, 16],
+    [16, 16],
+  ]);
+  expect(trained.filter(({ name }) => name.endsWith(".bias")).map(({ name }) => name)).toEqual([
+    "embedding.bias",
+  ]);
+});
+
+test("the gradients are those of tfjs's own differentiation of the plain network", async () => {
+  const tensorflow = await loadTensorflow();
+  const { tf } = tensorflow;
+  const weights = initialWeights(SMALL, 5);
+  const encoder = createEncoder(tensorflow, SMALL, weights);
+  const count = 6;
+  const batch = batchOf(SMALL, count);
+  batch.channelsOn[4] = 0;
+  const target = Float32Array.from({ length: count * SMALL.embedding }, (_, i) => Math.sin(i));
+  const { gradients } = encoder.gradients(batch, () => target);
+
+  const names = parametersOf(SMALL).filter(({ trained }) => trained);
+  const plain = (tensors: Tensor[]): Tensor => {
+    const weight = (name: string): Tensor =>
+      tensors[names.findIndex((parameter) => parameter.name === name)] as Tensor;
+    const planar = tf.tensor4d(
+      batch.tiles.flatMap((tile, i) =>
+        [...tile].map((v, k) => (v / 255) * (batch.channelsOn[i * 3 + Math.floor(k / 256)] as number)),
+      ),
+      [count, 3, 16, 16],
+    );
+    let x: Tensor = planar.transpose([0, 2, 3, 1]);
+    for (const layer of layersOf(SMALL)) {
+      const kernel = weight(`${layer.name}.kernel`);
+      x =
+        layer.kind === "conv"
+          ? tf.conv2d(x as Tensor4D, kernel as Tensor4D, 1, "same")
+          : tf.matMul(x.reshape([count, -1]) as Tensor2D, kernel as Tensor2D);
+      if (!layer.normalized)
+        return tf
+          .add(x, weight(`${layer.name}.bias`))
+          .mul(tf.tensor(target, [count, SMALL.embedding]))
+          .sum();
+      const { mean, variance } = tf.moments(x, x.rank === 4 ? [0, 1, 2] : [0]);
+      const gamma = weight(`${layer.name}.gamma`) as Tensor1D;
+      x = tf
+        .sub(x, mean)
+        .div(variance.add(1e-3).sqrt())
+        .mul(gamma)
+        .add(weight(`${layer.name}.beta`));
+      // The leak written out: tfjs has no gradient of its own op for the native backend's alpha.
+      x = tf.maximum(x, tf.mul(x, 0.3));
+      if (layer.pool) x = tf.maxPool(x as Tensor4D, 2, 2, "valid");
+    }
+    return x;
+  };
+  const inputs = names.map(({ name, shape }) =>
+    tf.tensor(weights.get(name)?.data.slice() as Float32Array, [...shape]),
+  );
+  const expected = tf.grads((...tensors: Tensor[]) => plain(tensors) as never)(inputs);
+  for (const [at, { name }] of names.entries()) {
+    const want = (expected[at] as Tensor).dataSync();
+    const got = gradients.get(name) as Float32Array;
+    const scale = Math.max(...want.map(Math.abs), 1e-3);
+    for (let i = 0; i < want.length; i++) {
+      expect(Math.abs((got[i] as number) - (want[i] as number)) / scale, `${name}[${i}]`).toBeLessThan(2e-3);
+    }
+  }
+  encoder.dispose();
+});
+
+test("a few steps on one mini-batch bring the loss down; nothing leaks", async () => {
+  const tensorflow = await loadTensorflow();
+  const encoder = createEncoder(tensorflow, SMALL, initialWeights(SMALL, 1));
+  const triplets: Triplet[] = [0, 2, 4].map((anchor) => ({
+    anchor,
+    positive: anchor + 1,
+    negative: (anchor + 2) % 6,
+  }));
+  const state = new Map();
+  const losses: number[] = [];
+  let tensors = 0;
+  for (let step = 1; step <= 40; step++) {
+    const result = encoder.gradients(batchOf(SMALL, 6, { step }), (embeddings) => {
+      const { loss, gradient } = tripletLoss(embeddings, SMALL.embedding, triplets);
+      losses.push(loss);
+      return gradient;
+    });
+    encoder.update(adamStep(encoder.weights, result.gradients, state, step, { ...ADAM, learningRate: 0.01 }));
+    encoder.update(result.statistics);
+    if (step === 2) tensors = tensorflow.tf.memory().numTensors;
+  }
+  expect(losses.at(-1)).toBeLessThan((losses[0] as number) / 3);
+  expect(tensorflow.tf.memory().numTensors).toBe(tensors);
+  encoder.dispose();
+});
+
+test("the same keys give the same gradients, others other dropout", async () => {
+  const encoder = createEncoder(await loadTensorflow(), SMALL, initialWeights(SMALL, 1));
+  const run = (step: number): number[] => {
+    const batch = batchOf(SMALL, 4, { step, dropout: { input: 0.3, conv: 0.3, dense: 0.3 } });
+    const kernel = encoder.gradients(batch, (embeddings) => embeddings).gradients.get("conv1.kernel");
+    return [...(kernel as Float32Array)];
+  };
+  expect(run(3)).toEqual(run(3).map((value) => expect.closeTo(value, 5)));
+  expect(run(3)).not.toEqual(run(4).map((value) => expect.closeTo(value, 5)));
+  encoder.dispose();
+});
+
+test("embedding: a tile's vector does not depend on its neighbours, nor on the batch's size", async () => {
+  const encoder = createEncoder(await loadTensorflow(), SMALL, initialWeights(SMALL, 1));
+  const { tiles } = batchOf(SMALL, 5);
+  const all = encoder.embed(tiles);
+  const last = encoder.embed(tiles.slice(4));
+  expect(all.length).toBe(5 * SMALL.embedding);
+  expect([...last]).toEqual([...all.slice(4 * SMALL.embedding)].map((value) => expect.closeTo(value, 5)));
+  expect(() => encoder.embed([new Uint8Array(7)])).toThrow(/tile 0 of the mini-batch has 7 bytes, not 768/);
+  encoder.dispose();
+});
+
+test("SoftPN by hand, and its gradient by differences", () => {
+  // Δ(a, p) = 3, Δ(a, n) = 4, Δ(p, n) = 5: the anchor is closer to the negative.
+  const near = tripletLoss(Float32Array.of(0, 0, 3, 0, 0, 4), 2, [{ anchor: 0, positive: 1, negative: 2 }]);
+  expect(near.loss).toBeCloseTo((Math.exp(3) / (Math.exp(3) + Math.exp(4))) ** 2, 9);
+  expect(near).toMatchObject({ positive: expect.closeTo(3, 6), negative: expect.closeTo(4, 6), accuracy: 1 });
+  // Here the positive is closer to the negative: only SoftPN sees it.
+  const points = Float32Array.of(0, 0, 3, 1, 4, 0.5);
+  const triplet = [{ anchor: 0, positive: 1, negative: 2 }];
+  for (const kind of ["softpn", "ratio"] as const) {
+    const { gradient, negative } = tripletLoss(points, 2, triplet, kind);
+    expect(negative).toBeCloseTo(kind === "softpn" ? Math.hypot(1, 0.5) : Math.hypot(4, 0.5), 6);
+    for (let i = 0; i < points.length; i++) {
+      const at = (h: number): number =>
+        tripletLoss(
+          points.map((v, k) => (k === i ? v + h : v)),
+          2,
+          triplet,
+          kind,
+        ).loss;
+      expect(gradient[i]).toBeCloseTo((at(1e-3) - at(-1e-3)) / 2e-3, 3);
+    }
+  }
+});
+
+test("Adam's first step moves each weight by the learning rate against its gradient", () => {
+  const weights = new Map([["w", { shape: [3], data: Float32Array.of(1, 1, 1) }]]);
+  const next = adamStep(weights, new Map([["w", Float32Array.of(5, -0.01, 0)]]), new Map(), 1);
+  expect([...(next.get("w")?.data ?? [])]).toEqual([expect.closeTo(0.999, 6), expect.closeTo(1.001, 5), 1]);
+});
+
+test("safetensors: round trip, and damage is named", () => {
+  const weights = initialWeights(SMALL, 3);
+  const bytes = encodeSafetensors(weights, { step: "3" });
+  expect(decodeSafetensors(bytes, "file")).toEqual(weights);
+  expect(() => decodeSafetensors(bytes.subarray(0, bytes.length - 1), "file")).toThrow(/file: .*is cut off/);
+  expect(() => decodeSafetensors(bytes.subarray(0, 4), "file")).toThrow(/header is cut off/);
+});
