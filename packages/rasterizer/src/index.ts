@@ -1,1 +1,9 @@
-export {};
+export {
+  createRasterizer,
+  type Rasterizer,
+  type RasterizerOptions,
+  type RendererInfo,
+  rendererInfo,
+  type TileSize,
+} from "./rasterizer.ts";
+export { type Frame, frameOf } from "./window.ts";

@@ -1,0 +1,40 @@
+/** What is used of @mapnik/mapnik, which brings no types. */
+declare module "@mapnik/mapnik" {
+  export class Datasource {
+    constructor(options: { type: string; inline: string });
+  }
+  export class Layer {
+    constructor(name: string, srs: string);
+    datasource: Datasource;
+    styles: string[];
+  }
+  export class Image {
+    constructor(width: number, height: number);
+    /** RGBA, row 0 on top; a view on memory of its own. */
+    data(): Buffer;
+  }
+  export class Map {
+    constructor(width: number, height: number, srs?: string);
+    bufferSize: number;
+    extent: [number, number, number, number];
+    fromStringSync(xml: string, options?: { strict?: boolean }): void;
+    add_layer(layer: Layer): void;
+    remove_layer(index: number): void;
+    layers(): Layer[];
+    render(
+      image: Image,
+      options: { variables?: Record<string, number>; buffer_size?: number },
+      callback: (error: Error | null, image: Image) => void,
+    ): void;
+  }
+  const mapnik: {
+    Datasource: typeof Datasource;
+    Layer: typeof Layer;
+    Image: typeof Image;
+    Map: typeof Map;
+    versions: { mapnik: string };
+    settings: { paths: { input_plugins: string } };
+    registerDatasource(path: string): boolean;
+  };
+  export default mapnik;
+}
