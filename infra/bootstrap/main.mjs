@@ -1,6 +1,6 @@
-// From a clean clone to a working farm: `node infra/bootstrap/main.mjs setup|test`.
+// From a clean clone to a working farm: `node infra/bootstrap/main.mjs setup|test|demo`.
 // Node's own modules only: nothing is installed yet when this runs.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
@@ -59,12 +59,29 @@ function installDependencies() {
   return "installed";
 }
 
+/** The folder of services and caches: the one setting of the farm that set-up needs, as core's configuration reads it. */
+const home = resolve(root, process.env.FARM_HOME || ".farm");
+
+function bindTensorflow() {
+  const variant = process.env.FARM_TENSORFLOW || "cpu";
+  const cli = join(root, "packages/tensorflow/dist/setup-cli.js");
+  const result = spawnSync("node", [cli, home, variant], {
+    cwd: root,
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+    encoding: "utf8",
+  });
+  if (result.status !== 0) process.exit(result.status ?? 1);
+  return result.stdout.trim();
+}
+
 function setup() {
   if (Number(process.versions.node.split(".")[0]) < 20)
     fail(`Node ${process.versions.node} is too old`, "install Node 20 or later");
   step("system packages", installSystemPackages);
   step("npm packages", installDependencies);
   step("build", () => void run("turbo", ["run", "build", "--output-logs=errors-only"]));
+  step("TensorFlow", bindTensorflow);
 }
 
 /** Runs linter and tests and closes with `N passed, N failed`. */
@@ -88,9 +105,23 @@ function test(args) {
   process.exit(numPassedTests === 0 ? 1 : (result.status ?? 1));
 }
 
+/** Runs the farm's own demo; Ctrl-C reaches it directly, and it says how it ended. */
+function demo(args) {
+  const cli = ["--enable-source-maps", join(root, "packages/cli/dist/main.js"), "demo", ...args];
+  process.on("SIGINT", () => {});
+  const child = spawn("node", cli, { cwd: process.cwd(), env, stdio: "inherit" });
+  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  child.on("exit", (code) => process.exit(code ?? 1));
+}
+
 const [command, ...args] = process.argv.slice(2);
 if (command === "setup") setup();
-else if (command === "test") {
+else if (command === "demo") {
+  // npm swallows options that it knows: it passes `npm run demo --json` on as a variable.
+  if (process.env.npm_config_json === "true" && !args.includes("--json")) args.push("--json");
+  if (!args.includes("--help")) setup();
+  demo(args);
+} else if (command === "test") {
   setup();
   test(args);
-} else fail(`unknown command ${command ?? ""}`, "one of setup, test", 2);
+} else fail(`unknown command ${command ?? ""}`, "one of setup, test, demo", 2);

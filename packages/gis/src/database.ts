@@ -55,3 +55,30 @@ export function libpqEnvironment(databaseUrl: string): Record<string, string> {
   ];
   return Object.fromEntries(entries.filter((entry): entry is [string, string] => !!entry[1]));
 }
+
+/**
+ * Makes a database on the server of `databaseUrl` unless it is there.
+ *
+ * @param name a-z, 0-9 and `_`
+ * @returns its URL
+ * @throws FarmError `service` when the server cannot be reached, or its user may not create databases
+ */
+export async function ensureDatabase(databaseUrl: string, name: string): Promise<string> {
+  if (!/^[a-z_][a-z0-9_]*$/.test(name)) throw new FarmError("internal", `${name} is no name of a database`);
+  await withDatabase(databaseUrl, async (client) => {
+    const { rowCount } = await client.query("SELECT 1 FROM pg_database WHERE datname = $1", [name]);
+    if (rowCount !== 0) return;
+    await client.query(`CREATE DATABASE ${name}`).catch((error: unknown) => {
+      if ((error as { code?: unknown }).code === "42P04") return; // made by another process just now
+      throw new FarmError(
+        "service",
+        `database ${name}: ${errorMessage(error)}`,
+        "a role with CREATEDB is needed",
+        { cause: error },
+      );
+    });
+  });
+  const named = new URL(databaseUrl);
+  named.pathname = `/${name}`;
+  return named.href;
+}

@@ -1,3 +1,4 @@
+export { ensureDatabase } from "./database.ts";
 export * from "./demo.ts";
 export * from "./import.ts";
 export * from "./locations.ts";

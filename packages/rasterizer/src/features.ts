@@ -51,7 +51,9 @@ export function openFeatures(databaseUrl: string): FeatureSource {
       } catch (error) {
         const code = (error as { code?: unknown }).code;
         if (code === "42P01" || code === "3F000")
-          throw new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf", { cause: error });
+          throw new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf", {
+            cause: error,
+          });
         throw new FarmError(
           "service",
           `PostgreSQL ${redact(databaseUrl)}: ${errorMessage(error)}`,
@@ -84,7 +86,9 @@ export function collections(
         features.push(`{"type":"Feature","properties":{"s":${id}},"geometry":${shape}}`);
       }
     }
-    return features.length === 0 ? undefined : `{"type":"FeatureCollection","features":[${features.join(",")}]}`;
+    return features.length === 0
+      ? undefined
+      : `{"type":"FeatureCollection","features":[${features.join(",")}]}`;
   });
 }
 

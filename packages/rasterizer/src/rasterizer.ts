@@ -48,7 +48,10 @@ export interface Rasterizer extends RendererInfo {
 }
 
 /** What a rasterizer of this profile will say of itself, without a map. */
-export function rendererInfo(profile: Profile, { pixels = TILE_PIXELS, radius = TILE_RADIUS_M }: TileSize = {}): RendererInfo {
+export function rendererInfo(
+  profile: Profile,
+  { pixels = TILE_PIXELS, radius = TILE_RADIUS_M }: TileSize = {},
+): RendererInfo {
   const renderer = `mapnik ${mapnik.versions.mapnik}`;
   const key = JSON.stringify([DRAWING, renderer, profile.hash, pixels, radius]);
   return { renderer, styleHash: createHash("sha256").update(key).digest("hex") };
@@ -90,7 +93,10 @@ export async function createRasterizer({
   const bytes = profile.channels.length * area;
   // A map can only draw one thing at a time: locations queue up.
   let last: Promise<unknown> = Promise.resolve();
-  const draw = async (data: readonly (string | undefined)[], transforms: readonly TileTransform[]): Promise<Uint8Array[]> => {
+  const draw = async (
+    data: readonly (string | undefined)[],
+    transforms: readonly TileTransform[],
+  ): Promise<Uint8Array[]> => {
     const tiles = transforms.map(() => new Uint8Array(bytes));
     await Promise.all(passes.map((pass) => pass(data, transforms, tiles)));
     return tiles;
@@ -100,7 +106,11 @@ export async function createRasterizer({
     channels: profile.channels.map(({ name }) => name),
     async render({ lon, lat }, transforms) {
       if (!(Math.abs(lon) <= 180 && Math.abs(lat) <= 85)) {
-        throw new FarmError("input", `lon ${lon}, lat ${lat} is not within ±180 and ±85`, "mend or drop the location");
+        throw new FarmError(
+          "input",
+          `lon ${lon}, lat ${lat} is not within ±180 and ±85`,
+          "mend or drop the location",
+        );
       }
       const far = transforms.find(({ dx, dy }) => !(Math.abs(dx) <= maxOffset && Math.abs(dy) <= maxOffset));
       if (far) throw new FarmError("internal", `a shift of ${far.dx}, ${far.dy} m is beyond ±${maxOffset} m`);

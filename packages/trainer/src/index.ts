@@ -1,1 +1,13 @@
-export {};
+export { type BatchPlan, type BatchShape, planBatches } from "./batches.ts";
+export { type EmbedOptions, type EmbedResult, embedDataset, embeddingsPrefix } from "./embed.ts";
+export {
+  type Checkpoint,
+  type HistoryEntry,
+  lastCheckpoint,
+  listCheckpoints,
+  modelPrefix,
+  readCheckpoint,
+  readHistory,
+  type Settings,
+} from "./model.ts";
+export { type TrainOptions, type TrainResult, train } from "./train.ts";

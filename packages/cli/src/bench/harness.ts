@@ -1,0 +1,55 @@
+import { cpus, totalmem } from "node:os";
+
+export interface Machine {
+  cpu: string;
+  cores: number;
+  memoryGiB: number;
+  node: string;
+  platform: string;
+}
+
+export function machine(): Machine {
+  const [first] = cpus();
+  return {
+    cpu: first?.model ?? "unknown",
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+  };
+}
+
+export interface Measurement {
+  /** Wall time of one run, seconds: median, least and most. */
+  seconds: { median: number; min: number; max: number };
+  /** Units done per second, at the median. */
+  rate: number;
+  unit: string;
+  repeats: number;
+}
+
+/** One warm-up, then `repeats` runs. @param count units that a run does */
+export async function measure(
+  { unit, count, repeats }: { unit: string; count: number; repeats: number },
+  run: () => Promise<void> | void,
+): Promise<Measurement> {
+  await run();
+  const times: number[] = [];
+  for (let i = 0; i < repeats; i++) {
+    const begin = performance.now();
+    await run();
+    times.push((performance.now() - begin) / 1000);
+  }
+  times.sort((a, b) => a - b);
+  const middle = times.length >> 1;
+  const median =
+    times.length % 2 === 1
+      ? (times[middle] as number)
+      : ((times[middle - 1] as number) + (times[middle] as number)) / 2;
+  return {
+    seconds: { median, min: times[0] as number, max: times.at(-1) as number },
+    rate: count / median,
+    unit,
+    repeats,
+  };
+}

@@ -1,0 +1,153 @@
+import { EXIT_CODES, errorMessage, FarmError } from "@loc2vec/core";
+import { Command, CommanderError, Option } from "commander";
+import { benchCommand } from "./bench/index.ts";
+import { demo } from "./commands/demo.ts";
+import { doctor } from "./commands/doctor.ts";
+import { importMap, locations } from "./commands/map.ts";
+import { embedCommand, reportCommand, trainCommand } from "./commands/model.ts";
+import { enqueueCommand, status, workCommand } from "./commands/raster.ts";
+import { config, down, up } from "./commands/services.ts";
+import { type Context, createContext, type GlobalOptions } from "./context.ts";
+import { kind, positive, ratio, whole } from "./options.ts";
+
+const stop = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) {
+  process.on(name, () => {
+    if (stop.signal.aborted) process.exit(EXIT_CODES.interrupted);
+    process.stderr.write("\nstopping; once more to stop at once\n");
+    stop.abort(new FarmError("interrupted", "stopped", "run it again: what was done is kept"));
+  });
+}
+
+const program = new Command("farm")
+  .description("Turns a map and a list of coordinates into location embeddings. Settings: farm config.")
+  .option("--json", "print the result as one line of JSON, last on stdout")
+  .option("--quiet", "no progress on stderr")
+  .addHelpText(
+    "after",
+    `\nExit codes: ${Object.entries(EXIT_CODES)
+      .map(([name, code]) => `${code} ${name}`)
+      .join(", ")}`,
+  );
+
+/** Adds a command whose work gets the context and its own options; global options are taken before and after its name. */
+function command<A extends unknown[]>(
+  usage: string,
+  description: string,
+  work: (context: Context, ...args: A) => Promise<void>,
+): Command {
+  return program
+    .command(usage)
+    .description(description)
+    .option("--json", "print the result as one line of JSON, last on stdout")
+    .option("--quiet", "no progress on stderr")
+    .action(async (...args: unknown[]) => {
+      // commander gives arguments, options and the command itself
+      const own = args.pop() as Command;
+      const options = own.optsWithGlobals<GlobalOptions>();
+      await work(createContext(options, stop.signal), ...(args as A));
+    });
+}
+
+const seed = (what: string): Option => new Option("--seed N", what).argParser(whole(0)).default(0);
+
+command("up", "start the private Redis and PostgreSQL, to stay", up);
+command("down", "stop them", down);
+command("doctor", "say what is there and what is missing", doctor);
+command("config", "print all settings, secrets hidden", config);
+command("import <pbf>", "import an OpenStreetMap extract into PostGIS", importMap).option(
+  "--force",
+  "even when it is imported already",
+);
+command("locations", "sample locations from the imported map, as CSV", locations)
+  .requiredOption("--count <n>", "how many", whole(1))
+  .option("--kinds <visits:transport>", "shares", ratio, { visit: 2, transport: 1 })
+  .addOption(seed("of the draw"))
+  .option("--out <file>", "write to a file rather than to stdout");
+command("enqueue", "describe a data set and queue its shards", enqueueCommand)
+  .requiredOption("--dataset <name>", "name of the data set")
+  .option("--locations <file>", "CSV, GeoJSON or NDJSON of lon, lat and optionally kind, weight, label")
+  .option("--sample <n>", "sample so many from the map instead", whole(1))
+  .option("--kinds <visits:transport>", "shares of sampled locations", ratio, { visit: 2, transport: 1 })
+  .option("--kind <kind>", "of locations in the file that name none", kind, "visit")
+  .option("--positives <n>", "per location", whole(0, 1000), 20)
+  .option("--shard-locations <n>", "locations per shard", whole(1, 100_000), 64)
+  .addOption(seed("of sampling and augmentation"));
+command("work", "render queued shards", workCommand)
+  .option("--dataset <name>", "with --until empty: wait for this one alone")
+  .addOption(new Option("--until <when>", "when to end").choices(["empty", "forever"]).default("forever"))
+  .option("--concurrency <n>", "shards at a time (default: FARM_WORKERS)", whole(1, 1024))
+  .option("--grace <seconds>", "to finish shards after Ctrl-C or SIGTERM (default: 20)", whole(0, 3600));
+command("status", "where a data set stands", status).requiredOption(
+  "--dataset <name>",
+  "name of the data set",
+);
+command("train", "train an encoder on a data set", trainCommand)
+  .requiredOption("--dataset <name>", "name of the data set")
+  .requiredOption("--model <name>", "name of the model; goes on where it stands")
+  .requiredOption("--steps <n>", "to train up to", whole(1))
+  .option("--batch-locations <n>", "locations per mini-batch", whole(2, 1000), 20)
+  .option("--pairs <n>", "(anchor, positive) pairs per location", whole(1, 1000), 5)
+  .addOption(new Option("--loss <loss>", "which").choices(["softpn", "ratio"]).default("softpn"))
+  .option("--learning-rate <rate>", "of Adam", positive, 0.001)
+  .option("--checkpoint-every <n>", "steps", whole(1), 100)
+  .addOption(seed("of weights, mini-batches and dropout"));
+command("embed", "embed the anchors of a data set", embedCommand)
+  .requiredOption("--dataset <name>", "name of the data set")
+  .requiredOption("--model <name>", "name of the model");
+command("report", "draw the figures of a data set and its embeddings", reportCommand)
+  .requiredOption("--dataset <name>", "name of the data set")
+  .option("--model <name>", "name of the model")
+  .option("--out <folder>", "default: reports/<dataset> in FARM_HOME");
+command("demo", "one real city through every part", demo)
+  .option("--pbf <file>", "map to use instead of a small one that is fetched")
+  .option("--locations <n>", "to sample", whole(20), 1000)
+  .option("--steps <n>", "to train", whole(1), 200)
+  .addOption(seed("of all draws"));
+command("bench <name>", "measure: all, render, shard or step", benchCommand)
+  .option("--pbf <file>", "map to use instead of a small one that is fetched")
+  .option("--repeats <n>", "medians are taken of", whole(1, 1000), 5);
+
+const json = process.argv.includes("--json");
+for (const each of [program, ...program.commands])
+  each.exitOverride().configureOutput({ outputError: () => {} });
+try {
+  await program.parseAsync();
+} catch (error) {
+  const failure = toFailure(error);
+  if (failure !== undefined) {
+    if (json)
+      process.stdout.write(
+        `${JSON.stringify({ error: { kind: failure.kind, message: failure.message, mend: failure.mend } })}\n`,
+      );
+    process.stderr.write(`error: ${failure.line}\n`);
+    if (failure.kind === "internal" && failure.cause instanceof Error)
+      process.stderr.write(`${failure.cause.stack}\n`);
+    process.exitCode = failure.exitCode;
+  }
+}
+// Native libraries keep threads that would hold up the end.
+process.exit();
+
+function toFailure(error: unknown): FarmError | undefined {
+  if (error instanceof FarmError) return error;
+  if (stop.signal.aborted) return stop.signal.reason as FarmError;
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return undefined;
+    const help = error.code === "commander.help";
+    return new FarmError(
+      "usage",
+      help ? "no command is given" : error.message.replace(/^error: /, ""),
+      "farm --help, or --help after a command",
+    );
+  }
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  if (code === "ENOSPC" || code === "EROFS" || code === "EACCES") {
+    return new FarmError("service", errorMessage(error), "free some disk space, or name another place", {
+      cause: error,
+    });
+  }
+  return new FarmError("internal", errorMessage(error), "a fault of the farm: please report it", {
+    cause: error,
+  });
+}

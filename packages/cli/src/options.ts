@@ -1,0 +1,33 @@
+import { LOCATION_KINDS, type LocationKind } from "@loc2vec/core";
+import { InvalidArgumentError } from "commander";
+
+/** A parser of whole numbers for commander. */
+export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < min || value > max) {
+      throw new InvalidArgumentError(`must be a whole number, ${min} to ${max}`);
+    }
+    return value;
+  };
+}
+
+export function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError("must be a number above 0");
+  return value;
+}
+
+/** `2:1`, visits to transport. */
+export function ratio(text: string): { visit: number; transport: number } {
+  const found = /^(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/.exec(text);
+  if (found === null) throw new InvalidArgumentError("must be visits:transport, e.g. 2:1");
+  return { visit: Number(found[1]), transport: Number(found[2]) };
+}
+
+export function kind(text: string): LocationKind {
+  if (!LOCATION_KINDS.includes(text as LocationKind)) {
+    throw new InvalidArgumentError(`must be one of ${LOCATION_KINDS.join(", ")}`);
+  }
+  return text as LocationKind;
+}

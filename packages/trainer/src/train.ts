@@ -1,0 +1,192 @@
+import { FarmError } from "@loc2vec/core";
+import {
+  ADAM,
+  type AdamState,
+  adamStep,
+  countParameters,
+  createEncoder,
+  DROPOUT,
+  type Dropout,
+  encodeSafetensors,
+  initialWeights,
+  LOC2VEC,
+  type Loss,
+  tripletLoss,
+} from "@loc2vec/encoder";
+import { listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
+import { loadTensorflow } from "@loc2vec/tensorflow";
+import { type BatchShape, planBatches } from "./batches.ts";
+import {
+  type HistoryEntry,
+  json,
+  listCheckpoints,
+  modelPrefix,
+  readCheckpoint,
+  readHistory,
+  readOptimizer,
+  type Settings,
+  writeCheckpoint,
+  writeHistory,
+} from "./model.ts";
+import { openTiles } from "./tiles.ts";
+
+export interface TrainOptions {
+  store: ObjectStore;
+  dataset: string;
+  model: string;
+  /** To train up to, all sessions together. */
+  steps: number;
+  seed?: number;
+  /** Default 20 locations × 5 pairs, 100 triplets. */
+  batch?: BatchShape;
+  /** Default `softpn`. */
+  loss?: Loss;
+  /** Of Adam. Default 0.001. */
+  learningRate?: number;
+  dropout?: Dropout;
+  /** Steps between checkpoints. Default 100. */
+  checkpointEvery?: number;
+  /** Writes a checkpoint and ends. */
+  signal?: AbortSignal | undefined;
+  onStep?: (entry: HistoryEntry) => void;
+}
+
+export interface TrainResult {
+  /** Reached, all sessions together. */
+  step: number;
+  parameters: number;
+  /** The step that this session went on from; 0 for a new model. */
+  resumedFrom: number;
+  interrupted: boolean;
+  history: HistoryEntry[];
+}
+
+/**
+ * Trains an encoder on a data set, from where the model's last checkpoint stands. Each image of a mini-batch passes the
+ * network once, however many triplets it is part of.
+ *
+ * @throws FarmError `data` when the model was trained with other settings, or a shard is damaged; `input` when too little
+ *   is rendered; `missing` without TensorFlow
+ */
+export async function train(options: TrainOptions): Promise<TrainResult> {
+  const { store, model, steps, checkpointEvery = 100, signal, onStep } = options;
+  if (!Number.isInteger(steps) || steps < 1)
+    throw new FarmError("usage", `cannot train ${steps} steps`, "1 or more");
+  const reader = await openDataset(store, options.dataset);
+  const { dataset } = reader;
+  const shards = [...(await listShards(store, dataset))].sort((a, b) => a - b);
+  const settings: Settings = {
+    dataset: dataset.name,
+    styleHash: dataset.styleHash,
+    channels: dataset.channels,
+    architecture: {
+      ...LOC2VEC,
+      channels: dataset.channels.length,
+      pixels: dataset.pixels,
+      pooled: [...LOC2VEC.pooled],
+      pointwise: [...LOC2VEC.pointwise],
+    },
+    seed: options.seed ?? 0,
+    batch: options.batch ?? { locations: 20, pairs: 5 },
+    loss: options.loss ?? "softpn",
+    learningRate: options.learningRate ?? ADAM.learningRate,
+    dropout: options.dropout ?? DROPOUT,
+    shards: shards.length,
+  };
+  const { architecture, batch: shape, seed, dropout } = settings;
+  const resumedFrom = (await listCheckpoints(store, model)).at(-1) ?? 0;
+  const before = resumedFrom > 0 ? await readCheckpoint(store, model, resumedFrom) : undefined;
+  if (before) checkSame(store, model, before.settings, settings);
+  const plans = planBatches(dataset, shards, shape, seed, resumedFrom + 1);
+  const tensorflow = await loadTensorflow();
+  const encoder = createEncoder(
+    tensorflow,
+    architecture,
+    before?.weights ?? initialWeights(architecture, seed),
+  );
+  const state: AdamState = new Map(before ? await readOptimizer(store, model, resumedFrom) : []);
+  const history = (await readHistory(store, model)).filter(({ step }) => step <= resumedFrom);
+  const tiles = openTiles(reader);
+  const fetchNext = async () => {
+    const plan = plans.next().value;
+    return { plan, tiles: await tiles.read(plan.rows) };
+  };
+  const save = async (step: number): Promise<void> => {
+    await writeCheckpoint(store, model, {
+      step,
+      settings,
+      weights: encodeSafetensors(encoder.weights, { step: String(step) }),
+      optimizer: encodeSafetensors(state),
+    });
+    await writeHistory(store, model, history);
+  };
+  let step = resumedFrom;
+  let saved = resumedFrom;
+  try {
+    let next = step < steps ? fetchNext() : undefined;
+    next?.catch(() => {}); // awaited at its turn
+    while (next !== undefined && !signal?.aborted) {
+      const begin = performance.now();
+      const { plan, tiles: images } = await next;
+      next = plan.step < steps ? fetchNext() : undefined;
+      next?.catch(() => {});
+      let entry = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
+      const { gradients, statistics } = encoder.gradients(
+        { tiles: images, channelsOn: plan.channelsOn, seed, step: plan.step, dropout },
+        (embeddings) => {
+          const { gradient, ...result } = tripletLoss(
+            embeddings,
+            architecture.embedding,
+            plan.triplets,
+            settings.loss,
+          );
+          entry = result;
+          return gradient;
+        },
+      );
+      if (!Number.isFinite(entry.loss)) {
+        throw new FarmError(
+          "data",
+          `model ${model}, step ${plan.step}: the loss is ${entry.loss}`,
+          "train anew with a lower --learning-rate",
+        );
+      }
+      encoder.update(
+        adamStep(encoder.weights, gradients, state, plan.step, {
+          ...ADAM,
+          learningRate: settings.learningRate,
+        }),
+      );
+      encoder.update(statistics);
+      step = plan.step;
+      const full: HistoryEntry = { step, ...entry, seconds: (performance.now() - begin) / 1000 };
+      history.push(full);
+      onStep?.(full);
+      if (step % checkpointEvery === 0 && step < steps) {
+        await save(step);
+        saved = step;
+      }
+      // A step blocks the event loop: let signals and the network have their turn.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    if (step > saved) await save(step);
+  } finally {
+    encoder.dispose();
+  }
+  const parameters = countParameters(architecture);
+  if (step > 0)
+    await store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
+  return { step, parameters, resumedFrom, interrupted: step < steps, history };
+}
+
+function checkSame(store: ObjectStore, model: string, was: Settings, is: Settings): void {
+  for (const field of Object.keys(is) as (keyof Settings)[]) {
+    const [before, now] = [JSON.stringify(was[field]), JSON.stringify(is[field])];
+    if (before === now) continue;
+    throw new FarmError(
+      "data",
+      `model ${model} in ${store.url} was trained with ${field} ${before}, not ${now}`,
+      "train under another name, or with the same settings",
+    );
+  }
+}
