@@ -1,16 +1,4 @@
-import { FarmError } from "@loc2vec/core";
-import type { Profile } from "@loc2vec/gis";
-import type { ObjectStore } from "@loc2vec/shards";
-
-export interface ReportOptions {
-  store: ObjectStore;
-  dataset: string;
-  model?: string;
-  profile: Profile;
-  folder: string;
-  log?: (line: string) => void;
-}
-
-export async function writeReport({ dataset }: ReportOptions): Promise<{ index: string; pictures: string[] }> {
-  throw new FarmError("internal", `data set ${dataset}: pictures are not drawn yet`);
-}
+export { cityMap, embeddingColours, metresBetween, place } from "./citymap.ts";
+export { type Neighbour, nearest, type Pca, pca } from "./pca.ts";
+export { channelPicture, composeRgb, encodePng, type Picture, sheet } from "./picture.ts";
+export { type Report, type ReportOptions, writeReport } from "./report.ts";

@@ -1,7 +1,7 @@
 import { errorMessage, FarmError, redact } from "@loc2vec/core";
 import type { Profile } from "@loc2vec/gis";
 import pg from "pg";
-import type { Symbol } from "./style.ts";
+import type { Paint } from "./style.ts";
 import type { Frame } from "./window.ts";
 
 /** Corners of the polygon that stands for a disc. */
@@ -69,7 +69,7 @@ export function openFeatures(databaseUrl: string): FeatureSource {
 /** For each channel the GeoJSON of its features in the order of painting; undefined for a channel without any. */
 export function collections(
   profile: Profile,
-  symbols: readonly (readonly Symbol[])[],
+  paints: readonly (readonly Paint[])[],
   rows: readonly Row[],
 ): (string | undefined)[] {
   const byRule = new Map<number, string[]>();
@@ -80,7 +80,7 @@ export function collections(
   }
   return profile.channels.map((_, at) => {
     const features: string[] = [];
-    for (const { id, rule } of symbols[at] ?? []) {
+    for (const { id, rule } of paints[at] ?? []) {
       for (const geometry of byRule.get(rule.index) ?? []) {
         const shape = rule.geometry === "point" ? discs(geometry, rule.draw.radius) : geometry;
         features.push(`{"type":"Feature","properties":{"s":${id}},"geometry":${shape}}`);

@@ -13,6 +13,7 @@ declare module "@mapnik/mapnik" {
     /** RGBA, row 0 on top; a view on memory of its own. */
     data(): Buffer;
   }
+  // biome-ignore lint/suspicious/noShadowRestrictedNames: this is what Mapnik calls it
   export class Map {
     constructor(width: number, height: number, srs?: string);
     bufferSize: number;

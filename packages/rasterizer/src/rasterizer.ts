@@ -4,7 +4,7 @@ import { FarmError, MAX_OFFSET_M, TILE_PIXELS, TILE_RADIUS_M, type TileTransform
 import { type Profile, readImportInfo } from "@loc2vec/gis";
 import mapnik from "@mapnik/mapnik";
 import { collections, openFeatures } from "./features.ts";
-import { CHANNELS_PER_PASS, passXml, reachOf, type Symbol, symbolsOf } from "./style.ts";
+import { CHANNELS_PER_PASS, type Paint, paintsOf, passXml, reachOf } from "./style.ts";
 import { frameOf } from "./window.ts";
 
 /** Part of every style hash: to be raised when the same style is drawn otherwise. */
@@ -79,14 +79,14 @@ export async function createRasterizer({
     );
   }
   mapnik.registerDatasource(join(mapnik.settings.paths.input_plugins, "geojson.input"));
-  const symbols = symbolsOf(profile);
+  const paints = paintsOf(profile);
   const scale = pixels / (2 * radius);
   const reach = reachOf(profile);
   // A window turned by 45° reaches √2 further than a straight one, wherever it was shifted to. Cut ends lie outside.
   const half = radius * Math.SQRT2 + maxOffset + reach + 1;
   const buffer = Math.ceil((radius * (Math.SQRT2 - 1) + reach) * scale) + 1;
   const passes = Array.from({ length: Math.ceil(profile.channels.length / CHANNELS_PER_PASS) }, (_, at) =>
-    createPass(profile, symbols, at * CHANNELS_PER_PASS, { pixels, radius, scale, buffer }),
+    createPass(profile, paints, at * CHANNELS_PER_PASS, { pixels, radius, scale, buffer }),
   );
   const features = openFeatures(databaseUrl);
   const area = pixels * pixels;
@@ -115,7 +115,7 @@ export async function createRasterizer({
       const far = transforms.find(({ dx, dy }) => !(Math.abs(dx) <= maxOffset && Math.abs(dy) <= maxOffset));
       if (far) throw new FarmError("internal", `a shift of ${far.dx}, ${far.dy} m is beyond ±${maxOffset} m`);
       const rows = await features.near(frameOf(lon, lat), half);
-      const data = collections(profile, symbols, rows);
+      const data = collections(profile, paints, rows);
       const drawn = last.then(() => draw(data, transforms));
       last = drawn.catch(() => {});
       return drawn;
@@ -145,13 +145,13 @@ type Pass = (
 /** Draws the channels [first, first + 3) into the planes of tiles. */
 function createPass(
   profile: Profile,
-  symbols: readonly (readonly Symbol[])[],
+  paints: readonly (readonly Paint[])[],
   first: number,
   { pixels, radius, scale, buffer }: Geometry,
 ): Pass {
   const channels = profile.channels.slice(first, first + CHANNELS_PER_PASS);
   const map = new mapnik.Map(pixels, pixels, SRS);
-  const styled = channels.map((channel, at) => ({ channel, symbols: symbols[first + at] ?? [] }));
+  const styled = channels.map((channel, at) => ({ channel, paints: paints[first + at] ?? [] }));
   map.fromStringSync(passXml(styled, pixels, scale), { strict: true });
   map.bufferSize = buffer;
   const area = pixels * pixels;

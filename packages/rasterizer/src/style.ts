@@ -4,22 +4,22 @@ import type { Channel, LineDraw, PointDraw, PolygonDraw, Profile, Rule, Stroke }
 export const CHANNELS_PER_PASS = 3;
 
 /** One thing that Mapnik draws: a rule's casing, its body or its outline. Features name it in their property `s`. */
-export interface Symbol {
+export interface Paint {
   /** Number of it over all channels. */
   id: number;
   rule: Rule;
   part: "casing" | "body" | "outline";
 }
 
-/** All symbols of a channel, in the order in which they are painted. */
-export function symbolsOf(profile: Profile): Symbol[][] {
+/** All paints of a channel, in the order in which they are painted. */
+export function paintsOf(profile: Profile): Paint[][] {
   let id = 0;
   return profile.channels.map((channel) =>
-    channel.rules.flatMap((rule): Symbol[] => {
-      const symbol = (part: Symbol["part"]): Symbol => ({ id: id++, rule, part });
+    channel.rules.flatMap((rule): Paint[] => {
+      const paint = (part: Paint["part"]): Paint => ({ id: id++, rule, part });
       const cased = rule.geometry === "line" && rule.draw.casing !== undefined;
       const outlined = rule.geometry !== "line" && rule.draw.outline !== undefined;
-      return [...(cased ? [symbol("casing")] : []), symbol("body"), ...(outlined ? [symbol("outline")] : [])];
+      return [...(cased ? [paint("casing")] : []), paint("body"), ...(outlined ? [paint("outline")] : [])];
     }),
   );
 }
@@ -36,28 +36,28 @@ export function reachOf(profile: Profile): number {
 /**
  * The Mapnik style of one pass: a style per channel, composited with `lighten` so that the channels, each in a colour of
  * its own, do not touch one another. Within a style Mapnik paints in the order of the features, so features come sorted
- * by symbol. Geometry is turned by the variable `angle`, degrees clockwise, about the middle of the picture: the vectors
+ * by paint. Geometry is turned by the variable `angle`, degrees clockwise, about the middle of the picture: the vectors
  * are turned, not the pixels.
  *
  * @param channels at most three
  * @param scale pixels per metre
  */
 export function passXml(
-  channels: readonly { channel: Channel; symbols: readonly Symbol[] }[],
+  channels: readonly { channel: Channel; paints: readonly Paint[] }[],
   pixels: number,
   scale: number,
 ): string {
   const turn = `geometry-transform="rotate(@angle, ${pixels / 2}, ${pixels / 2})"`;
-  const styles = channels.map(({ channel, symbols }, at) => {
-    const rules = symbols.map(
-      (symbol) => `<Rule><Filter>[s] = ${symbol.id}</Filter>${symbolizer(symbol, at, scale, turn)}</Rule>`,
+  const styles = channels.map(({ channel, paints }, at) => {
+    const rules = paints.map(
+      (paint) => `<Rule><Filter>[s] = ${paint.id}</Filter>${symbolizer(paint, at, scale, turn)}</Rule>`,
     );
     return `<Style name="${channel.name}" comp-op="lighten" filter-mode="first">${rules.join("")}</Style>`;
   });
   return `<Map srs="epsg:3857" background-color="rgb(0,0,0)">${styles.join("")}</Map>`;
 }
 
-function symbolizer({ rule, part }: Symbol, at: number, scale: number, turn: string): string {
+function symbolizer({ rule, part }: Paint, at: number, scale: number, turn: string): string {
   const colour = (intensity: number): string => {
     const rgb = [0, 0, 0];
     rgb[at] = intensity;

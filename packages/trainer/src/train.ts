@@ -97,6 +97,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const resumedFrom = (await listCheckpoints(store, model)).at(-1) ?? 0;
   const before = resumedFrom > 0 ? await readCheckpoint(store, model, resumedFrom) : undefined;
   if (before) checkSame(store, model, before.settings, settings);
+  const parameters = countParameters(architecture);
+  const history = (await readHistory(store, model)).filter(({ step }) => step <= resumedFrom);
+  if (resumedFrom >= steps)
+    return { step: resumedFrom, parameters, resumedFrom, interrupted: false, history };
   const plans = planBatches(dataset, shards, shape, seed, resumedFrom + 1);
   const tensorflow = await loadTensorflow();
   const encoder = createEncoder(
@@ -105,7 +109,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     before?.weights ?? initialWeights(architecture, seed),
   );
   const state: AdamState = new Map(before ? await readOptimizer(store, model, resumedFrom) : []);
-  const history = (await readHistory(store, model)).filter(({ step }) => step <= resumedFrom);
   const tiles = openTiles(reader);
   const fetchNext = async () => {
     const plan = plans.next().value;
@@ -173,7 +176,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   } finally {
     encoder.dispose();
   }
-  const parameters = countParameters(architecture);
   if (step > 0)
     await store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
   return { step, parameters, resumedFrom, interrupted: step < steps, history };

@@ -1,0 +1,87 @@
+/** Escapes text for HTML. */
+export function escapeHtml(text: string): string {
+  return text.replace(
+    /[&<>"]/g,
+    (char) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[char] as string,
+  );
+}
+
+export interface Figure {
+  title: string;
+  /** What one sees. HTML. */
+  caption: string;
+  /** Pictures with alternative text and, below each, a line of text. */
+  pictures: readonly { file: string; alt: string; below?: string }[];
+}
+
+export interface Page {
+  title: string;
+  /** Pairs of name and value. */
+  facts: readonly (readonly [string, string])[];
+  figures: readonly Figure[];
+  attribution: string;
+}
+
+const CSS = `
+:root { color-scheme: light dark; --ink: #1d2330; --soft: #5c6675; --paper: #fbfaf8; --line: #dfdcd5; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e6e1; --soft: #a2a9b4; --paper: #16181d; --line: #30343c; } }
+body { margin: 0 auto; max-width: 1140px; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, sans-serif; }
+h1 { font-size: 1.9rem; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 0 0 .35rem; }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .75rem 1.5rem; margin: 1.25rem 0 0; }
+dt { color: var(--soft); font-size: .82rem; } dd { margin: 0; overflow-wrap: anywhere; }
+figure { margin: 2.5rem 0 0; padding-top: 1.25rem; border-top: 1px solid var(--line); }
+figcaption { color: var(--soft); margin-bottom: .9rem; max-width: 78ch; }
+.pictures { display: flex; flex-wrap: wrap; gap: .75rem; } .pictures div { min-width: 0; }
+img { max-width: 100%; height: auto; display: block; border-radius: 3px; background: #fff; }
+small { color: var(--soft); font-size: .8rem; } footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
+`;
+
+/** A page that needs nothing but its own pictures; every figure carries the map's attribution. */
+export function renderPage({ title, facts, figures, attribution }: Page): string {
+  const credit = `Map data ${escapeHtml(attribution).replace(/openstreetmap\.org\/copyright/, '<a href="https://www.openstreetmap.org/copyright">$&</a>')}`;
+  const list = facts
+    .map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`)
+    .join("");
+  const shown = figures.map(({ title: heading, caption, pictures }) => {
+    const images = pictures.map(
+      ({ file, alt, below }) =>
+        `<div><img src="${escapeHtml(file)}" alt="${escapeHtml(alt)}">${below === undefined ? "" : `<small>${escapeHtml(below)}</small>`}</div>`,
+    );
+    return `<figure><h2>${escapeHtml(heading)}</h2><figcaption>${caption} <small>${credit}</small></figcaption><div class="pictures">${images.join("")}</div></figure>`;
+  });
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escapeHtml(title)}</title><style>${CSS}</style></head>
+<body><h1>${escapeHtml(title)}</h1><dl>${list}</dl>
+${shown.join("\n")}
+<footer>${credit}</footer></body></html>
+`;
+}
+
+/** Loss by step as SVG: each step as a faint line, a moving average as a strong one. */
+export function lossSvg(losses: readonly number[]): string {
+  const [width, height, left, bottom, top] = [900, 320, 52, 34, 12];
+  const highest = Math.max(...losses, 0.01) * 1.05;
+  const x = (i: number): number => left + ((width - left - 12) * i) / Math.max(1, losses.length - 1);
+  const y = (loss: number): number => top + (height - top - bottom) * (1 - loss / highest);
+  const line = (values: readonly number[]): string =>
+    values.map((loss, i) => `${x(i).toFixed(1)},${y(loss).toFixed(1)}`).join(" ");
+  const reach = Math.max(1, Math.round(losses.length / 25));
+  const smooth = losses.map((_, i) => {
+    const around = losses.slice(Math.max(0, i - reach), i + reach + 1);
+    return around.reduce((sum, loss) => sum + loss, 0) / around.length;
+  });
+  const ticks = Array.from({ length: 5 }, (_, i) => (highest * i) / 4);
+  const steps = [...new Set(Array.from({ length: 6 }, (_, i) => Math.round(((losses.length - 1) * i) / 5)))];
+  const grid = ticks.map(
+    (tick) =>
+      `<line x1="${left}" x2="${width - 12}" y1="${y(tick)}" y2="${y(tick)}" stroke="#ddd"/><text x="${left - 8}" y="${y(tick) + 4}" text-anchor="end">${tick.toFixed(2)}</text>`,
+  );
+  const axis = steps.map((i) => `<text x="${x(i)}" y="${height - 12}" text-anchor="middle">${i + 1}</text>`);
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="system-ui, sans-serif" font-size="12" fill="#555">
+<rect width="${width}" height="${height}" fill="#fff"/>${grid.join("")}${axis.join("")}
+<polyline points="${line(losses)}" fill="none" stroke="#9db7d6" stroke-width="1"/>
+<polyline points="${line(smooth)}" fill="none" stroke="#1f5fa8" stroke-width="2.5" stroke-linejoin="round"/></svg>
+`;
+}
