@@ -41,12 +41,20 @@ export async function withLock<T>(folder: string, work: () => Promise<T>): Promi
       break;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
-        throw new FarmError("service", `${lock}: ${errorMessage(error)}`, "FARM_HOME names a folder that can be written");
+        throw new FarmError(
+          "service",
+          `${lock}: ${errorMessage(error)}`,
+          "FARM_HOME names a folder that can be written",
+        );
       }
       const holder = Number(readText(lock));
       if (holder > 0 && !isAlive(holder)) rmSync(lock, { force: true });
       else if (Date.now() - begin > LOCK_MS) {
-        throw new FarmError("service", `${lock}: process ${holder} has been starting the service for a minute`, "stop it, or remove the file");
+        throw new FarmError(
+          "service",
+          `${lock}: process ${holder} has been starting the service for a minute`,
+          "stop it, or remove the file",
+        );
       } else await sleep(100);
     }
   }
@@ -93,5 +101,9 @@ export function usersOf(folder: string): { enter(): void; leave(): boolean; keep
 
 /** The last line of a log that says something. */
 export function lastLine(path: string): string {
-  return readText(path)?.split("\n").findLast((line) => line.trim() !== "") ?? "it left no log";
+  return (
+    readText(path)
+      ?.split("\n")
+      .findLast((line) => line.trim() !== "") ?? "it left no log"
+  );
 }

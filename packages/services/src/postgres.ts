@@ -1,166 +1,375 @@
-import { randomBytes, createHash } from "node:crypto";
-import { chownSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { execFile, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { delimiter, dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { type Config, errorMessage, FarmError } from "@loc2vec/core";
 import pg from "pg";
-import { lastLine, makeFolder, readText, sleep } from "./files.ts";
-import { busy } from "./redis.ts";
-import { type Outcome, run } from "./run.ts";
-import type { Service } from "./service.ts";
+import { checkPort, onDisk, reasonOf, within } from "./problems.ts";
+import { endProcess, processesIn, processStart, worksIn } from "./proc.ts";
+import { type Account, SERVER_ENV, startServer } from "./server.ts";
+import { hostOf, type Log, passwordIn, type Running, type Service } from "./service.ts";
 
+/** Name of the database and of its owner, a superuser. */
 const NAME = "loc2vec";
-const INSTALL = "apt-get install postgresql-15-postgis-3 (or your release's postgresql-N-postgis-3)";
 
-/** For a map that is loaded at once and then only read. */
+/** For a small database that is loaded in bulk, then mostly read, on a machine that has other work. */
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: "127.0.0.1",
+  // No socket file: its path may hold 107 bytes only, and nobody needs it.
   unix_socket_directories: "",
-  max_connections: "100",
+  cluster_name: "loc2vec-farm",
+  max_connections: "50",
   shared_buffers: "256MB",
-  maintenance_work_mem: "128MB",
-  work_mem: "16MB",
-  max_wal_size: "2GB",
+  work_mem: "32MB",
+  maintenance_work_mem: "256MB",
+  // Parallel queries otherwise take theirs from /dev/shm, of which a container has 64 MB.
+  min_dynamic_shared_memory: "64MB",
+  effective_cache_size: "1GB",
   random_page_cost: "1.1",
+  // Loading writes much at once; nothing is replicated.
+  wal_level: "minimal",
+  max_wal_senders: "0",
+  max_wal_size: "2GB",
+  checkpoint_timeout: "15min",
   jit: "off",
+  log_checkpoints: "off",
 };
 
-/** The private PostgreSQL. It refuses to run as root: there the system's user `postgres` runs it. */
-export function postgresService(config: Config): Service {
-  const folder = join(config.home, "postgres");
-  const port = config.databasePort;
-  const password = (): string => readText(join(folder, "password")) ?? "";
-  const urlOf = (database: string): string => `postgres://${NAME}:${password()}@127.0.0.1:${port}/${database}`;
-  const dataOf = (): string => join(readText(join(folder, "location")) ?? folder, "data");
-  return {
-    name: "database",
-    folder,
-    get url() {
-      return urlOf(NAME);
-    },
-    external: config.databaseUrl,
-    async probe() {
-      const client = new pg.Client({ connectionString: urlOf("postgres"), connectionTimeoutMillis: 3000 });
-      client.on("error", () => {});
-      try {
-        await client.connect();
-        const { rows } = await client.query("SELECT current_setting('data_directory') AS data, current_setting('server_version') AS version");
-        if (rows[0].data !== dataOf()) return busy(port, `a PostgreSQL in ${rows[0].data}`);
-        return { version: rows[0].version as string, pid: Number(readText(join(dataOf(), "postmaster.pid"))?.split("\n")[0]) };
-      } catch (error) {
-        if (error instanceof FarmError) throw error;
-        const reason = errorMessage(error);
-        if (/ECONNREFUSED|starting up|shutting down|ECONNRESET|terminated unexpectedly/.test(reason)) return undefined;
-        return busy(port, `another program than our PostgreSQL (${reason})`);
-      } finally {
-        await client.end().catch(() => {});
-      }
-    },
-    async start() {
-      const server = await serverOf(folder);
-      const data = dataOf();
-      if (!existsSync(join(data, "PG_VERSION"))) await initialize(server, folder);
-      const log = join(server.folder, "postgres.log");
-      const options = Object.entries({ ...SETTINGS, port: String(port) }).map(([name, value]) => `-c ${name}='${value}'`);
-      const args = ["-D", data, "-l", log, "-w", "-t", "60", "-o", options.join(" "), "start"];
-      const { code, stderr } = await server.run("pg_ctl", args);
-      if (code !== 0) {
-        const why = readText(log)?.split("\n").findLast((line) => /FATAL|PANIC|ERROR/.test(line)) ?? (lastLine(log) || stderr);
-        throw new FarmError("service", `the private PostgreSQL on port ${port} did not start: ${why}`, `see ${log}`);
-      }
-      await createDatabase(urlOf("postgres"));
-    },
-    async stop() {
-      const server = await serverOf(folder);
-      const { code, stderr } = await server.run("pg_ctl", ["-D", dataOf(), "-m", "fast", "-w", "stop"]);
-      if (code !== 0) throw new FarmError("service", `the private PostgreSQL does not stop: ${stderr.trim()}`);
-    },
-    async check(external) {
-      const client = new pg.Client({ connectionString: external, connectionTimeoutMillis: 5000 });
-      client.on("error", () => {});
-      try {
-        await client.connect();
-        const { rows } = await client.query("SELECT current_setting('server_version') AS version");
-        return { version: rows[0].version as string };
-      } finally {
-        await client.end().catch(() => {});
-      }
-    },
-  };
+export interface Installation {
+  bin: string;
+  major: number;
+  postgis: boolean;
 }
 
-interface Server {
-  /** Of data and log: one that the server's user may enter. */
-  folder: string;
-  user: number | undefined;
-  run(program: string, args: readonly string[]): Promise<Outcome>;
-}
-
-async function serverOf(folder: string): Promise<Server> {
-  const programs = "/usr/lib/postgresql";
-  const newest = existsSync(programs) ? readdirSync(programs).map(Number).filter(Boolean).sort((a, b) => b - a)[0] : undefined;
-  const bin = newest === undefined ? "" : join(programs, String(newest), "bin");
-  makeFolder(folder);
-  const start = async (command: string, args: readonly string[]): Promise<Outcome> =>
-    run(command, args, { ...process.env, LC_ALL: "C" }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") throw new FarmError("missing", "PostgreSQL is not installed", INSTALL);
-      throw error;
-    });
-  if (process.getuid?.() !== 0) {
-    return { folder, user: undefined, run: (program, args) => start(join(bin, program), args) };
+/** Every PostgreSQL server found, newest first: Debian's folders, then PATH. */
+export function installations(root = "/usr/lib/postgresql", path = process.env.PATH ?? ""): Installation[] {
+  const versions = existsSync(root) ? readdirSync(root) : [];
+  const folders = [...versions.map((version) => join(root, version, "bin")), ...path.split(delimiter)];
+  const found = new Map<string, Installation>();
+  for (const folder of folders) {
+    if (!existsSync(join(folder, "postgres")) || !existsSync(join(folder, "initdb"))) continue;
+    const bin = dirname(realpathSync(join(folder, "postgres")));
+    const ask = (program: string, option: string): string =>
+      spawnSync(join(bin, program), [option], { encoding: "utf8" }).stdout?.trim() ?? "";
+    const major = Number(/(\d+)/.exec(ask("postgres", "--version"))?.[1]);
+    const shared = ask("pg_config", "--sharedir") || `/usr/share/postgresql/${major}`;
+    if (major > 0)
+      found.set(bin, { bin, major, postgis: existsSync(join(shared, "extension/postgis.control")) });
   }
-  const entry = /^postgres:[^:]*:(\d+):/m.exec(readFileSync("/etc/passwd", "utf8"));
-  if (entry === null) throw new FarmError("missing", "there is no user postgres to run PostgreSQL as", INSTALL);
-  const user = Number(entry[1]);
-  const asUser = (command: string, args: readonly string[]): Promise<Outcome> =>
-    start("setpriv", ["--reuid", String(user), "--regid", String(user), "--clear-groups", command, ...args]);
-  let place = readText(join(folder, "location")) ?? folder;
-  if (place === folder && (await asUser("test", ["-x", folder])).code !== 0) {
-    // The home lies where only root may go, as below /root.
-    place = `/var/lib/loc2vec-farm/${createHash("sha256").update(folder).digest("hex").slice(0, 16)}`;
-    writeFileSync(join(folder, "location"), place);
-  }
-  makeFolder(place);
-  chownSync(place, user, user);
-  return { folder: place, user, run: (program, args) => asUser(join(bin, program), args) };
+  return [...found.values()].sort((a, b) => b.major - a.major);
 }
 
-/** Makes the cluster beside its place and moves it there when it is whole. */
-async function initialize(server: Server, folder: string): Promise<void> {
-  const secret = join(folder, "password");
-  if (readText(secret) === undefined) writeFileSync(secret, randomBytes(18).toString("base64url"), { mode: 0o600 });
-  const begun = join(server.folder, "data.new");
-  const pwfile = join(server.folder, "pwfile");
-  rmSync(begun, { recursive: true, force: true });
-  writeFileSync(pwfile, readText(secret) ?? "", { mode: 0o600 });
-  try {
-    if (server.user !== undefined) chownSync(pwfile, server.user, server.user);
-    const args = ["-D", begun, "-U", NAME, `--pwfile=${pwfile}`, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C"];
-    const { code, stderr } = await server.run("initdb", args);
-    if (code !== 0) {
-      throw new FarmError("service", `${begun}: initdb: ${stderr.trim().split("\n").at(-1)}`, "free some disk space, or set FARM_HOME");
+/**
+ * The installation to run a data folder with: that of the version which made it; for a new one the newest that has PostGIS.
+ *
+ * @param madeBy major version of the data folder
+ * @throws FarmError `missing`, with the packages to install
+ */
+export function chooseInstallation(
+  found: readonly Installation[],
+  data: string,
+  madeBy?: number,
+): Installation {
+  const fits = found.filter(({ major }) => madeBy === undefined || major === madeBy);
+  const chosen = fits.find(({ postgis }) => postgis);
+  if (chosen !== undefined) return chosen;
+  const instead = "or let FARM_DATABASE_URL name a PostgreSQL with PostGIS";
+  if (found.length === 0) {
+    throw new FarmError(
+      "missing",
+      "PostgreSQL: not installed",
+      `sudo apt-get install postgresql postgis postgresql-${madeBy ?? 15}-postgis-3, ${instead}`,
+    );
+  }
+  if (fits.length === 0) {
+    throw new FarmError(
+      "missing",
+      `${data}: made by PostgreSQL ${madeBy}, but installed is ${found.map(({ major }) => major).join(", ")}`,
+      `sudo apt-get install postgresql-${madeBy}-postgis-3, or remove that folder and import again`,
+    );
+  }
+  const major = fits[0]?.major;
+  throw new FarmError(
+    "missing",
+    `PostGIS for PostgreSQL ${major}: not installed`,
+    `sudo apt-get install postgresql-${major}-postgis-3, ${instead}`,
+  );
+}
+
+/**
+ * PostgreSQL refuses to run as root; then it runs as the owner of its data, for new data as `postgres` or `nobody`.
+ * Undefined: as ourselves.
+ */
+async function serverAccount(data: string): Promise<Account | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const owner = await stat(data).catch(() => undefined);
+  if (owner !== undefined && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid };
+  const users = readFileSync("/etc/passwd", "utf8")
+    .split("\n")
+    .map((line) => line.split(":"));
+  for (const name of ["postgres", "nobody"]) {
+    const user = users.find(([found]) => found === name);
+    if (user !== undefined) return { uid: Number(user[2]), gid: Number(user[3]) };
+  }
+  throw new FarmError(
+    "missing",
+    "PostgreSQL does not run as root, and there is no user postgres or nobody",
+    "sudo useradd --system postgres",
+  );
+}
+
+/** Whether the account can get at the folder, for which it needs a right to each folder above. */
+const canReach = (account: Account, folder: string): boolean =>
+  spawnSync("test", ["-x", folder], { ...account, cwd: "/" }).status === 0;
+
+/**
+ * The folder of the server, made when it is missing; only `data` in it belongs to the server's account. Where the
+ * farm's home cannot be reached by that account (it may lie under /root), it is under /var/lib and linked from home.
+ */
+async function prepareFolder(config: Config): Promise<{ folder: string; account: Account | undefined }> {
+  const wanted = database.folder(config);
+  await mkdir(config.home, { recursive: true });
+  const account = await serverAccount(join(wanted, "data"));
+  const made = await stat(wanted).catch(() => undefined);
+  if (made === undefined) await rm(wanted, { force: true }); // A link whose target was removed.
+  if (!existsSync(join(wanted, "data"))) {
+    await mkdir(wanted, { recursive: true });
+    await chmod(wanted, account === undefined ? 0o700 : 0o711);
+    if (account !== undefined && !canReach(account, wanted) && !(await lstat(wanted)).isSymbolicLink()) {
+      const home = await realpath(config.home);
+      const target = `/var/lib/loc2vec-farm-${createHash("sha256").update(home).digest("hex").slice(0, 12)}`;
+      await mkdir(target, { recursive: true });
+      await chmod(target, 0o711);
+      await rm(wanted, { recursive: true });
+      await symlink(target, wanted);
     }
-  } finally {
-    rmSync(pwfile, { force: true });
   }
-  const moved = await run("mv", [begun, join(server.folder, "data")]);
-  if (moved.code !== 0) throw new FarmError("service", `${begun}: ${moved.stderr.trim()}`);
+  const folder = await realpath(wanted);
+  // The first call did not know the data that a link leads to.
+  return { folder, account: await serverAccount(join(folder, "data")) };
 }
 
-async function createDatabase(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  for (let tries = 0; ; tries++) {
-    try {
+/** Makes the data folder, wholly or not at all. */
+async function initialize(
+  folder: string,
+  { bin }: Installation,
+  account: Account | undefined,
+  password: string,
+): Promise<void> {
+  const fresh = join(folder, "data.new");
+  const passwordFile = join(folder, "initdb-password");
+  await rm(fresh, { recursive: true, force: true });
+  await rm(passwordFile, { force: true });
+  try {
+    await mkdir(fresh, { mode: 0o700 });
+    await writeFile(passwordFile, password, { flag: "wx", mode: 0o600 });
+    if (account !== undefined) {
+      await chown(fresh, account.uid, account.gid);
+      await chown(passwordFile, account.uid, account.gid);
+    }
+    const args = [
+      ...["--pgdata", fresh, "--username", NAME, "--pwfile", passwordFile],
+      ...["--auth-host", "scram-sha-256", "--auth-local", "reject"],
+      ...["--encoding", "UTF8", "--locale", "C", "--data-checksums", "--no-instructions"],
+    ];
+    await promisify(execFile)(join(bin, "initdb"), args, { ...account, cwd: "/", env: SERVER_ENV });
+    await rename(fresh, join(folder, "data"));
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true });
+    const said = (error as { stderr?: string }).stderr?.split("\n") ?? [];
+    const told = said.find((line) => /fatal|error/i.test(line));
+    if (told === undefined) throw error;
+    throw new FarmError(
+      "service",
+      `${folder}: PostgreSQL's initdb failed: ${JSON.stringify(told.trim())}`,
+      /space/.test(told) ? "free some space, or let FARM_HOME name a folder on another disk" : "",
+      { cause: error },
+    );
+  } finally {
+    await rm(passwordFile, { force: true });
+  }
+}
+
+const urlOf = (port: number, password: string, name = NAME): string =>
+  `postgresql://${NAME}:${password}@127.0.0.1:${port}/${name}`;
+
+async function query<Row extends pg.QueryResultRow>(
+  url: string,
+  text: string,
+  timeoutMs = 5000,
+): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: timeoutMs });
+  client.on("error", () => {});
+  try {
+    return await within(timeoutMs, async () => {
       await client.connect();
-      break;
+      return (await client.query<Row>(text)).rows;
+    });
+  } finally {
+    // Not awaited: the goodbye of a server that hangs never comes.
+    client.end().catch(() => {});
+  }
+}
+
+/** @throws Error when it does not answer (yet), or is another server than the one of `folder` */
+async function ask(folder: string, port: number): Promise<Running> {
+  const password = await passwordIn(join(folder, "password"));
+  const rows = await query<{ data: string; version: string }>(
+    urlOf(port, password, "postgres"),
+    "SELECT current_setting('data_directory') AS data, current_setting('server_version') AS version",
+  );
+  if (rows[0]?.data !== join(folder, "data")) throw new Error("another PostgreSQL answers there");
+  const { pid } = await readPid(folder);
+  return { url: urlOf(port, password), port, pid, version: rows[0].version.split(" ")[0] ?? "unknown" };
+}
+
+/** What a running server, or one that was killed, left in its data folder; NaN when there is nothing. */
+async function readPid(folder: string): Promise<{ pid: number; port: number }> {
+  const lines = (await readFile(join(folder, "data/postmaster.pid"), "utf8").catch(() => "")).split("\n");
+  return { pid: Number.parseInt(lines[0] ?? "", 10), port: Number.parseInt(lines[3] ?? "", 10) };
+}
+
+/** While it starts (perhaps repairing after a crash) or stops, PostgreSQL answers with these. */
+const isBusy = (error: unknown): boolean =>
+  ["57P03", "ECONNREFUSED"].includes(String((error as { code?: unknown }).code));
+
+/** Clears away what a killed server left, so that a new one can start. */
+async function clearRemains(folder: string): Promise<void> {
+  const data = join(folder, "data");
+  // The helpers of a killed server end soon after it, and until then the data is theirs.
+  const deadline = Date.now() + 20_000;
+  let remaining = processesIn(data, "postgres");
+  while (remaining.length > 0) {
+    if (Date.now() > deadline) {
+      throw new FarmError(
+        "service",
+        `${data}: process ${remaining.join(", ")} of a killed PostgreSQL still uses it`,
+        `kill ${remaining.join(" ")}`,
+      );
+    }
+    await sleep(100);
+    remaining = processesIn(data, "postgres");
+  }
+  // PostgreSQL sees itself that no process has the recorded pid any more, but not that it belongs to another program now.
+  const { pid } = await readPid(folder);
+  if (processStart(pid) !== undefined) await rm(join(data, "postmaster.pid"), { force: true });
+}
+
+export const database: Service = {
+  name: "database",
+  title: "PostgreSQL",
+  externalUrl: (config) => config.databaseUrl,
+  folder: (config) => join(config.home, "postgres"),
+  port: (config) => config.databasePort,
+
+  async checkExternal(url) {
+    try {
+      const [row] = await query<{ version: string }>(
+        url,
+        "SELECT current_setting('server_version') AS version",
+      );
+      return row?.version.split(" ")[0] ?? "unknown";
     } catch (error) {
-      if (tries === 20) throw error;
+      throw new FarmError(
+        "service",
+        `PostgreSQL at ${hostOf(url, 5432)}: ${reasonOf(error)}`,
+        "start it, or correct FARM_DATABASE_URL, or unset that: then a private one is started",
+        { cause: error },
+      );
+    }
+  },
+
+  async find(config) {
+    const folder = await realpath(database.folder(config)).catch(() => undefined);
+    if (folder === undefined) return undefined;
+    const deadline = Date.now() + 120_000;
+    while (true) {
+      const { pid, port } = await readPid(folder);
+      if (!worksIn(pid, join(folder, "data"))) return undefined;
+      try {
+        return await ask(folder, port);
+      } catch (error) {
+        if (!isBusy(error) || Date.now() > deadline) {
+          throw new FarmError(
+            "service",
+            `the private PostgreSQL (process ${pid}, port ${port}) runs but does not answer: ${reasonOf(error)}`,
+            `kill -INT ${pid}, and kill -9 ${pid} if that does not end it`,
+            { cause: error },
+          );
+        }
+      }
       await sleep(100);
     }
-  }
-  try {
-    const { rowCount } = await client.query("SELECT 1 FROM pg_database WHERE datname = $1", [NAME]);
-    if (rowCount === 0) await client.query(`CREATE DATABASE ${NAME}`);
-  } finally {
-    await client.end();
-  }
-}
+  },
+
+  async start(config: Config, log: Log) {
+    const wanted = join(database.folder(config), "data");
+    const madeBy = Number(await readFile(join(wanted, "PG_VERSION"), "utf8").catch(() => "")) || undefined;
+    const installation = chooseInstallation(installations(), wanted, madeBy);
+    const port = config.databasePort;
+    await checkPort("PostgreSQL", port, "FARM_DATABASE_PORT");
+    const { folder, account } = await onDisk(() => prepareFolder(config));
+    const data = join(folder, "data");
+    if (existsSync(data) && !existsSync(join(folder, "password"))) {
+      throw new FarmError(
+        "service",
+        `${folder}: the file with the database's password is gone`,
+        "remove that folder and import again",
+      );
+    }
+    const password = await onDisk(() => passwordIn(join(folder, "password")));
+    if (existsSync(data)) await clearRemains(folder);
+    else {
+      log(`making a PostgreSQL data folder in ${folder}`);
+      await onDisk(() => initialize(folder, installation, account, password));
+    }
+    log(`starting a private PostgreSQL ${installation.major} on port ${port}`);
+    const settings = Object.entries({ ...SETTINGS, port }).flatMap(([name, value]) => [
+      "-c",
+      `${name}=${value}`,
+    ]);
+    const server = {
+      title: "PostgreSQL",
+      command: join(installation.bin, "postgres"),
+      args: ["-D", data, ...settings],
+      log: join(folder, "postgres.log"),
+      account,
+    };
+    return startServer(server, () => ask(folder, port));
+  },
+
+  async prepare({ url }) {
+    const admin = new URL(url);
+    admin.pathname = "/postgres";
+    const [found] = await query(admin.href, `SELECT 1 FROM pg_database WHERE datname = '${NAME}'`);
+    if (found !== undefined) return;
+    await query(admin.href, `CREATE DATABASE ${NAME}`, 60_000).catch((error) => {
+      throw new FarmError(
+        "service",
+        `the private PostgreSQL: CREATE DATABASE ${NAME}: ${errorMessage(error)}`,
+      );
+    });
+  },
+
+  stop: ({ pid }) =>
+    endProcess(pid, [
+      ["SIGINT", 60_000],
+      ["SIGQUIT", 10_000],
+      ["SIGKILL", 5000],
+    ]),
+};

@@ -1,109 +1,161 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { type Config, errorMessage, FarmError } from "@loc2vec/core";
+import { accessSync, constants } from "node:fs";
+import { chmod, mkdir, readFile, realpath, writeFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Config, FarmError } from "@loc2vec/core";
 import { Redis } from "ioredis";
-import { lastLine, makeFolder, sleep } from "./files.ts";
-import { run } from "./run.ts";
-import type { Service } from "./service.ts";
+import { checkPort, onDisk, reasonOf, within } from "./problems.ts";
+import { endProcess, worksIn } from "./proc.ts";
+import { startServer } from "./server.ts";
+import { hostOf, passwordIn, type Running, type Service } from "./service.ts";
 
-/** The private Redis: a child of nobody, bound to the loopback, that never evicts and writes all it knows to disk. */
-export function redisService(config: Config): Service {
-  const folder = join(config.home, "redis");
-  const port = config.redisPort;
-  const url = `redis://127.0.0.1:${port}`;
-  const log = join(folder, "redis.log");
-  return {
-    name: "redis",
-    folder,
-    url,
-    external: config.redisUrl,
-    async probe() {
-      return asking(url, async (client) => {
-        const [, dir] = (await client.config("GET", "dir")) as [string, string];
-        if (dir !== folder) return busy(port, `a Redis in ${dir}`);
-        const info = await client.info();
-        return {
-          version: /redis_version:(\S+)/.exec(info)?.[1] ?? "",
-          pid: Number(/process_id:(\d+)/.exec(info)?.[1]),
-        };
-      });
-    },
-    async start() {
-      makeFolder(folder);
-      const settings: Record<string, string> = {
-        port: String(port),
-        bind: "127.0.0.1",
-        dir: folder,
-        daemonize: "yes",
-        pidfile: join(folder, "redis.pid"),
-        logfile: log,
-        appendonly: "yes",
-        save: "",
-        "maxmemory-policy": "noeviction",
-      };
-      const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-      const { code, stderr } = await run("redis-server", args).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === "ENOENT")
-          throw new FarmError("missing", "redis-server is not installed", "apt-get install redis-server");
-        throw error;
-      });
-      for (let tries = 0; code === 0 && tries < 200; tries++) {
-        if ((await this.probe()) !== undefined) return;
-        await sleep(50);
-      }
-      const why = existsSync(log) ? lastLine(log) : stderr.trim();
-      throw new FarmError("service", `the private Redis on port ${port} did not start: ${why}`, `see ${log}`);
-    },
-    async stop() {
-      await asking(url, async (client) => {
-        await client.shutdown("NOSAVE").catch(() => {});
-      });
-      for (let tries = 0; tries < 100; tries++) {
-        if ((await this.probe()) === undefined) return;
-        await sleep(50);
-      }
-      throw new FarmError("service", `the private Redis on port ${port} does not stop`, `kill ${port}`);
-    },
-    async check(external) {
-      const client = connection(external);
-      try {
-        await client.connect();
-        return { version: /redis_version:(\S+)/.exec(await client.info())?.[1] ?? "" };
-      } finally {
-        client.disconnect();
-      }
-    },
-  };
-}
-
-export function busy(port: number, who: string): never {
-  const variable = who.includes("Redis") ? "FARM_REDIS_PORT" : "FARM_DATABASE_PORT";
-  throw new FarmError("service", `port ${port} is taken by ${who}`, `free it, or set ${variable} to another`);
-}
-
-function connection(url: string): Redis {
-  const client = new Redis(url, { lazyConnect: true, connectTimeout: 3000, retryStrategy: () => null, maxRetriesPerRequest: 0 });
-  client.on("error", () => {});
-  return client;
-}
-
-/** Undefined when nobody listens. */
-async function asking<T>(url: string, work: (client: Redis) => Promise<T>): Promise<T | undefined> {
-  const client = connection(url);
-  let refused = "";
+/** The fields of INFO. */
+async function infoOf(url: string, timeoutMs = 5000): Promise<Map<string, string>> {
+  let lastError: unknown;
+  const client = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: timeoutMs,
+    enableReadyCheck: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
   client.on("error", (error) => {
-    refused ||= errorMessage(error);
+    lastError = error;
   });
   try {
-    await client.connect();
-    return await work(client);
+    return await within(timeoutMs, async () => {
+      await client.connect();
+      const lines = (await client.info()).split("\r\n");
+      return new Map(
+        lines.map((line) => [line.split(":", 1)[0] as string, line.slice(line.indexOf(":") + 1)]),
+      );
+    });
   } catch (error) {
-    if (error instanceof FarmError) throw error;
-    const reason = refused || errorMessage(error);
-    // A Redis that loads its data, or one that goes, is not there yet, or no more.
-    if (/ECONNREFUSED|LOADING|Connection is closed|ECONNRESET|EPIPE/.test(reason)) return undefined;
-    return busy(Number(new URL(url).port), `another program than our Redis (${reason})`);
+    throw lastError ?? error;
   } finally {
     client.disconnect();
   }
 }
+
+/** Redis's own configuration language: one string in quotes. */
+const quoted = (text: string): string => `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+
+function configuration(folder: string, port: number, password: string): string {
+  return [
+    "# Written anew at each start.",
+    "bind 127.0.0.1",
+    `port ${port}`,
+    `requirepass ${quoted(password)}`,
+    "daemonize no",
+    `dir ${quoted(folder)}`,
+    `pidfile ${quoted(join(folder, "redis.pid"))}`,
+    "# A queue must survive a crash and must not lose keys when memory is short.",
+    "appendonly yes",
+    "appendfsync everysec",
+    'save ""',
+    "maxmemory-policy noeviction",
+    "",
+  ].join("\n");
+}
+
+const urlOf = (port: number, password: string): string => `redis://:${password}@127.0.0.1:${port}`;
+
+/** @throws Error when it does not answer, is another server than the one of `folder`, or still reads its data */
+async function ask(folder: string, port: number): Promise<Running> {
+  const url = urlOf(port, await passwordIn(join(folder, "password")));
+  const info = await infoOf(url);
+  if (info.get("config_file") !== join(folder, "redis.conf")) throw new Error("another Redis answers there");
+  if (info.get("loading") === "1") throw new Error("it still loads its data");
+  return { url, port, pid: Number(info.get("process_id")), version: info.get("redis_version") ?? "unknown" };
+}
+
+/** @throws FarmError `missing` */
+export function findRedisServer(path = process.env.PATH ?? ""): string {
+  for (const folder of path.split(delimiter)) {
+    const file = join(folder, "redis-server");
+    try {
+      accessSync(file, constants.X_OK);
+      return file;
+    } catch {}
+  }
+  throw new FarmError(
+    "missing",
+    "redis-server: not installed",
+    "sudo apt-get install redis-server, or let FARM_REDIS_URL name a Redis",
+  );
+}
+
+export const redis: Service = {
+  name: "redis",
+  title: "Redis",
+  externalUrl: (config) => config.redisUrl,
+  folder: (config) => join(config.home, "redis"),
+  port: (config) => config.redisPort,
+
+  async checkExternal(url) {
+    try {
+      return (await infoOf(url)).get("redis_version") ?? "unknown";
+    } catch (error) {
+      throw new FarmError(
+        "service",
+        `Redis at ${hostOf(url, 6379)}: ${reasonOf(error)}`,
+        "start it, or correct FARM_REDIS_URL, or unset that: then a private one is started",
+        { cause: error },
+      );
+    }
+  },
+
+  async find(config) {
+    const folder = await realpath(redis.folder(config)).catch(() => undefined);
+    if (folder === undefined) return undefined;
+    const text = (file: string): Promise<string> => readFile(join(folder, file), "utf8").catch(() => "");
+    const pid = Number.parseInt(await text("redis.pid"), 10);
+    const port = Number(/^port (\d+)$/m.exec(await text("redis.conf"))?.[1] ?? config.redisPort);
+    // A large queue takes a while to load; a server that hangs is told from one that is gone by its process.
+    const deadline = Date.now() + 60_000;
+    while (true) {
+      try {
+        return await ask(folder, port);
+      } catch (error) {
+        if (!worksIn(pid, folder)) return undefined;
+        if (Date.now() < deadline && /loads/.test(reasonOf(error))) {
+          await sleep(100);
+          continue;
+        }
+        throw new FarmError(
+          "service",
+          `the private Redis (process ${pid}, port ${port}) runs but does not answer: ${reasonOf(error)}`,
+          `kill -9 ${pid}`,
+          { cause: error },
+        );
+      }
+    }
+  },
+
+  async start(config: Config, log) {
+    const command = findRedisServer();
+    const folder = await onDisk(async () => {
+      await mkdir(redis.folder(config), { recursive: true });
+      await chmod(redis.folder(config), 0o700);
+      return realpath(redis.folder(config));
+    });
+    const port = config.redisPort;
+    await checkPort("Redis", port, "FARM_REDIS_PORT");
+    const settings = join(folder, "redis.conf");
+    await onDisk(async () => {
+      const password = await passwordIn(join(folder, "password"));
+      await writeFile(settings, configuration(folder, port, password), { mode: 0o600 });
+    });
+    log(`starting a private Redis on port ${port}`);
+    const server = { title: "Redis", command, args: [settings], log: join(folder, "redis.log") };
+    return startServer(server, () => ask(folder, port));
+  },
+
+  async prepare() {},
+
+  stop: ({ pid }) =>
+    endProcess(pid, [
+      ["SIGTERM", 30_000],
+      ["SIGKILL", 5000],
+    ]),
+};

@@ -7,7 +7,11 @@ export interface Outcome {
 }
 
 /** Runs a command to its end. @throws the spawn's error, e.g. with code ENOENT */
-export async function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Outcome> {
+export async function run(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Outcome> {
   // The working folder must be one that any user may enter.
   const child = spawn(command, args, { env, cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
   const outcome: Outcome = { code: null, stdout: "", stderr: "" };
