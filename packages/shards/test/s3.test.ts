@@ -1,0 +1,88 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { type ObjectStore, openStore } from "../src/index.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    python: string;
+  }
+}
+
+let server: ChildProcess;
+let endpoint: string;
+let store: ObjectStore;
+
+beforeAll(async () => {
+  const holder = createServer().listen(0, "127.0.0.1");
+  await once(holder, "listening");
+  const { port } = holder.address() as { port: number };
+  holder.close();
+  await once(holder, "close");
+  server = spawn(inject("python"), ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)], { stdio: ["ignore", "ignore", "pipe"] });
+  let output = "";
+  for await (const chunk of server.stderr as AsyncIterable<Buffer>) {
+    output += chunk.toString();
+    if (output.includes("Running on")) break;
+  }
+  endpoint = `http://127.0.0.1:${port}`;
+  process.env.AWS_ACCESS_KEY_ID = "test";
+  process.env.AWS_SECRET_ACCESS_KEY = "secret";
+  process.env.AWS_REGION = "us-east-1";
+  const client = new S3Client({ endpoint, forcePathStyle: true });
+  await client.send(new CreateBucketCommand({ Bucket: "tiles" }));
+  client.destroy();
+  store = openStore("s3://tiles/some/prefix", { endpoint });
+});
+afterAll(() => {
+  server.kill("SIGKILL");
+});
+
+test("objects come and go as in a folder", async () => {
+  const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i & 255);
+  expect(await store.put("a/b", bytes)).toBe(true);
+  expect(await store.get("a/b")).toEqual(bytes);
+  expect(await store.getRange("a/b", { offset: 10, length: 3 })).toEqual(Uint8Array.of(10, 11, 12));
+  expect(await store.getRange("a/b", { offset: 998, length: 30 })).toEqual(Uint8Array.of(998 & 255, 999 & 255));
+  expect(await store.getRange("a/b", { suffix: 2 })).toEqual(Uint8Array.of(998 & 255, 999 & 255));
+  expect(await store.head("a/b")).toEqual({ size: 1000 });
+  expect(await store.put("a/b", Uint8Array.of(1), { ifAbsent: true })).toBe(false);
+  expect(await store.put("a/new", Uint8Array.of(1), { ifAbsent: true })).toBe(true);
+  expect([await store.get("no"), await store.getRange("no", { suffix: 1 }), await store.head("no")]).toEqual([undefined, undefined, undefined]);
+  await store.remove("a/b");
+  await store.remove("a/b");
+  expect(await store.get("a/b")).toBeUndefined();
+  expect(await openStore("s3://tiles", { endpoint }).get("some/prefix/a/new")).toEqual(Uint8Array.of(1));
+});
+
+test("more keys than one answer lists", async () => {
+  for (let from = 0; from < 1050; from += 50) {
+    await Promise.all(Array.from({ length: 50 }, (_, i) => store.put(`many/${from + i}`, Uint8Array.of(0))));
+  }
+  const keys = new Set<string>();
+  for await (const key of store.list("many/")) keys.add(key);
+  expect(keys.size).toBe(1050);
+  expect(keys.has("many/1049")).toBe(true);
+});
+
+test("a bucket that is not there, and an endpoint that does not answer, are one line with a mend, soon", async () => {
+  await expect(openStore("s3://nothing-here", { endpoint }).get("a")).rejects.toMatchObject({
+    kind: "service",
+    message: expect.stringContaining("nothing-here"),
+  });
+  const started = performance.now();
+  await expect(openStore("s3://tiles", { endpoint: "http://127.0.0.1:9" }).get("a")).rejects.toMatchObject({
+    kind: "service",
+    message: expect.stringContaining("bucket tiles at http://127.0.0.1:9"),
+    mend: expect.stringMatching(/./),
+  });
+  expect(performance.now() - started).toBeLessThan(20_000);
+});
+
+test("URLs that name no store are refused", () => {
+  for (const url of ["ftp://a/b", "s3://Bad_Bucket/x", "s3://key:secret@bucket", "file://host/path", "nonsense"]) {
+    expect(() => openStore(url)).toThrowError(/object store/);
+  }
+});

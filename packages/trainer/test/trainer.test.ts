@@ -1,0 +1,164 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { DATASET_VERSION, type Dataset, DEFAULT_AUGMENTATION, OSM_ATTRIBUTION, randomOf } from "@loc2vec/core";
+import { createDataset, type ObjectStore, openStore, readArray, shardKey, writeShard } from "@loc2vec/shards";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type BatchPlan, embedDataset, listCheckpoints, planBatches, readCheckpoint, train } from "../src/index.ts";
+
+/** Small tiles: the network halves them five times. */
+const DATASET: Dataset = {
+  version: DATASET_VERSION,
+  name: "stripes",
+  seed: 1,
+  locations: 22,
+  samples: 5,
+  shardLocations: 4,
+  channels: ["x", "y", "noise"],
+  pixels: 32,
+  radius: 100,
+  augmentation: DEFAULT_AUGMENTATION,
+  renderer: "test 1",
+  styleHash: "1".repeat(64),
+  attribution: OSM_ATTRIBUTION,
+};
+
+let folder: string;
+let store: ObjectStore;
+
+/** Stripes whose direction and width tell the location apart, shifted at random. */
+function tile(location: number, sample: number): Uint8Array {
+  const random = randomOf(7, location, sample);
+  const phase = random.int(32);
+  return Uint8Array.from({ length: 3 * 32 * 32 }, (_, i) => {
+    const [c, y, x] = [Math.floor(i / 1024), Math.floor(i / 32) % 32, i % 32];
+    if (c === 2) return random.int(40);
+    const along = location % 2 === c ? x : y;
+    return (along + phase) % (3 + location) < 2 ? 255 : 0;
+  });
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "trainer-"));
+  store = openStore(pathToFileURL(folder).href);
+  const locations = Array.from({ length: 22 }, (_, i) => ({ lon: i / 100, lat: 0, kind: "visit" as const }));
+  await createDataset(store, DATASET, locations);
+  for (let shard = 0; shard < 6; shard++) {
+    const tiles: Uint8Array[] = [];
+    for (let location = 4 * shard; location < Math.min(22, 4 * shard + 4); location++) {
+      for (let sample = 0; sample < 5; sample++) tiles.push(tile(location, sample));
+    }
+    await writeShard(store, DATASET, shard, tiles);
+  }
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const SHARDS = [0, 1, 2, 3, 4, 5];
+const SHAPE = { locations: 6, pairs: 3 };
+const take = (count: number, first = 1, seed = 5): BatchPlan[] => {
+  const plans = planBatches(DATASET, SHARDS, SHAPE, seed, first);
+  return Array.from({ length: count }, () => plans.next().value);
+};
+
+describe("mini-batches", () => {
+  test("a plan depends on seed and step alone", () => {
+    expect(take(9, 4)).toEqual(take(12).slice(3));
+    expect(take(3)).not.toEqual(take(3, 1, 6));
+  });
+
+  test("each image once; positives of their anchor's place, negatives of another's", () => {
+    for (const { rows, triplets, channelsOn } of take(30)) {
+      expect(rows).toHaveLength(24);
+      expect(new Set(rows.map(({ location, sample }) => `${location} ${sample}`)).size).toBe(24);
+      expect(new Set(rows.map(({ location }) => location)).size).toBe(6);
+      expect(triplets).toHaveLength(18);
+      for (const { anchor, positive, negative } of triplets) {
+        expect(rows[anchor]?.sample).toBe(0);
+        expect(rows[positive]?.sample).not.toBe(0);
+        expect(rows[positive]?.location).toBe(rows[anchor]?.location);
+        expect(rows[negative]?.location).not.toBe(rows[anchor]?.location);
+      }
+      for (const [row, { sample }] of rows.entries()) {
+        const on = channelsOn.slice(3 * row, 3 * row + 3).reduce((sum, value) => sum + value, 0);
+        if (sample === 0) expect(on).toBe(3);
+        expect(on).toBeGreaterThan(0);
+      }
+    }
+    const dropped = take(30).flatMap(({ channelsOn }) => [...channelsOn]).filter((on) => on === 0).length;
+    expect(dropped / (30 * 24 * 3)).toBeGreaterThan(0.05);
+    expect(dropped / (30 * 24 * 3)).toBeLessThan(0.2);
+  });
+
+  test("an epoch visits every location once", () => {
+    const counts = new Map<number, number>();
+    // 11 × 6 = 66 = three epochs of 22.
+    for (const { rows } of take(11)) for (const { location, sample } of rows) if (sample === 0) counts.set(location, (counts.get(location) ?? 0) + 1);
+    expect([...counts.keys()].sort((a, b) => a - b)).toEqual(Array.from({ length: 22 }, (_, i) => i));
+    for (const count of counts.values()) expect(Math.abs(count - 3)).toBeLessThanOrEqual(1);
+  });
+
+  test("too few locations or positives is an error", () => {
+    expect(() => planBatches(DATASET, [5], SHAPE, 0).next()).toThrowError(/2 rendered locations are too few/);
+    expect(() => planBatches(DATASET, SHARDS, { locations: 6, pairs: 5 }, 0).next()).toThrowError(/4 positives per location do not suffice/);
+  });
+});
+
+const settings = { dataset: "stripes", seed: 3, batch: SHAPE, checkpointEvery: 4 };
+
+test("training brings the loss down, and goes on after a stop as if there had been none", async () => {
+  const whole = await train({ store, model: "whole", steps: 24, ...settings });
+  expect(whole).toMatchObject({ step: 24, resumedFrom: 0, interrupted: false });
+  const mean = (from: number, to: number): number => whole.history.slice(from, to).reduce((sum, { loss }) => sum + loss, 0) / (to - from);
+  expect(mean(18, 24)).toBeLessThan(mean(0, 6));
+  expect(await listCheckpoints(store, "whole")).toEqual([4, 8, 12, 16, 20, 24]);
+
+  const stop = new AbortController();
+  const first = await train({
+    store,
+    model: "stopped",
+    steps: 24,
+    ...settings,
+    signal: stop.signal,
+    onStep: ({ step }) => {
+      if (step === 6) stop.abort();
+    },
+  });
+  expect(first).toMatchObject({ step: 6, interrupted: true });
+  const rest = await train({ store, model: "stopped", steps: 24, ...settings });
+  expect(rest).toMatchObject({ step: 24, resumedFrom: 6, interrupted: false });
+  expect(rest.history.map(({ step }) => step)).toEqual(Array.from({ length: 24 }, (_, i) => i + 1));
+  for (const [i, { loss }] of rest.history.entries()) expect(loss).toBeCloseTo(whole.history[i]?.loss as number, 3);
+  const [a, b] = [await readCheckpoint(store, "whole", 24), await readCheckpoint(store, "stopped", 24)];
+  const kernels = [a, b].map(({ weights }) => weights.get("conv1.kernel")?.data as Float32Array) as [Float32Array, Float32Array];
+  expect(kernels[0].every((value, i) => Math.abs(value - (kernels[1][i] as number)) < 5e-3)).toBe(true);
+
+  await expect(train({ store, model: "whole", steps: 30, ...settings, seed: 4 })).rejects.toThrowError(/model whole .* was trained with seed 3, not 4/);
+  expect(await train({ store, model: "whole", steps: 24, ...settings })).toMatchObject({ step: 24, resumedFrom: 24 });
+});
+
+test("every anchor gets its vector, in a Zarr array", async () => {
+  const result = await embedDataset({ store, dataset: "stripes", model: "whole" });
+  expect(result).toMatchObject({ locations: 22, size: 16, step: 24 });
+  const found = await readArray(store, `${result.prefix}/embedding`, "float32");
+  expect(found?.shape).toEqual([22, 16]);
+  expect(found?.data.every(Number.isFinite)).toBe(true);
+  expect(new Set([...(found?.data ?? [])].map((value) => value.toFixed(4))).size).toBeGreaterThan(100);
+  await embedDataset({ store, dataset: "stripes", model: "whole" });
+  expect((await readArray(store, `${result.prefix}/embedding`, "float32"))?.data).toEqual(found?.data);
+});
+
+test("what is missing is named", async () => {
+  await expect(train({ store, ...settings, dataset: "none", model: "x", steps: 1 })).rejects.toThrowError(/there is no data set none/);
+  await expect(embedDataset({ store, dataset: "stripes", model: "none" })).rejects.toThrowError(/there is no model none/);
+  const key = shardKey("stripes", 2);
+  const bytes = (await store.get(key)) as Uint8Array;
+  await store.remove(key);
+  await expect(embedDataset({ store, dataset: "stripes", model: "whole" })).rejects.toThrowError(/1 of 6 shards are not rendered, e\.g\. shard 2/);
+  await store.put(key, bytes);
+  const weights = "models/whole/checkpoints/step-000024/weights.safetensors";
+  const whole = (await store.get(weights)) as Uint8Array;
+  await store.put(weights, whole.subarray(0, 1000));
+  await expect(embedDataset({ store, dataset: "stripes", model: "whole" })).rejects.toThrowError(/step-000024\/weights\.safetensors in file:.*not a whole safetensors file/);
+  await store.put(weights, whole);
+});
