@@ -52,7 +52,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
 /** Made once for each list of packages, and kept beside the farm's other caches. */
 async function pythonEnvironment(): Promise<string> {
   const requirements = join(ROOT, "test/requirements.txt");
-  const hash = createHash("sha256").update(await readFile(requirements)).digest("hex").slice(0, 12);
+  const hash = createHash("sha256")
+    .update(await readFile(requirements))
+    .digest("hex")
+    .slice(0, 12);
   const cache = join(ROOT, ".farm/cache");
   const folder = join(cache, `python-${hash}`);
   const python = join(folder, "bin/python");
@@ -61,7 +64,15 @@ async function pythonEnvironment(): Promise<string> {
   const begun = `${folder}.${process.pid}`;
   try {
     await run("python3", ["-m", "venv", begun]);
-    const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements];
+    const pip = [
+      "-m",
+      "pip",
+      "install",
+      "--quiet",
+      "--disable-pip-version-check",
+      "--requirement",
+      requirements,
+    ];
     await run(join(begun, "bin/python"), pip, { maxBuffer: 1 << 26 });
     await rename(begun, folder);
   } finally {

@@ -117,8 +117,6 @@ function demo(args) {
 const [command, ...args] = process.argv.slice(2);
 if (command === "setup") setup();
 else if (command === "demo") {
-  // npm swallows options that it knows: it passes `npm run demo --json` on as a variable.
-  if (process.env.npm_config_json === "true" && !args.includes("--json")) args.push("--json");
   if (!args.includes("--help")) setup();
   demo(args);
 } else if (command === "test") {

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import {
   checkName,
@@ -23,7 +23,7 @@ import {
 } from "@loc2vec/shards";
 import { cityMap, embeddingColours, metresBetween } from "./citymap.ts";
 import { type Figure, lossSvg, renderPage } from "./page.ts";
-import { nearest } from "./pca.ts";
+import { type Neighbour, nearest } from "./pca.ts";
 import { channelPicture, composeRgb, encodePng, type Picture, sheet } from "./picture.ts";
 
 /** A folder that holds it was written here, and may be replaced. */
@@ -76,6 +76,7 @@ export async function writeReport(options: ReportOptions): Promise<Report> {
   try {
     const files = await draw(options, work);
     await writeFile(join(work, MARK), "");
+    await chmod(work, 0o755);
     await rm(folder, { recursive: true, force: true });
     await rename(work, folder);
     return { index: join(folder, "index.html"), pictures: files.map((file) => join(folder, file)) };
@@ -237,6 +238,7 @@ async function embeddingFigures({
     );
   }
   const [rows, size] = found.shape as [number, number];
+  const { data } = found;
   if (rows !== dataset.locations)
     throw new FarmError(
       "data",
@@ -263,13 +265,17 @@ async function embeddingFigures({
   const apart = 2 * Math.SQRT2 * dataset.radius;
   const strips: Figure["pictures"][number][] = [];
   for (const query of candidates) {
-    const near = nearest(
-      found.data,
-      size,
-      query,
-      NEIGHBOURS,
-      (i) => has(i) && metresBetween(here(query), here(i)) > apart,
-    );
+    // Neither the place itself nor one place twice.
+    const near: Neighbour[] = [];
+    for (const found of nearest(data, size, query, rows, has)) {
+      if (near.length === NEIGHBOURS) break;
+      if (
+        [query, ...near.map(({ index }) => index)].every(
+          (i) => metresBetween(here(found.index), here(i)) > apart,
+        )
+      )
+        near.push(found);
+    }
     const strip = await Promise.all(
       [query, ...near.map(({ index }) => index)].map(async (i) => composeRgb(await tiles(i, 0), profile)),
     );
@@ -285,7 +291,7 @@ async function embeddingFigures({
   }
   figures.push({
     title: "Nearest neighbours",
-    caption: `A location (left) and those nearest to it in embedding space. Only places more than ${Math.round(apart)} m away are shown: nearer ones share parts of the map, and would be found by any method.`,
+    caption: `A location (left) and those nearest to it in embedding space. Only places more than ${Math.round(apart)} m away, and as far from one another, are shown: nearer ones share parts of the map, and would be found by any method.`,
     pictures: strips,
   });
   return figures;

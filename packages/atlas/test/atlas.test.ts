@@ -4,10 +4,25 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { DATASET_VERSION, type Dataset, DEFAULT_AUGMENTATION, OSM_ATTRIBUTION } from "@loc2vec/core";
 import { parseProfile } from "@loc2vec/gis";
-import { createDataset, type ObjectStore, openStore, writeArray, writeGroup, writeShard } from "@loc2vec/shards";
+import {
+  createDataset,
+  type ObjectStore,
+  openStore,
+  writeArray,
+  writeGroup,
+  writeShard,
+} from "@loc2vec/shards";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { composeRgb, embeddingColours, metresBetween, nearest, pca, place, writeReport } from "../src/index.ts";
+import {
+  composeRgb,
+  embeddingColours,
+  metresBetween,
+  nearest,
+  pca,
+  place,
+  writeReport,
+} from "../src/index.ts";
 
 const PROFILE = parseProfile(
   `
@@ -44,43 +59,80 @@ let store: ObjectStore;
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "atlas-"));
   store = openStore(pathToFileURL(join(home, "store")).href);
-  const locations = Array.from({ length: N }, (_, i) => ({ lon: 24.9 + (i % 6) / 100, lat: 60.1 + Math.floor(i / 6) / 200, kind: "visit" as const }));
+  const locations = Array.from({ length: N }, (_, i) => ({
+    lon: 24.9 + (i % 6) / 100,
+    lat: 60.1 + Math.floor(i / 6) / 200,
+    kind: "visit" as const,
+  }));
   await createDataset(store, DATASET, locations);
   for (let shard = 0; shard < 3; shard++) {
-    const tiles = Array.from({ length: 40 }, (_, i) => new Uint8Array(2 * AREA).fill(20 * (i % 4) + shard, AREA * (i % 2), AREA * (i % 2) + 500));
+    const tiles = Array.from({ length: 40 }, (_, i) =>
+      new Uint8Array(2 * AREA).fill(20 * (i % 4) + shard, AREA * (i % 2), AREA * (i % 2) + 500),
+    );
     await writeShard(store, DATASET, shard, tiles);
   }
   const lines = Array.from({ length: 50 }, (_, i) => JSON.stringify({ step: i + 1, loss: 0.25 - i / 500 }));
   await store.put("models/m/history.ndjson", new TextEncoder().encode(`${lines.join("\n")}\n`));
   const data = Float32Array.from({ length: N * 16 }, (_, i) => Math.sin(i * i));
   const prefix = "models/m/embeddings/town";
-  await writeArray(store, `${prefix}/embedding`, { shape: [N, 16], dtype: "float32", dimensionNames: ["location", "feature"], data });
+  await writeArray(store, `${prefix}/embedding`, {
+    shape: [N, 16],
+    dtype: "float32",
+    dimensionNames: ["location", "feature"],
+    data,
+  });
   await writeGroup(store, prefix, {});
 });
 afterAll(() => rm(home, { recursive: true, force: true }));
 
 const report = (changes: Partial<Parameters<typeof writeReport>[0]> = {}) =>
-  writeReport({ store, dataset: "town", model: "m", profile: PROFILE, folder: join(home, "report"), ...changes });
+  writeReport({
+    store,
+    dataset: "town",
+    model: "m",
+    profile: PROFILE,
+    folder: join(home, "report"),
+    ...changes,
+  });
 
 test("the page shows every picture, each figure with the attribution; again gives the same bytes", async () => {
   const { index, pictures } = await report();
   const page = await readFile(index, "utf8");
-  for (const figure of ["figure 4", "figure 5", "figure 6", "figure 9", "Loss", "figure 18", "Nearest neighbours"]) expect(page).toContain(figure);
+  for (const figure of [
+    "figure 4",
+    "figure 5",
+    "figure 6",
+    "figure 9",
+    "Loss",
+    "figure 18",
+    "Nearest neighbours",
+  ])
+    expect(page).toContain(figure);
   expect(page.match(/© OpenStreetMap contributors/g)?.length).toBe(8);
   expect(page).toContain('href="https://www.openstreetmap.org/copyright"');
   expect(page).toContain("Blue &amp; wet");
   expect(page).not.toMatch(/<script|src="http/);
-  const sources = [...page.matchAll(/src="([^"]+)"/g)].map((match) => join(home, "report", match[1] as string));
+  const sources = [...page.matchAll(/src="([^"]+)"/g)].map((match) =>
+    join(home, "report", match[1] as string),
+  );
   expect(sources.sort()).toEqual([...pictures].sort());
-  const before = new Map(await Promise.all(pictures.map(async (path) => [path, await readFile(path)] as const)));
-  for (const [path, bytes] of before) if (path.endsWith(".png")) expect((await sharp(bytes).metadata()).width).toBeGreaterThan(0);
+  const before = new Map(
+    await Promise.all(pictures.map(async (path) => [path, await readFile(path)] as const)),
+  );
+  for (const [path, bytes] of before)
+    if (path.endsWith(".png")) expect((await sharp(bytes).metadata()).width).toBeGreaterThan(0);
   await report();
   for (const [path, bytes] of before) expect(await readFile(path)).toEqual(bytes);
   expect((await readdir(home)).sort()).toEqual(["report", "store"]);
 });
 
 test("without a model it shows the tiles alone", async () => {
-  const { pictures } = await writeReport({ store, dataset: "town", profile: PROFILE, folder: join(home, "tiles-only") });
+  const { pictures } = await writeReport({
+    store,
+    dataset: "town",
+    profile: PROFILE,
+    folder: join(home, "tiles-only"),
+  });
   expect(pictures.some((path) => path.endsWith("city.png"))).toBe(false);
   await rm(join(home, "tiles-only"), { recursive: true });
 });
@@ -88,11 +140,17 @@ test("without a model it shows the tiles alone", async () => {
 test("what is missing, or in the way, is named, and nothing is left behind", async () => {
   await expect(report({ dataset: "none" })).rejects.toThrowError(/there is no data set none/);
   await expect(report({ model: "none" })).rejects.toThrowError(/there is no model none/);
-  await createDataset(store, { ...DATASET, name: "empty" }, Array.from({ length: N }, () => ({ lon: 0, lat: 0, kind: "visit" as const })));
+  await createDataset(
+    store,
+    { ...DATASET, name: "empty" },
+    Array.from({ length: N }, () => ({ lon: 0, lat: 0, kind: "visit" as const })),
+  );
   await expect(report({ dataset: "empty" })).rejects.toThrowError(/no shard is rendered yet/);
   await mkdir(join(home, "mine"));
   await writeFile(join(home, "mine/letter.txt"), "dear");
-  await expect(report({ folder: join(home, "mine") })).rejects.toThrowError(/holds something that is not a report/);
+  await expect(report({ folder: join(home, "mine") })).rejects.toThrowError(
+    /holds something that is not a report/,
+  );
   await writeFile(join(home, "file"), "");
   await expect(report({ folder: join(home, "file/report") })).rejects.toThrowError(/file\/report/);
   expect((await readdir(home)).sort()).toEqual(["file", "mine", "report", "store"]);
@@ -110,7 +168,13 @@ test("channels are painted in the order of z, as opaque as they are bright", () 
 test("PCA: axes, variances and scores of a known cloud", () => {
   // 3 along (0.6, 0.8, 0), 1 along (−0.8, 0.6, 0), nothing along z; about (5, 6, 7).
   const rows: number[] = [];
-  for (const [a, b] of [[3, 0], [-3, 0], [0, 1], [0, -1]] as const) rows.push(5 + 0.6 * a - 0.8 * b, 6 + 0.8 * a + 0.6 * b, 7);
+  for (const [a, b] of [
+    [3, 0],
+    [-3, 0],
+    [0, 1],
+    [0, -1],
+  ] as const)
+    rows.push(5 + 0.6 * a - 0.8 * b, 6 + 0.8 * a + 0.6 * b, 7);
   const { mean, axes, explained, scores } = pca(Float64Array.from(rows), 3, 2);
   expect([...mean]).toEqual([5, 6, 7].map((v) => expect.closeTo(v, 9)));
   expect([...axes]).toEqual([0.6, 0.8, 0, 0.8, -0.6, 0].map((v) => expect.closeTo(v, 9)));
@@ -120,12 +184,18 @@ test("PCA: axes, variances and scores of a known cloud", () => {
 
 test("neighbours, distances, colours and places", () => {
   const points = Float32Array.of(0, 0, 3, 4, 1, 0, 0, 9);
-  expect(nearest(points, 2, 0, 2)).toEqual([{ index: 2, distance: 1 }, { index: 1, distance: 5 }]);
+  expect(nearest(points, 2, 0, 2)).toEqual([
+    { index: 2, distance: 1 },
+    { index: 1, distance: 5 },
+  ]);
   expect(nearest(points, 2, 0, 2, (i) => i !== 2).map(({ index }) => index)).toEqual([1, 3]);
   // Helsinki to Tallinn, and a degree of the equator.
   expect(metresBetween([24.9384, 60.1699], [24.7536, 59.437]) / 1000).toBeCloseTo(82.1, 0);
   expect(metresBetween([0, 0], [1, 0])).toBeCloseTo(111_195, -1);
-  const { colours } = embeddingColours(Float32Array.from({ length: 400 }, (_, i) => (i % 4 === 0 ? i : 0)), 4);
+  const { colours } = embeddingColours(
+    Float32Array.from({ length: 400 }, (_, i) => (i % 4 === 0 ? i : 0)),
+    4,
+  );
   expect([colours[0], colours[3 * 99]].sort()).toEqual([0, 255]);
   const { width, height, points: placed } = place(Float64Array.of(24, 26), Float64Array.of(60, 61));
   expect(placed[0]?.x).toBeLessThan(placed[1]?.x as number);

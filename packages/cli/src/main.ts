@@ -49,7 +49,7 @@ function command<A extends unknown[]>(
     });
 }
 
-const seed = (what: string): Option => new Option("--seed N", what).argParser(whole(0)).default(0);
+const seed = (what: string): Option => new Option("--seed <n>", what).argParser(whole(0)).default(0);
 
 command("up", "start the private Redis and PostgreSQL, to stay", up);
 command("down", "stop them", down);

@@ -75,12 +75,23 @@ class Town {
   way(points: readonly (readonly [number, number])[], tags: Record<string, string>, closed = false): this {
     const ids = points.map(([east, north]) => this.node(east, north));
     if (closed) ids.push(ids[0] as number);
-    this.#ways.push(`<way id="${this.#id++}" version="1">${ids.map((id) => `<nd ref="${id}"/>`).join("")}${tagsXml(tags)}</way>`);
+    this.#ways.push(
+      `<way id="${this.#id++}" version="1">${ids.map((id) => `<nd ref="${id}"/>`).join("")}${tagsXml(tags)}</way>`,
+    );
     return this;
   }
 
   box(west: number, south: number, east: number, north: number, tags: Record<string, string>): this {
-    return this.way([[west, south], [east, south], [east, north], [west, north]], tags, true);
+    return this.way(
+      [
+        [west, south],
+        [east, south],
+        [east, north],
+        [west, north],
+      ],
+      tags,
+      true,
+    );
   }
 
   xml(): string {
@@ -115,7 +126,13 @@ beforeAll(async () => {
   for (const place of [EQUATOR, NORTH]) {
     town.at(place);
     town.box(10, 20, 60, 40, { building: "yes" });
-    town.way([[-400, -50], [400, -50]], { highway: "residential" });
+    town.way(
+      [
+        [-400, -50],
+        [400, -50],
+      ],
+      { highway: "residential" },
+    );
     town.node(-50, 50, { shop: "bakery" });
     town.box(-60, -30, 0, 30, { landuse: "forest" });
     town.box(-40, -20, -20, 20, { leisure: "park" });
@@ -134,22 +151,33 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const draw = async (place: { lon: number; lat: number }, transform: Partial<TileTransform> = {}): Promise<Uint8Array> =>
-  (await rasterizer.render(place, [{ ...STRAIGHT, ...transform }]))[0] as Uint8Array;
-const plane = (tile: Uint8Array, channel: number): Uint8Array => tile.subarray(channel * P * P, (channel + 1) * P * P);
+const draw = async (
+  place: { lon: number; lat: number },
+  transform: Partial<TileTransform> = {},
+): Promise<Uint8Array> => (await rasterizer.render(place, [{ ...STRAIGHT, ...transform }]))[0] as Uint8Array;
+const plane = (tile: Uint8Array, channel: number): Uint8Array =>
+  tile.subarray(channel * P * P, (channel + 1) * P * P);
 const sum = (values: Uint8Array): number => values.reduce((total, value) => total + value, 0);
 /** The pixel that holds a point, metres east and north of the window's centre. */
 const pixel = (channel: Uint8Array, east: number, north: number): number =>
   channel[Math.floor((100 - north) / M) * P + Math.floor((100 + east) / M)] as number;
 
-describe.each([["at the equator", EQUATOR], ["at 60° north", NORTH]])("%s", (_, place) => {
+describe.each([
+  ["at the equator", EQUATOR],
+  ["at 60° north", NORTH],
+])("%s", (_, place) => {
   test("areas on the ground are true, and things are where they are", async () => {
     const tile = await draw(place);
     const houses = plane(tile, 0);
     // 50 m × 20 m, and 10 m × 10 m, both inside the window.
     expect((sum(houses) / 200) * M * M).toBeCloseTo(1100, -1);
     expect([pixel(houses, 35, 30), pixel(houses, 12, 22), pixel(houses, 58, 38)]).toEqual([200, 200, 200]);
-    expect([pixel(houses, 7, 30), pixel(houses, 63, 30), pixel(houses, 35, 43), pixel(houses, 35, 17)]).toEqual([0, 0, 0, 0]);
+    expect([
+      pixel(houses, 7, 30),
+      pixel(houses, 63, 30),
+      pixel(houses, 35, 43),
+      pixel(houses, 35, 17),
+    ]).toEqual([0, 0, 0, 0]);
     const roads = plane(tile, 1);
     expect((sum(roads) / 250) * M * M).toBeCloseTo(200 * 12.5, -2);
     expect([pixel(roads, -99, -50), pixel(roads, 99, -50), pixel(roads, 0, -41)]).toEqual([250, 250, 0]);
@@ -166,7 +194,8 @@ describe.each([["at the equator", EQUATOR], ["at 60° north", NORTH]])("%s", (_,
       let worst = 0;
       for (let y = 0; y < P - 16; y++) {
         // 32 pixels to the left, 16 up.
-        for (let x = 0; x < P - 32; x++) worst = Math.max(worst, Math.abs((b[y * P + x] as number) - (a[(y + 16) * P + x + 32] as number)));
+        for (let x = 0; x < P - 32; x++)
+          worst = Math.max(worst, Math.abs((b[y * P + x] as number) - (a[(y + 16) * P + x + 32] as number)));
       }
       expect(worst).toBeLessThanOrEqual(16);
     }
@@ -178,7 +207,8 @@ describe.each([["at the equator", EQUATOR], ["at 60° north", NORTH]])("%s", (_,
       const [a, b] = [plane(anchor, channel), plane(turned, channel)];
       let worst = 0;
       for (let y = 0; y < P; y++) {
-        for (let x = 0; x < P; x++) worst = Math.max(worst, Math.abs((b[x * P + (P - 1 - y)] as number) - (a[y * P + x] as number)));
+        for (let x = 0; x < P; x++)
+          worst = Math.max(worst, Math.abs((b[x * P + (P - 1 - y)] as number) - (a[y * P + x] as number)));
       }
       expect(worst).toBeLessThanOrEqual(16);
     }
@@ -192,7 +222,9 @@ describe.each([["at the equator", EQUATOR], ["at 60° north", NORTH]])("%s", (_,
       // Clockwise by 45°.
       return pixel(plane(tile, channel), (x + y) * Math.SQRT1_2, (y - x) * Math.SQRT1_2);
     };
-    expect([see(0, 35, 30), see(0, 13, 23), see(0, 57, 37), see(0, 64, 30), see(0, 20, 140)]).toEqual([200, 200, 200, 0, 200]);
+    expect([see(0, 35, 30), see(0, 13, 23), see(0, 57, 37), see(0, 64, 30), see(0, 20, 140)]).toEqual([
+      200, 200, 200, 0, 200,
+    ]);
     expect([see(1, 0, -50), see(1, 60, -50), see(1, 0, -40)]).toEqual([250, 250, 0]);
     expect([see(2, -50, 50), see(2, -50, 38)]).toEqual([120, 0]);
   });
@@ -206,12 +238,20 @@ describe.each([["at the equator", EQUATOR], ["at 60° north", NORTH]])("%s", (_,
 });
 
 test("many samples at once are what they are one by one, in buffers of their own", async () => {
-  const transforms = [0, 17.5, 123, 359].map((rotation, i) => ({ rotation, dx: 20 * i - 40, dy: 15 * i - 30 }));
+  const transforms = [0, 17.5, 123, 359].map((rotation, i) => ({
+    rotation,
+    dx: 20 * i - 40,
+    dy: 15 * i - 30,
+  }));
   const together = await rasterizer.render(NORTH, transforms);
-  const [other, again] = await Promise.all([rasterizer.render(EQUATOR, transforms), rasterizer.render(NORTH, transforms)]);
+  const [other, again] = await Promise.all([
+    rasterizer.render(EQUATOR, transforms),
+    rasterizer.render(NORTH, transforms),
+  ]);
   expect(again).toEqual(together);
   expect(other).not.toEqual(together);
-  for (const [i, transform] of transforms.entries()) expect(await draw(NORTH, transform)).toEqual(together[i]);
+  for (const [i, transform] of transforms.entries())
+    expect(await draw(NORTH, transform)).toEqual(together[i]);
   expect(new Set(together.map((tile) => tile.buffer)).size).toBe(transforms.length);
 });
 
@@ -223,10 +263,16 @@ test("another map, none, or a place off the map is an error that says what to do
   await expect(draw({ lon: 0, lat: 86 })).rejects.toThrowError(/lat 86 is not within/);
   await expect(draw(NORTH, { dx: 81 })).rejects.toThrowError(/a shift of 81, 0 m is beyond ±80 m/);
   const real = await loadProfile(fileURLToPath(new URL("../../../styles/loc2vec.yaml", import.meta.url)));
-  await expect(createRasterizer({ databaseUrl, profile: real })).rejects.toThrowError(/imported with other rules/);
-  await expect(createRasterizer({ databaseUrl: inject("databaseUrl"), profile })).rejects.toThrowError(/no map is imported/);
+  await expect(createRasterizer({ databaseUrl, profile: real })).rejects.toThrowError(
+    /imported with other rules/,
+  );
+  await expect(createRasterizer({ databaseUrl: inject("databaseUrl"), profile })).rejects.toThrowError(
+    /no map is imported/,
+  );
   const nowhere = createRasterizer({ databaseUrl: "postgres://a:b@127.0.0.1:9/c", profile });
-  await expect(nowhere).rejects.toThrowError(/PostgreSQL postgres:\/\/a:\*\*\*@127\.0\.0\.1:9\/c: .*ECONNREFUSED/);
+  await expect(nowhere).rejects.toThrowError(
+    /PostgreSQL postgres:\/\/a:\*\*\*@127\.0\.0\.1:9\/c: .*ECONNREFUSED/,
+  );
 });
 
 test("the style hash tells what changes pixels", () => {
@@ -241,7 +287,12 @@ test("the style hash tells what changes pixels", () => {
 });
 
 test("scale factors at known latitudes", () => {
-  expect(frameOf(0, 0)).toEqual({ x: 0, y: expect.closeTo(0, 6), kx: 1, ky: expect.closeTo(1 / (1 - 0.00669437999014), 9) });
+  expect(frameOf(0, 0)).toEqual({
+    x: 0,
+    y: expect.closeTo(0, 6),
+    kx: 1,
+    ky: expect.closeTo(1 / (1 - 0.00669437999014), 9),
+  });
   // Central finite differences of the projection over the ellipsoid's arc lengths.
   const perMetre = degreesPerMetre(60);
   const { kx, ky } = frameOf(25, 60);

@@ -5,7 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { DATASET_VERSION, type Dataset, DEFAULT_AUGMENTATION, type Location, locationTransforms, OSM_ATTRIBUTION, randomOf } from "@loc2vec/core";
+import {
+  DATASET_VERSION,
+  type Dataset,
+  DEFAULT_AUGMENTATION,
+  type Location,
+  locationTransforms,
+  OSM_ATTRIBUTION,
+  randomOf,
+} from "@loc2vec/core";
 import { expect, inject, onTestFinished, test } from "vitest";
 import { createDataset, openStore, shardKey, writeShard } from "../src/index.ts";
 
@@ -18,7 +26,8 @@ declare module "vitest" {
 const run = promisify(execFile);
 const SCRIPT = fileURLToPath(new URL("interop.py", import.meta.url));
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
-const bytesOf = (values: Float32Array | Float64Array | Uint8Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+const bytesOf = (values: Float32Array | Float64Array | Uint8Array): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 
 test("Python's zarr and tensorstore read the same values, and find a flipped byte", async () => {
   const folder = await mkdtemp(join(tmpdir(), "interop-"));
@@ -39,7 +48,11 @@ test("Python's zarr and tensorstore read the same values, and find a flipped byt
     styleHash: "0".repeat(64),
     attribution: OSM_ATTRIBUTION,
   };
-  const locations: Location[] = Array.from({ length: 5 }, (_, i) => ({ lon: i / 3, lat: -i / 7, kind: "transport" }));
+  const locations: Location[] = Array.from({ length: 5 }, (_, i) => ({
+    lon: i / 3,
+    lat: -i / 7,
+    kind: "transport",
+  }));
   await createDataset(store, dataset, locations);
   const area = 128 * 128;
   const nhwc = new Uint8Array(5 * 3 * area * 12);
@@ -50,29 +63,52 @@ test("Python's zarr and tensorstore read the same values, and find a flipped byt
         const random = randomOf(location, sample);
         const tile = new Uint8Array(12 * area);
         // Location 1 has an empty anchor; elsewhere a block of noise in some channels.
-        if (!(location === 1 && sample === 0)) for (let i = 0; i < 3 * area; i++) tile[(i + 5 * area) % tile.length] = random.int(256);
-        for (let c = 0; c < 12; c++) for (let i = 0; i < area; i++) nhwc[((location * 3 + sample) * area + i) * 12 + c] = tile[c * area + i] as number;
+        if (!(location === 1 && sample === 0))
+          for (let i = 0; i < 3 * area; i++) tile[(i + 5 * area) % tile.length] = random.int(256);
+        for (let c = 0; c < 12; c++)
+          for (let i = 0; i < area; i++)
+            nhwc[((location * 3 + sample) * area + i) * 12 + c] = tile[c * area + i] as number;
         tiles.push(tile);
       }
     }
     await writeShard(store, dataset, shard, tiles);
   }
-  const { stdout } = await run(inject("python"), [SCRIPT, join(folder, "datasets/city")], { maxBuffer: 1 << 24 });
+  const { stdout } = await run(inject("python"), [SCRIPT, join(folder, "datasets/city")], {
+    maxBuffer: 1 << 24,
+  });
   const found = JSON.parse(stdout);
   expect(found.attributes.loc2vec).toEqual(dataset);
   const transforms = locations.flatMap((_, i) => locationTransforms(dataset, i));
   expect(found.arrays).toEqual({
     tiles: { shape: [5, 3, 128, 128, 12], dtype: "uint8", sha256: sha256(nhwc) },
-    lon: { shape: [5], dtype: "float64", sha256: sha256(bytesOf(Float64Array.from(locations, ({ lon }) => lon))) },
-    lat: { shape: [5], dtype: "float64", sha256: sha256(bytesOf(Float64Array.from(locations, ({ lat }) => lat))) },
+    lon: {
+      shape: [5],
+      dtype: "float64",
+      sha256: sha256(bytesOf(Float64Array.from(locations, ({ lon }) => lon))),
+    },
+    lat: {
+      shape: [5],
+      dtype: "float64",
+      sha256: sha256(bytesOf(Float64Array.from(locations, ({ lat }) => lat))),
+    },
     kind: { shape: [5], dtype: "uint8", sha256: sha256(Uint8Array.of(1, 1, 1, 1, 1)) },
-    rotation: { shape: [5, 3], dtype: "float32", sha256: sha256(bytesOf(Float32Array.from(transforms, ({ rotation }) => rotation))) },
-    offset: { shape: [5, 3, 2], dtype: "float32", sha256: sha256(bytesOf(Float32Array.from(transforms.flatMap(({ dx, dy }) => [dx, dy])))) },
+    rotation: {
+      shape: [5, 3],
+      dtype: "float32",
+      sha256: sha256(bytesOf(Float32Array.from(transforms, ({ rotation }) => rotation))),
+    },
+    offset: {
+      shape: [5, 3, 2],
+      dtype: "float32",
+      sha256: sha256(bytesOf(Float32Array.from(transforms.flatMap(({ dx, dy }) => [dx, dy])))),
+    },
   });
 
   const path = join(folder, shardKey("city", 1));
   const bytes = await readFile(path);
   bytes[1000] = (bytes[1000] as number) ^ 1;
   await writeFile(path, bytes);
-  await expect(run(inject("python"), [SCRIPT, join(folder, "datasets/city")])).rejects.toThrowError(/checksum|CRC|crc/);
+  await expect(run(inject("python"), [SCRIPT, join(folder, "datasets/city")])).rejects.toThrowError(
+    /checksum|CRC|crc/,
+  );
 });

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
@@ -21,7 +21,9 @@ beforeAll(async () => {
   const { port } = holder.address() as { port: number };
   holder.close();
   await once(holder, "close");
-  server = spawn(inject("python"), ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)], { stdio: ["ignore", "ignore", "pipe"] });
+  server = spawn(inject("python"), ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   let output = "";
   for await (const chunk of server.stderr as AsyncIterable<Buffer>) {
     output += chunk.toString();
@@ -45,12 +47,18 @@ test("objects come and go as in a folder", async () => {
   expect(await store.put("a/b", bytes)).toBe(true);
   expect(await store.get("a/b")).toEqual(bytes);
   expect(await store.getRange("a/b", { offset: 10, length: 3 })).toEqual(Uint8Array.of(10, 11, 12));
-  expect(await store.getRange("a/b", { offset: 998, length: 30 })).toEqual(Uint8Array.of(998 & 255, 999 & 255));
+  expect(await store.getRange("a/b", { offset: 998, length: 30 })).toEqual(
+    Uint8Array.of(998 & 255, 999 & 255),
+  );
   expect(await store.getRange("a/b", { suffix: 2 })).toEqual(Uint8Array.of(998 & 255, 999 & 255));
   expect(await store.head("a/b")).toEqual({ size: 1000 });
   expect(await store.put("a/b", Uint8Array.of(1), { ifAbsent: true })).toBe(false);
   expect(await store.put("a/new", Uint8Array.of(1), { ifAbsent: true })).toBe(true);
-  expect([await store.get("no"), await store.getRange("no", { suffix: 1 }), await store.head("no")]).toEqual([undefined, undefined, undefined]);
+  expect([await store.get("no"), await store.getRange("no", { suffix: 1 }), await store.head("no")]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
   await store.remove("a/b");
   await store.remove("a/b");
   expect(await store.get("a/b")).toBeUndefined();
@@ -82,7 +90,13 @@ test("a bucket that is not there, and an endpoint that does not answer, are one 
 });
 
 test("URLs that name no store are refused", () => {
-  for (const url of ["ftp://a/b", "s3://Bad_Bucket/x", "s3://key:secret@bucket", "file://host/path", "nonsense"]) {
+  for (const url of [
+    "ftp://a/b",
+    "s3://Bad_Bucket/x",
+    "s3://key:secret@bucket",
+    "file://host/path",
+    "nonsense",
+  ]) {
     expect(() => openStore(url)).toThrowError(/object store/);
   }
 });

@@ -2,7 +2,15 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { DATASET_VERSION, type Dataset, DEFAULT_AUGMENTATION, type Location, locationTransforms, OSM_ATTRIBUTION, randomOf } from "@loc2vec/core";
+import {
+  DATASET_VERSION,
+  type Dataset,
+  DEFAULT_AUGMENTATION,
+  type Location,
+  locationTransforms,
+  OSM_ATTRIBUTION,
+  randomOf,
+} from "@loc2vec/core";
 import { FileSystemStore } from "@zarrita/storage";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import * as zarr from "zarrita";
@@ -73,7 +81,8 @@ async function writeAll(): Promise<void> {
 }
 
 test("crc32c: the vectors of RFC 3720, appendix B.4", () => {
-  const bytes = (make: (i: number) => number): Uint8Array => Uint8Array.from({ length: 32 }, (_, i) => make(i));
+  const bytes = (make: (i: number) => number): Uint8Array =>
+    Uint8Array.from({ length: 32 }, (_, i) => make(i));
   expect(crc32c(bytes(() => 0))).toBe(0x8a9136aa);
   expect(crc32c(bytes(() => 0xff))).toBe(0x62a8ab43);
   expect(crc32c(bytes((i) => i))).toBe(0x46dd794e);
@@ -110,13 +119,19 @@ test("what is written comes back; the last shard is short, empty tiles take no s
 
 test("the same tiles give the same bytes, as an iterable or one by one", async () => {
   const { bytes } = await encodeShard(DATASET, 1, tilesOf(1));
-  const again = await encodeShard(DATASET, 1, (async function* () {
-    yield* tilesOf(1);
-  })());
+  const again = await encodeShard(
+    DATASET,
+    1,
+    (async function* () {
+      yield* tilesOf(1);
+    })(),
+  );
   expect(again.bytes).toEqual(bytes);
   expect(again).toMatchObject({ tiles: 6, empty: 2 });
   await expect(encodeShard(DATASET, 1, [tile(2, 0)])).rejects.toThrowError(/shard 1: 1 tiles, not 6/);
-  await expect(encodeShard(DATASET, 1, [new Uint8Array(3)])).rejects.toThrowError(/a tile of 3 bytes, not 512/);
+  await expect(encodeShard(DATASET, 1, [new Uint8Array(3)])).rejects.toThrowError(
+    /a tile of 3 bytes, not 512/,
+  );
 });
 
 test("any flipped byte, and any cut, is found and named", async () => {
@@ -152,8 +167,12 @@ test("a creation that breaks off leaves nothing in the way of the next", async (
   }
   await expect(createDataset(store, DATASET, broken())).rejects.toThrowError("power cut");
   await expect(openDataset(store, "city")).rejects.toThrowError(/there is no data set city/);
-  await expect(createDataset(store, DATASET, LOCATIONS.slice(0, 4))).rejects.toThrowError(/4 locations, not 5/);
-  await expect(createDataset(store, DATASET, [...LOCATIONS, ...LOCATIONS])).rejects.toThrowError(/more than 5 locations/);
+  await expect(createDataset(store, DATASET, LOCATIONS.slice(0, 4))).rejects.toThrowError(
+    /4 locations, not 5/,
+  );
+  await expect(createDataset(store, DATASET, [...LOCATIONS, ...LOCATIONS])).rejects.toThrowError(
+    /more than 5 locations/,
+  );
   await createDataset(store, DATASET, LOCATIONS);
   expect((await openDataset(store, "city")).dataset).toEqual(DATASET);
 });
@@ -170,9 +189,19 @@ test("zarrita reads every array, tiles included", async () => {
   // Logical NHWC: [y, x, channel].
   const expected = tile(3, 2);
   const value = (y: number, x: number, c: number): number =>
-    view.data[y * (view.stride[0] as number) + x * (view.stride[1] as number) + c * (view.stride[2] as number)] as number;
-  for (let y = 0; y < 16; y++) for (let x = 0; x < 16; x++) for (let c = 0; c < 2; c++) expect(value(y, x, c)).toBe(expected[c * 256 + y * 16 + x]);
-  for (const [name, shape] of [["lon", [5]], ["lat", [5]], ["kind", [5]], ["rotation", [5, 3]], ["offset", [5, 3, 2]]] as const) {
+    view.data[
+      y * (view.stride[0] as number) + x * (view.stride[1] as number) + c * (view.stride[2] as number)
+    ] as number;
+  for (let y = 0; y < 16; y++)
+    for (let x = 0; x < 16; x++)
+      for (let c = 0; c < 2; c++) expect(value(y, x, c)).toBe(expected[c * 256 + y * 16 + x]);
+  for (const [name, shape] of [
+    ["lon", [5]],
+    ["lat", [5]],
+    ["kind", [5]],
+    ["rotation", [5, 3]],
+    ["offset", [5, 3, 2]],
+  ] as const) {
     const array = await zarr.open.v3(root.resolve(name), { kind: "array" });
     expect(array.shape).toEqual(shape);
     await zarr.get(array);
@@ -181,7 +210,13 @@ test("zarrita reads every array, tiles included", async () => {
 
 test("small arrays: several chunks, rows of the middle, damage", async () => {
   const data = Float32Array.from({ length: 70 }, (_, i) => i / 3);
-  await writeArray(store, "some/array", { shape: [10, 7], dtype: "float32", chunkRows: 4, dimensionNames: ["row", "column"], data });
+  await writeArray(store, "some/array", {
+    shape: [10, 7],
+    dtype: "float32",
+    chunkRows: 4,
+    dimensionNames: ["row", "column"],
+    data,
+  });
   expect((await readArray(store, "some/array", "float32"))?.data).toEqual(data);
   await expect(readArray(store, "some/array", "uint8")).rejects.toThrowError(/holds float32, not uint8/);
   expect(await readArray(store, "some/other", "uint8")).toBeUndefined();
@@ -189,7 +224,9 @@ test("small arrays: several chunks, rows of the middle, damage", async () => {
   const bytes = await readFile(chunk);
   bytes[5] = (bytes[5] as number) ^ 1;
   await writeFile(chunk, bytes);
-  await expect(readArray(store, "some/array", "float32")).rejects.toThrowError(/some\/array\/c\/1\/0 in file:.*damaged/);
+  await expect(readArray(store, "some/array", "float32")).rejects.toThrowError(
+    /some\/array\/c\/1\/0 in file:.*damaged/,
+  );
 });
 
 test("a store of files: whole objects or none, and no way out of its folder", async () => {
@@ -200,8 +237,14 @@ test("a store of files: whole objects or none, and no way out of its folder", as
   expect(await store.getRange("a/b", { offset: 1, length: 2 })).toEqual(Uint8Array.of(2, 3));
   expect(await store.getRange("a/b", { suffix: 2 })).toEqual(Uint8Array.of(4, 5));
   expect(await store.head("a/b")).toEqual({ size: 5 });
-  expect([await store.get("a/c"), await store.getRange("a/c", { suffix: 1 }), await store.head("a/c")]).toEqual([undefined, undefined, undefined]);
-  const winners = await Promise.all([1, 2, 3, 4].map((value) => store.put("race", Uint8Array.of(value), { ifAbsent: true })));
+  expect([
+    await store.get("a/c"),
+    await store.getRange("a/c", { suffix: 1 }),
+    await store.head("a/c"),
+  ]).toEqual([undefined, undefined, undefined]);
+  const winners = await Promise.all(
+    [1, 2, 3, 4].map((value) => store.put("race", Uint8Array.of(value), { ifAbsent: true })),
+  );
   expect(winners.filter(Boolean)).toHaveLength(1);
   const keys: string[] = [];
   for await (const key of store.list("")) keys.push(key);
@@ -209,9 +252,12 @@ test("a store of files: whole objects or none, and no way out of its folder", as
   await store.remove("a/b");
   await store.remove("a/b");
   expect(await store.get("a/b")).toBeUndefined();
-  for (const key of ["../out", "a//b", "/a", "a/./b", ""]) await expect(store.get(key)).rejects.toThrowError(/key/);
+  for (const key of ["../out", "a//b", "/a", "a/./b", ""])
+    await expect(store.get(key)).rejects.toThrowError(/key/);
   expect((await readdir(folder)).filter((name) => !["a", ".tmp"].includes(name))).toEqual(["race"]);
   expect(await readdir(join(folder, ".tmp"))).toEqual([]);
   await writeFile(join(folder, "file"), "");
-  await expect(openStore(pathToFileURL(join(folder, "file/deeper")).href).put("a", bytes)).rejects.toThrowError(/file\/deeper/);
+  await expect(
+    openStore(pathToFileURL(join(folder, "file/deeper")).href).put("a", bytes),
+  ).rejects.toThrowError(/file\/deeper/);
 });

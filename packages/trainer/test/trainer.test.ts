@@ -2,10 +2,23 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { DATASET_VERSION, type Dataset, DEFAULT_AUGMENTATION, OSM_ATTRIBUTION, randomOf } from "@loc2vec/core";
+import {
+  DATASET_VERSION,
+  type Dataset,
+  DEFAULT_AUGMENTATION,
+  OSM_ATTRIBUTION,
+  randomOf,
+} from "@loc2vec/core";
 import { createDataset, type ObjectStore, openStore, readArray, shardKey, writeShard } from "@loc2vec/shards";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type BatchPlan, embedDataset, listCheckpoints, planBatches, readCheckpoint, train } from "../src/index.ts";
+import {
+  type BatchPlan,
+  embedDataset,
+  listCheckpoints,
+  planBatches,
+  readCheckpoint,
+  train,
+} from "../src/index.ts";
 
 /** Small tiles: the network halves them five times. */
 const DATASET: Dataset = {
@@ -85,7 +98,9 @@ describe("mini-batches", () => {
         expect(on).toBeGreaterThan(0);
       }
     }
-    const dropped = take(30).flatMap(({ channelsOn }) => [...channelsOn]).filter((on) => on === 0).length;
+    const dropped = take(30)
+      .flatMap(({ channelsOn }) => [...channelsOn])
+      .filter((on) => on === 0).length;
     expect(dropped / (30 * 24 * 3)).toBeGreaterThan(0.05);
     expect(dropped / (30 * 24 * 3)).toBeLessThan(0.2);
   });
@@ -93,14 +108,18 @@ describe("mini-batches", () => {
   test("an epoch visits every location once", () => {
     const counts = new Map<number, number>();
     // 11 × 6 = 66 = three epochs of 22.
-    for (const { rows } of take(11)) for (const { location, sample } of rows) if (sample === 0) counts.set(location, (counts.get(location) ?? 0) + 1);
+    for (const { rows } of take(11))
+      for (const { location, sample } of rows)
+        if (sample === 0) counts.set(location, (counts.get(location) ?? 0) + 1);
     expect([...counts.keys()].sort((a, b) => a - b)).toEqual(Array.from({ length: 22 }, (_, i) => i));
     for (const count of counts.values()) expect(Math.abs(count - 3)).toBeLessThanOrEqual(1);
   });
 
   test("too few locations or positives is an error", () => {
     expect(() => planBatches(DATASET, [5], SHAPE, 0).next()).toThrowError(/2 rendered locations are too few/);
-    expect(() => planBatches(DATASET, SHARDS, { locations: 6, pairs: 5 }, 0).next()).toThrowError(/4 positives per location do not suffice/);
+    expect(() => planBatches(DATASET, SHARDS, { locations: 6, pairs: 5 }, 0).next()).toThrowError(
+      /4 positives per location do not suffice/,
+    );
   });
 });
 
@@ -109,7 +128,8 @@ const settings = { dataset: "stripes", seed: 3, batch: SHAPE, checkpointEvery: 4
 test("training brings the loss down, and goes on after a stop as if there had been none", async () => {
   const whole = await train({ store, model: "whole", steps: 24, ...settings });
   expect(whole).toMatchObject({ step: 24, resumedFrom: 0, interrupted: false });
-  const mean = (from: number, to: number): number => whole.history.slice(from, to).reduce((sum, { loss }) => sum + loss, 0) / (to - from);
+  const mean = (from: number, to: number): number =>
+    whole.history.slice(from, to).reduce((sum, { loss }) => sum + loss, 0) / (to - from);
   expect(mean(18, 24)).toBeLessThan(mean(0, 6));
   expect(await listCheckpoints(store, "whole")).toEqual([4, 8, 12, 16, 20, 24]);
 
@@ -128,13 +148,22 @@ test("training brings the loss down, and goes on after a stop as if there had be
   const rest = await train({ store, model: "stopped", steps: 24, ...settings });
   expect(rest).toMatchObject({ step: 24, resumedFrom: 6, interrupted: false });
   expect(rest.history.map(({ step }) => step)).toEqual(Array.from({ length: 24 }, (_, i) => i + 1));
-  for (const [i, { loss }] of rest.history.entries()) expect(loss).toBeCloseTo(whole.history[i]?.loss as number, 3);
+  for (const [i, { loss }] of rest.history.entries())
+    expect(loss).toBeCloseTo(whole.history[i]?.loss as number, 3);
   const [a, b] = [await readCheckpoint(store, "whole", 24), await readCheckpoint(store, "stopped", 24)];
-  const kernels = [a, b].map(({ weights }) => weights.get("conv1.kernel")?.data as Float32Array) as [Float32Array, Float32Array];
+  const kernels = [a, b].map(({ weights }) => weights.get("conv1.kernel")?.data as Float32Array) as [
+    Float32Array,
+    Float32Array,
+  ];
   expect(kernels[0].every((value, i) => Math.abs(value - (kernels[1][i] as number)) < 5e-3)).toBe(true);
 
-  await expect(train({ store, model: "whole", steps: 30, ...settings, seed: 4 })).rejects.toThrowError(/model whole .* was trained with seed 3, not 4/);
-  expect(await train({ store, model: "whole", steps: 24, ...settings })).toMatchObject({ step: 24, resumedFrom: 24 });
+  await expect(train({ store, model: "whole", steps: 30, ...settings, seed: 4 })).rejects.toThrowError(
+    /model whole .* was trained with seed 3, not 4/,
+  );
+  expect(await train({ store, model: "whole", steps: 24, ...settings })).toMatchObject({
+    step: 24,
+    resumedFrom: 24,
+  });
 });
 
 test("every anchor gets its vector, in a Zarr array", async () => {
@@ -149,16 +178,24 @@ test("every anchor gets its vector, in a Zarr array", async () => {
 });
 
 test("what is missing is named", async () => {
-  await expect(train({ store, ...settings, dataset: "none", model: "x", steps: 1 })).rejects.toThrowError(/there is no data set none/);
-  await expect(embedDataset({ store, dataset: "stripes", model: "none" })).rejects.toThrowError(/there is no model none/);
+  await expect(train({ store, ...settings, dataset: "none", model: "x", steps: 1 })).rejects.toThrowError(
+    /there is no data set none/,
+  );
+  await expect(embedDataset({ store, dataset: "stripes", model: "none" })).rejects.toThrowError(
+    /there is no model none/,
+  );
   const key = shardKey("stripes", 2);
   const bytes = (await store.get(key)) as Uint8Array;
   await store.remove(key);
-  await expect(embedDataset({ store, dataset: "stripes", model: "whole" })).rejects.toThrowError(/1 of 6 shards are not rendered, e\.g\. shard 2/);
+  await expect(embedDataset({ store, dataset: "stripes", model: "whole" })).rejects.toThrowError(
+    /1 of 6 shards are not rendered, e\.g\. shard 2/,
+  );
   await store.put(key, bytes);
   const weights = "models/whole/checkpoints/step-000024/weights.safetensors";
   const whole = (await store.get(weights)) as Uint8Array;
   await store.put(weights, whole.subarray(0, 1000));
-  await expect(embedDataset({ store, dataset: "stripes", model: "whole" })).rejects.toThrowError(/step-000024\/weights\.safetensors in file:.*not a whole safetensors file/);
+  await expect(embedDataset({ store, dataset: "stripes", model: "whole" })).rejects.toThrowError(
+    /step-000024\/weights\.safetensors in file:.*not a whole safetensors file/,
+  );
   await store.put(weights, whole);
 });

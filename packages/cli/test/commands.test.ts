@@ -1,0 +1,289 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
+import { ensureDatabase, fetchDemoMap } from "@loc2vec/gis";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { farm } from "./farm.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    redisUrl: string;
+    databaseUrl: string;
+    python: string;
+  }
+}
+
+let home: string;
+let pbf: string;
+let moto: ChildProcess;
+/** The user's own Redis, PostGIS and S3, by URL. */
+let settings: Record<string, string>;
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), "commands-"));
+  pbf = (await fetchDemoMap({ home: resolve(import.meta.dirname, "../../../.farm") })).path;
+  const holder = createServer().listen(0, "127.0.0.1");
+  await once(holder, "listening");
+  const { port } = holder.address() as { port: number };
+  holder.close();
+  await once(holder, "close");
+  moto = spawn(inject("python"), ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let output = "";
+  for await (const chunk of moto.stderr as AsyncIterable<Buffer>) {
+    output += chunk.toString();
+    if (output.includes("Running on")) break;
+  }
+  const endpoint = `http://127.0.0.1:${port}`;
+  const credentials = { accessKeyId: "test", secretAccessKey: "secret" };
+  const client = new S3Client({ endpoint, forcePathStyle: true, region: "us-east-1", credentials });
+  await client.send(new CreateBucketCommand({ Bucket: "farm" }));
+  client.destroy();
+  settings = {
+    FARM_HOME: home,
+    FARM_REDIS_URL: inject("redisUrl"),
+    FARM_DATABASE_URL: await ensureDatabase(inject("databaseUrl"), `commands_${process.pid}`),
+    FARM_STORE: "s3://farm/deep/down",
+    FARM_S3_ENDPOINT: endpoint,
+    FARM_QUEUE_PREFIX: `commands-${process.pid}`,
+    AWS_ACCESS_KEY_ID: "test",
+    AWS_SECRET_ACCESS_KEY: "secret",
+    AWS_REGION: "us-east-1",
+  };
+});
+afterAll(async () => {
+  moto.kill("SIGKILL");
+  await rm(home, { recursive: true, force: true });
+});
+
+const run = (...args: string[]) => farm(args, settings);
+
+describe("one command after the other, with the user's own Redis, PostGIS and S3", () => {
+  test("import, twice", async () => {
+    const { code, json } = await run("import", pbf, "--json");
+    expect(code).toBe(0);
+    expect(json.channels.buildings).toBeGreaterThan(100);
+    expect((await run("import", pbf, "--json")).json).toEqual(json);
+  });
+
+  test("locations are sampled as CSV, and enqueued from it; a second time nothing is added", async () => {
+    const csv = join(home, "places.csv");
+    expect((await run("locations", "--count", "30", "--seed", "3", "--out", csv, "--json")).json).toEqual({
+      locations: 30,
+      file: csv,
+    });
+    expect((await readFile(csv, "utf8")).split("\n")).toHaveLength(32);
+    const enqueue = [
+      "enqueue",
+      "--dataset",
+      "town",
+      "--locations",
+      csv,
+      "--positives",
+      "5",
+      "--shard-locations",
+      "8",
+      "--json",
+    ];
+    expect((await run(...enqueue)).json).toEqual({
+      dataset: "town",
+      shards: 4,
+      added: 4,
+      retried: 0,
+      queued: 0,
+      present: 0,
+    });
+    expect((await run(...enqueue)).json).toMatchObject({ added: 0, queued: 4 });
+    const other = await run(...enqueue.slice(0, -1), "--seed", "9", "--json");
+    expect(other).toMatchObject({
+      code: 6,
+      json: { error: { kind: "data", message: expect.stringMatching(/seed/) } },
+    });
+  });
+
+  test("two workers render, status tells", async () => {
+    const before = await run("status", "--dataset", "town", "--json");
+    expect(before.json).toMatchObject({ shards: 4, done: 0, waiting: 4 });
+    const workers = await Promise.all([0, 1].map(() => run("work", "--until", "empty", "--json")));
+    expect(workers.map(({ code }) => code)).toEqual([0, 0]);
+    expect(workers.reduce((sum, { json }) => sum + json.shards, 0)).toBe(4);
+    expect(workers.reduce((sum, { json }) => sum + json.tiles, 0)).toBe(180);
+    expect((await run("status", "--dataset", "town", "--json")).json).toMatchObject({
+      done: 4,
+      waiting: 0,
+      failed: 0,
+      lost: 0,
+    });
+  });
+
+  test("train, embed, report", { timeout: 200_000 }, async () => {
+    const train = [
+      "train",
+      "--dataset",
+      "town",
+      "--model",
+      "m",
+      "--batch-locations",
+      "6",
+      "--pairs",
+      "2",
+      "--json",
+    ];
+    const trained = await run(...train, "--steps", "4");
+    expect(trained.json).toMatchObject({ parameters: 305_040, step: 4, resumedFrom: 0 });
+    expect((await run(...train, "--steps", "6")).json).toMatchObject({ step: 6, resumedFrom: 4 });
+    expect((await run("embed", "--dataset", "town", "--model", "m", "--json")).json).toMatchObject({
+      locations: 30,
+      size: 16,
+      step: 6,
+    });
+    const out = join(home, "report");
+    const { json } = await run("report", "--dataset", "town", "--model", "m", "--out", out, "--json");
+    expect(json.index).toBe(join(out, "index.html"));
+    expect(existsSync(json.index)).toBe(true);
+  });
+
+  test("config hides secrets; doctor finds all", async () => {
+    const config = await farm(["config"], { ...settings, FARM_REDIS_URL: "redis://user:hunter2@host:1" });
+    expect(config.stdout).toContain("redis://user:***@host:1");
+    expect(config.stdout).not.toContain("hunter2");
+    const doctor = await run("doctor", "--json");
+    expect(doctor.json).toMatchObject({ ok: true });
+    expect(doctor.code).toBe(0);
+  });
+});
+
+describe("bad input: one line, a mend, an exit code", () => {
+  const lines = (stderr: string): string[] => stderr.split("\n").filter((line) => line.startsWith("error: "));
+
+  async function csv(...rows: string[]): Promise<string> {
+    const path = join(home, "bad.csv");
+    await writeFile(path, `lon,lat\n${rows.join("\n")}\n`);
+    return path;
+  }
+
+  test.each<[string, string[], number, RegExp]>([
+    ["no command", [], 2, /no command is given/],
+    ["an unknown command", ["fly"], 2, /unknown command 'fly'/],
+    ["an unknown option", ["config", "--speed"], 2, /unknown option '--speed'/],
+    ["an option that is missing", ["train", "--steps", "9"], 2, /required option '--dataset/],
+    ["a number that is none", ["locations", "--count", "many"], 2, /'many' is invalid/],
+    [
+      "a name that climbs",
+      ["enqueue", "--dataset", "../x", "--sample", "5"],
+      2,
+      /data set "\.\.\/x" is not a valid name/,
+    ],
+    ["no map file", ["import", "/no/such.osm.pbf"], 3, /\/no\/such\.osm\.pbf: no such file/],
+    [
+      "no map file for the demo",
+      ["demo", "--pbf", "/no/such.osm.pbf"],
+      3,
+      /\/no\/such\.osm\.pbf: no such file/,
+    ],
+    ["no data set", ["status", "--dataset", "nowhere"], 3, /there is no data set nowhere/],
+    ["no model", ["embed", "--dataset", "town", "--model", "nobody"], 3, /there is no model nobody/],
+    ["neither file nor sample", ["enqueue", "--dataset", "x"], 2, /one of --locations FILE and --sample N/],
+  ])("%s", async (_, args, code, message) => {
+    const ended = await run(...args);
+    expect(lines(ended.stderr)).toEqual([expect.stringMatching(message)]);
+    expect(ended.code).toBe(code);
+  });
+
+  test.each<[string, string[], RegExp]>([
+    ["NaN", ["24.94,60.17", "NaN,60.17"], /bad\.csv, row 3: longitude "NaN" is not a number/],
+    ["a latitude out of range", ["24.94,95"], /bad\.csv, row 2: latitude 95 is not within ±90/],
+    ["swapped columns", ["7.42,43.73", "60.17,24.94"], /bad\.csv, row 3: .*swap lon and lat/],
+    ["an empty city", [], /bad\.csv: holds no location/],
+  ])("a CSV with %s", async (_, rows, message) => {
+    const ended = await run("enqueue", "--dataset", "bad", "--locations", await csv(...rows));
+    expect(ended).toMatchObject({ code: 3 });
+    expect(lines(ended.stderr)).toEqual([expect.stringMatching(message)]);
+    expect((await run("status", "--dataset", "bad")).code).toBe(3);
+  });
+
+  test("a corrupt and a cut-off map", async () => {
+    const [noise, cut] = [join(home, "noise.osm.pbf"), join(home, "cut.osm.pbf")];
+    await writeFile(noise, Buffer.alloc(4000, 7));
+    await writeFile(cut, (await readFile(pbf)).subarray(0, 100_000));
+    for (const path of [noise, cut]) {
+      const ended = await run("import", path);
+      expect(ended.code).toBe(3);
+      expect(lines(ended.stderr)).toEqual([expect.stringContaining(path)]);
+    }
+    expect((await run("import", pbf, "--json")).code).toBe(0);
+  });
+
+  test.each<[string, Record<string, string>, string[], RegExp]>([
+    ["Redis", { FARM_REDIS_URL: "redis://127.0.0.1:9" }, ["work", "--until", "empty"], /127\.0\.0\.1:9/],
+    [
+      "PostgreSQL",
+      { FARM_DATABASE_URL: "postgres://a:secret@127.0.0.1:9/x" },
+      ["import", "PBF"],
+      /PostgreSQL at 127\.0\.0\.1:9/,
+    ],
+    [
+      "S3",
+      { FARM_S3_ENDPOINT: "http://127.0.0.1:9" },
+      ["train", "--dataset", "town", "--model", "z", "--steps", "1"],
+      /127\.0\.0\.1:9/,
+    ],
+    [
+      "a folder that cannot be made",
+      { FARM_STORE: "file:///dev/null/store" },
+      ["enqueue", "--dataset", "z", "--sample", "3"],
+      /\/dev\/null\/store/,
+    ],
+  ])("out of reach: %s", async (_, changes, args, message) => {
+    const ended = await farm(
+      args.map((arg) => (arg === "PBF" ? pbf : arg)),
+      { ...settings, ...changes },
+    );
+    expect(ended).toMatchObject({ code: 4 });
+    expect(lines(ended.stderr)).toEqual([expect.stringMatching(message)]);
+    expect(ended.stderr).not.toContain("secret@");
+  });
+
+  test("a port that somebody else has", async () => {
+    const server = createServer((socket) => socket.end("hello\r\n")).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as { port: number };
+    for (const [name, which] of [
+      ["FARM_REDIS_PORT", "redis"],
+      ["FARM_DATABASE_PORT", "database"],
+    ] as const) {
+      const own = {
+        FARM_HOME: join(home, which),
+        [name]: String(port),
+        ...(which === "redis" ? { FARM_DATABASE_PORT: "1" } : {}),
+      };
+      const { FARM_REDIS_URL: _r, FARM_DATABASE_URL: _d, ...rest } = settings;
+      const args = which === "redis" ? ["status", "--dataset", "town"] : ["import", pbf];
+      const ended = await farm(args, { ...rest, ...own });
+      expect(ended.code).toBe(4);
+      expect(lines(ended.stderr)).toEqual([expect.stringMatching(new RegExp(`port ${port}.*${name}`))]);
+    }
+    server.close();
+  });
+
+  test("an unknown setting", async () => {
+    expect(await farm(["config"], { FARM_SPEED: "9" })).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/unknown setting FARM_SPEED/),
+    });
+  });
+});
+
+test("bench prints one object with machine, medians and rates", { timeout: 200_000 }, async () => {
+  const { code, json } = await farm(["bench", "all", "--repeats", "1", "--pbf", pbf, "--json"], settings);
+  expect(code).toBe(0);
+  expect(json.machine.cores).toBeGreaterThan(0);
+  for (const what of ["render", "encode", "train", "embed"])
+    expect(json.results[what].rate, what).toBeGreaterThan(0);
+});

@@ -1,0 +1,76 @@
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fetchDemoMap } from "@loc2vec/gis";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { farm } from "./farm.ts";
+
+let home: string;
+let pbf: string;
+let settings: Record<string, string>;
+
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return String(port);
+}
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), "demo-"));
+  pbf = (await fetchDemoMap({ home: resolve(import.meta.dirname, "../../../.farm") })).path;
+  settings = { FARM_HOME: home, FARM_REDIS_PORT: await freePort(), FARM_DATABASE_PORT: await freePort() };
+});
+afterAll(async () => {
+  await farm(["down"], settings);
+  await rm(home, { recursive: true, force: true });
+});
+
+const SMALL = ["--locations", "60", "--steps", "6", "--json"];
+
+test("a real city through every part, from nothing but a map; again, only the pictures are drawn", {
+  timeout: 300_000,
+}, async () => {
+  const first = await farm(["demo", "--pbf", pbf, ...SMALL], settings);
+  expect(first.stderr).toContain("© OpenStreetMap contributors");
+  expect(first).toMatchObject({
+    code: 0,
+    json: { locations: 60, tiles: 1260, parameters: 305_040, steps: 6 },
+  });
+  expect(first.json.bytesPerTile).toBeGreaterThan(100);
+  expect(first.json.bytesPerTile).toBeLessThan(12 * 128 * 128);
+  const page = await readFile(first.json.report, "utf8");
+  expect(page).toContain("figure 18");
+  for (const [, file = ""] of page.matchAll(/src="([^"]+)"/g))
+    expect(existsSync(join(first.json.report, "..", file)), file).toBe(true);
+
+  // Nothing is left running that nobody asked for.
+  const { json: status } = await farm(["down", "--json"], settings);
+  expect(status).toEqual({ stopped: [] });
+
+  const again = await farm(["demo", "--pbf", pbf, ...SMALL], settings);
+  expect(again.code).toBe(0);
+  expect(again.json).toMatchObject({
+    dataset: first.json.dataset,
+    tilesPerSecond: 0,
+    lossLast5: first.json.lossLast5,
+  });
+  expect(await readFile(again.json.report, "utf8")).toBe(page);
+});
+
+test("stopped while it trains, it says so and goes on from there", { timeout: 300_000 }, async () => {
+  const args = ["demo", "--pbf", pbf, "--locations", "60", "--steps", "12", "--json"];
+  const stopped = await farm(args, settings, (kill) => {
+    setTimeout(() => kill("SIGINT"), 8000);
+  });
+  if (stopped.code === 0)
+    expect(stopped.json.steps).toBe(12); // a fast machine
+  else expect(stopped).toMatchObject({ code: 130, json: { error: { kind: "interrupted" } } });
+  const done = await farm(args, settings);
+  expect(done).toMatchObject({ code: 0, json: { steps: 12 } });
+});
