@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -28,6 +28,7 @@ const ROOT = resolve(import.meta.dirname, "..");
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const python = await pythonEnvironment();
   const home = await mkdtemp(join(tmpdir(), "loc2vec-tests-"));
+  await chmod(home, 0o755); // PostgreSQL's own user must get in
   const config = readConfig(ROOT, {
     FARM_HOME: home,
     FARM_REDIS_PORT: String(await freePort()),

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -26,6 +26,7 @@ let settings: Record<string, string>;
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "commands-"));
+  await chmod(home, 0o755);
   pbf = (await fetchDemoMap({ home: resolve(import.meta.dirname, "../../../.farm") })).path;
   const holder = createServer().listen(0, "127.0.0.1");
   await once(holder, "listening");

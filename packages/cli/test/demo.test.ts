@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -23,6 +23,7 @@ async function freePort(): Promise<string> {
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "demo-"));
+  await chmod(home, 0o755); // PostgreSQL's own user must get in
   pbf = (await fetchDemoMap({ home: resolve(import.meta.dirname, "../../../.farm") })).path;
   settings = { FARM_HOME: home, FARM_REDIS_PORT: await freePort(), FARM_DATABASE_PORT: await freePort() };
 });

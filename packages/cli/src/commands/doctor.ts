@@ -43,11 +43,12 @@ export async function doctor(context: Context): Promise<void> {
     const { version, device } = await loadTensorflow();
     return `${version} on ${device}, from ${await boundSource()}`;
   });
-  await look("services", async () =>
-    (await servicesStatus(context.config))
-      .map(({ service, state, version }) => `${service} ${state}${version ? ` (${version})` : ""}`)
-      .join(", "),
-  );
+  for (const { service, state, version, problem } of await servicesStatus(context.config)) {
+    await look(service, () => {
+      if (problem !== undefined) throw new Error(problem);
+      return `${state}${version === undefined ? "" : `, ${version}`}`;
+    });
+  }
   await look(`store ${context.config.store}`, async () => {
     const store = context.store();
     const key = `doctor/${process.pid}`;

@@ -2,8 +2,8 @@ import { describeConfig } from "@loc2vec/core";
 import { type ServiceStatus, servicesDown, servicesUp } from "@loc2vec/services";
 import type { Context } from "../context.ts";
 
-const line = ({ service, state, url, version }: ServiceStatus): string =>
-  `${service.padEnd(9)} ${state.padEnd(9)} ${url}${version === undefined ? "" : `  ${version}`}`;
+const line = ({ service, state, url, version, problem }: ServiceStatus): string =>
+  `${service.padEnd(9)} ${state.padEnd(9)} ${url}${version === undefined ? "" : `  ${version}`}${problem === undefined ? "" : `  ${problem}`}`;
 
 export async function up(context: Context): Promise<void> {
   const status = await servicesUp(context.config, { log: context.log });
