@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 
 const onPath = (name) => spawnSync("sh", ["-c", `command -v ${name}`]).status === 0;
+const runs = (command, args) => spawnSync(command, args, { stdio: "ignore" }).status === 0;
 const hasPostgis = () => {
   const base = "/usr/share/postgresql";
   return (
@@ -15,10 +16,13 @@ const hasPostgis = () => {
 function missingPackages() {
   const missing = [];
   if (!onPath("redis-server")) missing.push("redis-server");
-  if (!hasPostgis()) missing.push("postgresql", "postgis", "postgresql-postgis");
+  if (!hasPostgis()) missing.push("postgresql-postgis");
   if (!onPath("osm2pgsql")) missing.push("osm2pgsql");
   if (!onPath("g++")) missing.push("g++");
-  if (!onPath("python3")) missing.push("python3", "python3-venv", "python3-pip");
+  if (!onPath("python3")) missing.push("python3");
+  // Debian takes these two out of Python: one fetches TensorFlow's wheel, the other serves the tests.
+  if (!runs("python3", ["-m", "pip", "--version"])) missing.push("python3-pip");
+  if (!runs("python3", ["-c", "import ensurepip, venv"])) missing.push("python3-venv");
   return missing;
 }
 

@@ -102,7 +102,7 @@ command("report", "draw the figures of a data set and its embeddings", reportCom
 command("demo", "one real city through every part", demo)
   .option("--pbf <file>", "map to use instead of a small one that is fetched")
   .option("--locations <n>", "to sample", whole(20), 1000)
-  .option("--steps <n>", "to train", whole(1), 200)
+  .option("--steps <n>", "to train", whole(1), 150)
   .addOption(seed("of all draws"));
 command("bench <name>", "measure: all, render, shard or step", benchCommand)
   .option("--pbf <file>", "map to use instead of a small one that is fetched")

@@ -61,8 +61,8 @@ const SETTINGS = {
   },
   tensorflow: {
     env: "FARM_TENSORFLOW",
-    schema: z.enum(["cpu", "gpu"]),
-    help: "which TensorFlow wheel to bind: cpu (tensorflow-cpu) or gpu (tensorflow with CUDA 12)",
+    schema: z.enum(["cpu", "gpu", "official"]),
+    help: "which TensorFlow to bind: cpu (PyPI's tensorflow-cpu), gpu (its tensorflow with CUDA 12), official (tfjs-node's own)",
   },
   style: { env: "FARM_STYLE", schema: z.string().min(1), help: "the channel profile (YAML)" },
 } as const;
@@ -79,7 +79,7 @@ export interface Config {
   readonly databasePort: number;
   readonly queuePrefix: string;
   readonly workers: number;
-  readonly tensorflow: "cpu" | "gpu";
+  readonly tensorflow: "cpu" | "gpu" | "official";
   readonly style: string;
 }
 

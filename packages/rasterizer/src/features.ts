@@ -1,7 +1,7 @@
 import { errorMessage, FarmError, redact } from "@loc2vec/core";
-import type { Profile } from "@loc2vec/gis";
+import type { ImportInfo } from "@loc2vec/gis";
 import pg from "pg";
-import type { Paint } from "./style.ts";
+import type { Coat } from "./style.ts";
 import type { Frame } from "./window.ts";
 
 /** Corners of the polygon that stands for a disc. */
@@ -9,28 +9,39 @@ const DISC = 24;
 /** Geometries with fewer points than this are cheaper to draw than to clip. */
 const CLIP_POINTS = 48;
 
-/** In ground metres about the location, x to the east, y to the north, to the centimetre. */
+/**
+ * The features of a square in ground metres about the location, x to the east, y to the north, to the centimetre; at least
+ * one row, which says whether the map is still the one that was opened. A dash
+ * pattern begins where its line is clipped, so it is the same in all samples of a location.
+ */
 const QUERY = {
   name: "features",
   text: `
-    SELECT rule, ST_AsGeoJSON(ST_Affine(geom, $5, 0, 0, $6, $7, $8), 2, 0) AS geometry FROM (
+    WITH near AS MATERIALIZED (
       SELECT rule, osm_type, osm_id,
         CASE WHEN ST_NPoints(geom) < ${CLIP_POINTS} THEN geom
           ELSE ST_ClipByBox2D(geom, ST_MakeEnvelope($1, $2, $3, $4, 3857)::box2d) END AS geom
       FROM farm.feature WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 3857)
-    ) AS near WHERE NOT ST_IsEmpty(geom) ORDER BY rule, osm_type, osm_id`,
+    )
+    SELECT info.sha256 = $9 AND info.import_hash = $10 AS same, rule,
+      ST_AsGeoJSON(ST_Affine(geom, $5, 0, 0, $6, $7, $8), 2, 0) AS geometry
+    FROM farm.import_info AS info LEFT JOIN near ON NOT ST_IsEmpty(geom) ORDER BY rule, osm_type, osm_id`,
 };
 
-/** Rows of `farm.feature` near a location: rule and GeoJSON geometry. */
-export type Row = readonly [rule: number, geometry: string];
+/** A feature near a location: number of its rule, and its geometry as GeoJSON. */
+export type Feature = readonly [rule: number, geometry: string];
 
 export interface FeatureSource {
-  /** @param half half of the window's side, ground metres */
-  near(frame: Frame, half: number): Promise<Row[]>;
+  /**
+   * @param half half of the square's side, ground metres
+   * @throws FarmError `service`; `input` when the map is gone; `data` when another has taken its place
+   */
+  near(frame: Frame, half: number): Promise<Feature[]>;
   close(): Promise<void>;
 }
 
-export function openFeatures(databaseUrl: string): FeatureSource {
+/** @param map what was imported when the source was opened; it must stay */
+export function openFeatures(databaseUrl: string, map: ImportInfo): FeatureSource {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: 4,
@@ -39,61 +50,77 @@ export function openFeatures(databaseUrl: string): FeatureSource {
   });
   // A connection that breaks while idle is replaced; the next query reports what is wrong.
   pool.on("error", () => {});
+  const select = async (values: unknown[]): Promise<[boolean, number | null, string][]> => {
+    try {
+      const { rows } = await pool.query<[boolean, number | null, string]>({
+        ...QUERY,
+        values,
+        rowMode: "array",
+      });
+      return rows;
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      if (code === "42P01" || code === "3F000") throw noMap(error);
+      throw new FarmError(
+        "service",
+        `PostgreSQL ${redact(databaseUrl)}: ${errorMessage(error)}`,
+        "pnpm farm:up starts the private one; FARM_DATABASE_URL names another",
+        { cause: error },
+      );
+    }
+  };
   return {
     async near({ x, y, kx, ky }, half) {
-      const values = [
+      const rows = await select([
         ...[x - half * kx, y - half * ky, x + half * kx, y + half * ky],
         ...[1 / kx, 1 / ky, -x / kx, -y / ky],
-      ];
-      try {
-        const { rows } = await pool.query<[number, string]>({ ...QUERY, values, rowMode: "array" });
-        return rows;
-      } catch (error) {
-        const code = (error as { code?: unknown }).code;
-        if (code === "42P01" || code === "3F000")
-          throw new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf", {
-            cause: error,
-          });
+        ...[map.sha256, map.importHash],
+      ]);
+      if (rows[0] === undefined) throw noMap();
+      if (!rows[0][0]) {
         throw new FarmError(
-          "service",
-          `PostgreSQL ${redact(databaseUrl)}: ${errorMessage(error)}`,
-          "pnpm farm:up starts the private one; FARM_DATABASE_URL names another",
-          { cause: error },
+          "data",
+          `the map ${map.pbf} was replaced by another import while tiles were drawn from it`,
+          "import it again, or start anew with a data set of another name",
         );
       }
+      return rows.flatMap(([, rule, geometry]): Feature[] => (rule === null ? [] : [[rule, geometry]]));
     },
     close: () => pool.end(),
   };
 }
 
+export function noMap(cause?: unknown): FarmError {
+  return new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf", { cause });
+}
+
 /** For each channel the GeoJSON of its features in the order of painting; undefined for a channel without any. */
 export function collections(
-  profile: Profile,
-  paints: readonly (readonly Paint[])[],
-  rows: readonly Row[],
+  coats: readonly (readonly Coat[])[],
+  features: readonly Feature[],
 ): (string | undefined)[] {
   const byRule = new Map<number, string[]>();
-  for (const [rule, geometry] of rows) {
+  for (const [rule, geometry] of features) {
     const list = byRule.get(rule);
     if (list === undefined) byRule.set(rule, [geometry]);
     else list.push(geometry);
   }
-  return profile.channels.map((_, at) => {
-    const features: string[] = [];
-    for (const { id, rule } of paints[at] ?? []) {
+  return coats.map((channel) => {
+    const painted: string[] = [];
+    for (const { id, rule } of channel) {
       for (const geometry of byRule.get(rule.index) ?? []) {
-        const shape = rule.geometry === "point" ? discs(geometry, rule.draw.radius) : geometry;
-        features.push(`{"type":"Feature","properties":{"s":${id}},"geometry":${shape}}`);
+        const shape = rule.geometry === "point" ? disc(geometry, rule.draw.radius) : geometry;
+        painted.push(`{"type":"Feature","properties":{"s":${id}},"geometry":${shape}}`);
       }
     }
-    return features.length === 0
+    return painted.length === 0
       ? undefined
-      : `{"type":"FeatureCollection","features":[${features.join(",")}]}`;
+      : `{"type":"FeatureCollection","features":[${painted.join(",")}]}`;
   });
 }
 
-/** A point as a polygon: Mapnik's dots and markers do not turn and shift with the map. */
-function discs(point: string, radius: number): string {
+/** A point as a polygon: Mapnik's dots and markers do not turn with the map. */
+function disc(point: string, radius: number): string {
   const [x, y] = (JSON.parse(point) as { coordinates: [number, number] }).coordinates;
   const ring = Array.from({ length: DISC + 1 }, (_, i) => {
     const angle = (2 * Math.PI * (i % DISC)) / DISC;

@@ -6,4 +6,5 @@ export {
   rendererInfo,
   type TileSize,
 } from "./rasterizer.ts";
+export { type Coat, coatsOf, styleXml } from "./style.ts";
 export { type Frame, frameOf } from "./window.ts";

@@ -1,20 +1,19 @@
 /** What is used of @mapnik/mapnik, which brings no types. */
 declare module "@mapnik/mapnik" {
-  export class Datasource {
+  class Datasource {
     constructor(options: { type: string; inline: string });
   }
-  export class Layer {
+  class Layer {
     constructor(name: string, srs: string);
     datasource: Datasource;
     styles: string[];
   }
-  export class Image {
+  class Image {
     constructor(width: number, height: number);
     /** RGBA, row 0 on top; a view on memory of its own. */
     data(): Buffer;
   }
-  // biome-ignore lint/suspicious/noShadowRestrictedNames: this is what Mapnik calls it
-  export class Map {
+  class MapnikMap {
     constructor(width: number, height: number, srs?: string);
     bufferSize: number;
     extent: [number, number, number, number];
@@ -24,7 +23,7 @@ declare module "@mapnik/mapnik" {
     layers(): Layer[];
     render(
       image: Image,
-      options: { variables?: Record<string, number>; buffer_size?: number },
+      options: { variables?: Record<string, number> },
       callback: (error: Error | null, image: Image) => void,
     ): void;
   }
@@ -32,7 +31,7 @@ declare module "@mapnik/mapnik" {
     Datasource: typeof Datasource;
     Layer: typeof Layer;
     Image: typeof Image;
-    Map: typeof Map;
+    Map: typeof MapnikMap;
     versions: { mapnik: string };
     settings: { paths: { input_plugins: string } };
     registerDatasource(path: string): boolean;

@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { FarmError, MAX_OFFSET_M, TILE_PIXELS, TILE_RADIUS_M, type TileTransform } from "@loc2vec/core";
 import { type Profile, readImportInfo } from "@loc2vec/gis";
 import mapnik from "@mapnik/mapnik";
-import { collections, openFeatures } from "./features.ts";
-import { CHANNELS_PER_PASS, type Paint, paintsOf, passXml, reachOf } from "./style.ts";
+import { collections, noMap, openFeatures } from "./features.ts";
+import { CHANNELS_PER_PASS, coatsOf, reachOf, styleXml } from "./style.ts";
 import { frameOf } from "./window.ts";
 
 /** Part of every style hash: to be raised when the same style is drawn otherwise. */
 const DRAWING = 1;
-/** Never read: map and layers have the same, so nothing is projected. */
+/** Never used: map and layers have the same, so nothing is projected. */
 const SRS = "epsg:3857";
 
 export interface TileSize {
@@ -22,32 +22,32 @@ export interface TileSize {
 export interface RasterizerOptions extends TileSize {
   databaseUrl: string;
   profile: Profile;
-  /** Largest shift of a window in each axis, metres. Default 80. */
-  maxOffset?: number;
 }
 
 export interface RendererInfo {
   /** E.g. `mapnik 4.2.1`. */
-  renderer: string;
+  readonly renderer: string;
   /** SHA-256 (hex) of all that decides how a map is drawn: cartography, size, renderer. */
-  styleHash: string;
+  readonly styleHash: string;
 }
 
 export interface Rasterizer extends RendererInfo {
+  /** Names of the channels, in the order of a tile's planes. */
   readonly channels: readonly string[];
   /**
-   * Draws the samples of one location from one query of the map.
+   * Draws the samples of one location from one query of the map. May be called while other calls are under way.
    *
    * @param location degrees, WGS 84
-   * @param transforms see TileTransform; shifts within ±maxOffset
    * @returns one tile per transform: planar CHW uint8, row 0 on top, each a buffer of its own
-   * @throws FarmError `service` when the map cannot be read, `input` for a latitude beyond ±85
+   * @throws FarmError `service` when the map cannot be read, `data` when another was imported meanwhile, `input` for a
+   *   latitude beyond ±85
    */
   render(location: { lon: number; lat: number }, transforms: readonly TileTransform[]): Promise<Uint8Array[]>;
+  /** Waits for what is being drawn, and closes the connections. */
   close(): Promise<void>;
 }
 
-/** What a rasterizer of this profile will say of itself, without a map. */
+/** What a rasterizer of this profile says of itself, without a map. */
 export function rendererInfo(
   profile: Profile,
   { pixels = TILE_PIXELS, radius = TILE_RADIUS_M }: TileSize = {},
@@ -67,43 +67,45 @@ export async function createRasterizer({
   profile,
   pixels = TILE_PIXELS,
   radius = TILE_RADIUS_M,
-  maxOffset = MAX_OFFSET_M,
 }: RasterizerOptions): Promise<Rasterizer> {
-  const info = await readImportInfo(databaseUrl);
-  if (info === undefined) throw new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf");
-  if (info.importHash !== profile.importHash) {
+  const map = await readImportInfo(databaseUrl);
+  if (map === undefined) throw noMap();
+  if (map.importHash !== profile.importHash) {
     throw new FarmError(
       "input",
-      `the map ${info.pbf} was imported with other rules than those of the profile ${profile.name}`,
+      `the map ${map.pbf} was imported with other rules than those of the profile ${profile.name}`,
       "pnpm farm:import it again",
     );
   }
   mapnik.registerDatasource(join(mapnik.settings.paths.input_plugins, "geojson.input"));
-  const paints = paintsOf(profile);
+  const channels = profile.channels.map(({ name }) => name);
+  const coats = coatsOf(profile);
   const scale = pixels / (2 * radius);
   const reach = reachOf(profile);
-  // A window turned by 45° reaches √2 further than a straight one, wherever it was shifted to. Cut ends lie outside.
-  const half = radius * Math.SQRT2 + maxOffset + reach + 1;
+  // A window turned by 45° reaches √2 further than a straight one.
   const buffer = Math.ceil((radius * (Math.SQRT2 - 1) + reach) * scale) + 1;
-  const passes = Array.from({ length: Math.ceil(profile.channels.length / CHANNELS_PER_PASS) }, (_, at) =>
-    createPass(profile, paints, at * CHANNELS_PER_PASS, { pixels, radius, scale, buffer }),
-  );
-  const features = openFeatures(databaseUrl);
-  const area = pixels * pixels;
-  const bytes = profile.channels.length * area;
-  // A map can only draw one thing at a time: locations queue up.
-  let last: Promise<unknown> = Promise.resolve();
+  const passes: Pass[] = [];
+  for (let first = 0; first < channels.length; first += CHANNELS_PER_PASS) {
+    const end = first + CHANNELS_PER_PASS;
+    const styled = channels.slice(first, end).map((name, at) => ({ name, coats: coats[first + at] ?? [] }));
+    passes.push(createPass(styled, first, { pixels, radius, scale, buffer }));
+  }
+  const features = openFeatures(databaseUrl, map);
+  const bytes = channels.length * pixels * pixels;
   const draw = async (
     data: readonly (string | undefined)[],
     transforms: readonly TileTransform[],
   ): Promise<Uint8Array[]> => {
     const tiles = transforms.map(() => new Uint8Array(bytes));
-    await Promise.all(passes.map((pass) => pass(data, transforms, tiles)));
+    const ends = await Promise.allSettled(passes.map((pass) => pass(data, transforms, tiles)));
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
     return tiles;
   };
+  // Each pass has one map, which draws one thing at a time: locations queue up here, while the next ones are fetched.
+  let last: Promise<unknown> = Promise.resolve();
   return {
     ...rendererInfo(profile, { pixels, radius }),
-    channels: profile.channels.map(({ name }) => name),
+    channels,
     async render({ lon, lat }, transforms) {
       if (!(Math.abs(lon) <= 180 && Math.abs(lat) <= 85)) {
         throw new FarmError(
@@ -112,10 +114,14 @@ export async function createRasterizer({
           "mend or drop the location",
         );
       }
-      const far = transforms.find(({ dx, dy }) => !(Math.abs(dx) <= maxOffset && Math.abs(dy) <= maxOffset));
-      if (far) throw new FarmError("internal", `a shift of ${far.dx}, ${far.dy} m is beyond ±${maxOffset} m`);
-      const rows = await features.near(frameOf(lon, lat), half);
-      const data = collections(profile, paints, rows);
+      // The same square for all usual transforms, so that a tile does not depend on those drawn with it, to the last bit.
+      const offset = Math.max(
+        MAX_OFFSET_M,
+        ...transforms.flatMap(({ dx, dy }) => [Math.abs(dx), Math.abs(dy)]),
+      );
+      // Where geometry is clipped, its cut edges lie outside all windows, and so does their paint.
+      const half = radius * Math.SQRT2 + offset + reach + 1;
+      const data = collections(coats, await features.near(frameOf(lon, lat), half));
       const drawn = last.then(() => draw(data, transforms));
       last = drawn.catch(() => {});
       return drawn;
@@ -132,27 +138,25 @@ interface Geometry {
   radius: number;
   /** Pixels per metre. */
   scale: number;
-  /** How far around a window features are drawn, pixels. */
+  /** How far around a straight window features are drawn, pixels. */
   buffer: number;
 }
 
+/** Draws its channels for all transforms into the planes of the tiles. `data` is the GeoJSON of every channel of the profile. */
 type Pass = (
   data: readonly (string | undefined)[],
   transforms: readonly TileTransform[],
   tiles: readonly Uint8Array[],
 ) => Promise<void>;
 
-/** Draws the channels [first, first + 3) into the planes of tiles. */
+/** @param first number of the first of the channels */
 function createPass(
-  profile: Profile,
-  paints: readonly (readonly Paint[])[],
+  channels: Parameters<typeof styleXml>[0],
   first: number,
   { pixels, radius, scale, buffer }: Geometry,
 ): Pass {
-  const channels = profile.channels.slice(first, first + CHANNELS_PER_PASS);
   const map = new mapnik.Map(pixels, pixels, SRS);
-  const styled = channels.map((channel, at) => ({ channel, paints: paints[first + at] ?? [] }));
-  map.fromStringSync(passXml(styled, pixels, scale), { strict: true });
+  map.fromStringSync(styleXml(channels, pixels, scale), { strict: true });
   map.bufferSize = buffer;
   const area = pixels * pixels;
   return async (data, transforms, tiles) => {
@@ -166,19 +170,18 @@ function createPass(
       map.add_layer(layer);
     }
     if (map.layers().length === 0) return;
-    for (const [at, { rotation, dx, dy }] of transforms.entries()) {
+    for (const [sample, { rotation, dx, dy }] of transforms.entries()) {
       map.extent = [dx - radius, dy - radius, dx + radius, dy + radius];
-      const image = await new Promise<InstanceType<typeof mapnik.Image>>((resolve, reject) => {
-        map.render(new mapnik.Image(pixels, pixels), { variables: { angle: rotation } }, (error, drawn) =>
-          error ? reject(error) : resolve(drawn),
+      const rgba = await new Promise<Buffer>((resolve, reject) => {
+        map.render(new mapnik.Image(pixels, pixels), { variables: { angle: rotation } }, (error, image) =>
+          error ? reject(error) : resolve(image.data()),
         );
       });
-      const rgba = image.data();
-      const tile = tiles[at] as Uint8Array;
-      for (let channel = 0; channel < channels.length; channel++) {
-        if (data[first + channel] === undefined) continue;
-        const plane = (first + channel) * area;
-        for (let i = 0, from = channel; i < area; i++, from += 4) tile[plane + i] = rgba[from] as number;
+      const tile = tiles[sample] as Uint8Array;
+      for (let at = 0; at < channels.length; at++) {
+        if (data[first + at] === undefined) continue;
+        const plane = (first + at) * area;
+        for (let i = 0, from = at; i < area; i++, from += 4) tile[plane + i] = rgba[from] as number;
       }
     }
   };

@@ -1,4 +1,5 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -261,3 +262,31 @@ test("a store of files: whole objects or none, and no way out of its folder", as
     openStore(pathToFileURL(join(folder, "file/deeper")).href).put("a", bytes),
   ).rejects.toThrowError(/file\/deeper/);
 });
+
+test.runIf(process.getuid?.() === 0)(
+  "a disk that is full: an error that says so, no half object, and it goes on when there is room",
+  async ({ skip }) => {
+    const small = join(folder, "small");
+    await mkdir(small);
+    if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", small]).status !== 0)
+      skip("mounting is not allowed here");
+    try {
+      const full = openStore(pathToFileURL(small).href);
+      await full.put("a", new Uint8Array(1000));
+      await expect(full.put("b", new Uint8Array(200_000))).rejects.toMatchObject({
+        kind: "service",
+        line: expect.stringMatching(/small\/b: no space left on the disk \(mend: free some space/),
+      });
+      expect(await full.get("b")).toBeUndefined();
+      expect(await readdir(join(small, ".tmp"))).toEqual([]);
+      spawnSync("mount", ["-o", "remount,size=1m", small]);
+      await full.put("b", new Uint8Array(200_000));
+      spawnSync("mount", ["-o", "remount,ro", small]);
+      await expect(full.put("c", new Uint8Array(1))).rejects.toThrowError(
+        /small\/c: the file system is read-only/,
+      );
+    } finally {
+      spawnSync("umount", ["-l", small]);
+    }
+  },
+);
