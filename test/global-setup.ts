@@ -2,13 +2,13 @@ import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { readConfig } from "@loc2vec/core";
-import { ensureServices, servicesDown } from "@loc2vec/services";
+import { type Config, FarmError, readConfig } from "@loc2vec/core";
+import { ensureServices, servicesDown, withLock } from "@loc2vec/services";
 import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
@@ -23,22 +23,21 @@ declare module "vitest" {
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "..");
+const HOME_PREFIX = "loc2vec-tests-";
 
 /** Starts a Redis and a PostgreSQL of the tests' own, and takes them away again. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const python = await pythonEnvironment();
-  const home = await mkdtemp(join(tmpdir(), "loc2vec-tests-"));
-  await chmod(home, 0o755); // PostgreSQL's own user must get in
+  await removeLeftovers();
+  const home = await mkdtemp(join(tmpdir(), `${HOME_PREFIX}${process.pid}-`));
   const config = readConfig(ROOT, {
     FARM_HOME: home,
     FARM_REDIS_PORT: String(await freePort()),
     FARM_DATABASE_PORT: String(await freePort()),
   });
-  const stop = async (): Promise<void> => {
-    await servicesDown(config);
-    await rm(home, { recursive: true, force: true });
-  };
+  const stop = (): Promise<void> => takeAway(config);
   try {
+    await chmod(home, 0o755); // PostgreSQL's own user must get in
     const services = await ensureServices(config, { need: ["redis", "database"] });
     project.provide("redisUrl", services.redisUrl);
     project.provide("databaseUrl", services.databaseUrl);
@@ -50,36 +49,62 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return stop;
 }
 
-/** Made once for each list of packages, and kept beside the farm's other caches. */
+async function takeAway(config: Config): Promise<void> {
+  await servicesDown(config);
+  await rm(config.home, { recursive: true, force: true });
+}
+
+/** The servers and files of earlier runs that were killed: the home's name tells the process that made it. */
+async function removeLeftovers(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const pid = new RegExp(`^${HOME_PREFIX}(\\d+)-`).exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    // Another user's cannot be removed, and is no hindrance.
+    await takeAway(readConfig(ROOT, { FARM_HOME: join(tmpdir(), name) })).catch(() => {});
+  }
+}
+
+/** Made once for each Python and list of packages, and kept beside the farm's other caches. */
 async function pythonEnvironment(): Promise<string> {
   const requirements = join(ROOT, "test/requirements.txt");
+  const { stdout: version } = await run("python3", ["--version"]).catch((error) => {
+    throw new FarmError("missing", "python3: not installed", "sudo apt-get install python3 python3-venv", {
+      cause: error,
+    });
+  });
   const hash = createHash("sha256")
+    .update(version)
     .update(await readFile(requirements))
     .digest("hex")
     .slice(0, 12);
   const cache = join(ROOT, ".farm/cache");
   const folder = join(cache, `python-${hash}`);
   const python = join(folder, "bin/python");
-  if (existsSync(python)) return python;
-  await mkdir(cache, { recursive: true });
-  const begun = `${folder}.${process.pid}`;
-  try {
-    await run("python3", ["-m", "venv", begun]);
-    const pip = [
-      "-m",
-      "pip",
-      "install",
-      "--quiet",
-      "--disable-pip-version-check",
-      "--requirement",
-      requirements,
-    ];
-    await run(join(begun, "bin/python"), pip, { maxBuffer: 1 << 26 });
-    await rename(begun, folder);
-  } finally {
+  return withLock(join(cache, "python.lock"), async () => {
+    if (existsSync(python)) return python;
+    console.error(`tests: making a Python environment in ${folder}`);
+    const begun = `${folder}.begun`;
     await rm(begun, { recursive: true, force: true });
-  }
-  return python;
+    await rm(folder, { recursive: true, force: true }); // Its Python is gone.
+    const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements];
+    try {
+      await run("python3", ["-m", "venv", begun]);
+      await run(join(begun, "bin/python"), pip, { maxBuffer: 1 << 26 });
+      await rename(begun, folder);
+    } catch (error) {
+      await rm(begun, { recursive: true, force: true });
+      const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
+      const told = `${stdout}\n${stderr}`.split("\n").filter((line) => line.trim() !== "");
+      const line = told.find((each) => /error/i.test(each)) ?? told.at(-1) ?? String(error);
+      throw new FarmError(
+        "missing",
+        `${requirements}: ${line.trim()}`,
+        "python3 with venv and pip, and a way to PyPI",
+        { cause: error },
+      );
+    }
+    return python;
+  });
 }
 
 async function freePort(): Promise<number> {

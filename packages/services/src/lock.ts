@@ -16,7 +16,7 @@ export async function withLock<T>(
   work: () => Promise<T>,
   { timeoutMs = 600_000 } = {},
 ): Promise<T> {
-  await onDisk(async () => {
+  await onDisk(file, async () => {
     await mkdir(dirname(file), { recursive: true });
     await (await open(file, "a", 0o600)).close();
   });

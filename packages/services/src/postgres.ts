@@ -1,11 +1,12 @@
 import { execFile, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import {
   chmod,
   chown,
   lstat,
   mkdir,
+  readdir,
   readFile,
   realpath,
   rename,
@@ -20,7 +21,7 @@ import { promisify } from "node:util";
 import { type Config, errorMessage, FarmError } from "@loc2vec/core";
 import pg from "pg";
 import { checkPort, onDisk, reasonOf, within } from "./problems.ts";
-import { endProcess, processesIn, processStart, worksIn } from "./proc.ts";
+import { endProcess, processesIn, worksIn } from "./proc.ts";
 import { type Account, SERVER_ENV, startServer } from "./server.ts";
 import { hostOf, type Log, passwordIn, type Running, type Service } from "./service.ts";
 
@@ -171,10 +172,12 @@ async function initialize(
   account: Account | undefined,
   password: string,
 ): Promise<void> {
-  const fresh = join(folder, "data.new");
-  const passwordFile = join(folder, "initdb-password");
-  await rm(fresh, { recursive: true, force: true });
-  await rm(passwordFile, { force: true });
+  // An initdb whose caller was killed may go on for a while: it keeps its own, lost folder.
+  for (const name of await readdir(folder)) {
+    if (name.startsWith("new-")) await rm(join(folder, name), { recursive: true, force: true });
+  }
+  const fresh = join(folder, `new-${randomUUID()}`);
+  const passwordFile = `${fresh}.password`;
   try {
     await mkdir(fresh, { mode: 0o700 });
     await writeFile(passwordFile, password, { flag: "wx", mode: 0o600 });
@@ -188,6 +191,7 @@ async function initialize(
       ...["--encoding", "UTF8", "--locale", "C", "--data-checksums", "--no-instructions"],
     ];
     await promisify(execFile)(join(bin, "initdb"), args, { ...account, cwd: "/", env: SERVER_ENV });
+    await rm(passwordFile);
     await rename(fresh, join(folder, "data"));
   } catch (error) {
     await rm(fresh, { recursive: true, force: true });
@@ -232,7 +236,15 @@ async function ask(folder: string, port: number): Promise<Running> {
   const rows = await query<{ data: string; version: string }>(
     urlOf(port, password, "postgres"),
     "SELECT current_setting('data_directory') AS data, current_setting('server_version') AS version",
-  );
+  ).catch((error) => {
+    if ((error as { code?: unknown }).code !== "28P01") throw error;
+    throw new FarmError(
+      "service",
+      `the private PostgreSQL on port ${port} refuses the password in ${join(folder, "password")}`,
+      `put the right one there, or remove ${folder} and import again`,
+      { cause: error },
+    );
+  });
   if (rows[0]?.data !== join(folder, "data")) throw new Error("another PostgreSQL answers there");
   const { pid } = await readPid(folder);
   return { url: urlOf(port, password), port, pid, version: rows[0].version.split(" ")[0] ?? "unknown" };
@@ -251,23 +263,18 @@ const isBusy = (error: unknown): boolean =>
 /** Clears away what a killed server left, so that a new one can start. */
 async function clearRemains(folder: string): Promise<void> {
   const data = join(folder, "data");
-  // The helpers of a killed server end soon after it, and until then the data is theirs.
-  const deadline = Date.now() + 20_000;
-  let remaining = processesIn(data, "postgres");
-  while (remaining.length > 0) {
-    if (Date.now() > deadline) {
-      throw new FarmError(
-        "service",
-        `${data}: process ${remaining.join(", ")} of a killed PostgreSQL still uses it`,
-        `kill ${remaining.join(" ")}`,
-      );
-    }
-    await sleep(100);
-    remaining = processesIn(data, "postgres");
+  const remaining = processesIn(data, "postgres");
+  if (remaining.length > 0) {
+    throw new FarmError(
+      "service",
+      `${data}: process ${remaining.join(", ")} of a killed PostgreSQL still uses it`,
+      `kill ${remaining.join(" ")}`,
+    );
   }
-  // PostgreSQL sees itself that no process has the recorded pid any more, but not that it belongs to another program now.
+  // PostgreSQL sees itself that no process has the recorded pid any more, but neither that it belongs to another program
+  // now, nor that it is a zombie (for ever, in a container whose first process does not collect them).
   const { pid } = await readPid(folder);
-  if (processStart(pid) !== undefined) await rm(join(data, "postmaster.pid"), { force: true });
+  if (existsSync(`/proc/${pid}`)) await rm(join(data, "postmaster.pid"), { force: true });
 }
 
 export const database: Service = {
@@ -297,22 +304,29 @@ export const database: Service = {
   async find(config) {
     const folder = await realpath(database.folder(config)).catch(() => undefined);
     if (folder === undefined) return undefined;
-    const deadline = Date.now() + 120_000;
+    const data = join(folder, "data");
+    const begin = Date.now();
     while (true) {
       const { pid, port } = await readPid(folder);
-      if (!worksIn(pid, join(folder, "data"))) return undefined;
-      try {
-        return await ask(folder, port);
-      } catch (error) {
-        if (!isBusy(error) || Date.now() > deadline) {
-          throw new FarmError(
-            "service",
-            `the private PostgreSQL (process ${pid}, port ${port}) runs but does not answer: ${reasonOf(error)}`,
-            `kill -INT ${pid}, and kill -9 ${pid} if that does not end it`,
-            { cause: error },
-          );
+      const waited = Date.now() - begin;
+      if (worksIn(pid, data)) {
+        try {
+          return await ask(folder, port);
+        } catch (error) {
+          if (error instanceof FarmError) throw error;
+          if (!isBusy(error) || waited > 120_000) {
+            throw new FarmError(
+              "service",
+              `the private PostgreSQL (process ${pid}, port ${port}) runs but does not answer: ${reasonOf(error)}`,
+              `kill -INT ${pid}, and kill -9 ${pid} if that does not end it`,
+              { cause: error },
+            );
+          }
         }
+      } else if (waited > 20_000 || processesIn(data, "postgres").length === 0) {
+        return undefined;
       }
+      // Else it begins (whoever started it was killed), or it was killed and its helpers end soon after it.
       await sleep(100);
     }
   },
@@ -323,7 +337,7 @@ export const database: Service = {
     const installation = chooseInstallation(installations(), wanted, madeBy);
     const port = config.databasePort;
     await checkPort("PostgreSQL", port, "FARM_DATABASE_PORT");
-    const { folder, account } = await onDisk(() => prepareFolder(config));
+    const { folder, account } = await onDisk(database.folder(config), () => prepareFolder(config));
     const data = join(folder, "data");
     if (existsSync(data) && !existsSync(join(folder, "password"))) {
       throw new FarmError(
@@ -332,11 +346,11 @@ export const database: Service = {
         "remove that folder and import again",
       );
     }
-    const password = await onDisk(() => passwordIn(join(folder, "password")));
+    const password = await onDisk(folder, () => passwordIn(join(folder, "password")));
     if (existsSync(data)) await clearRemains(folder);
     else {
       log(`making a PostgreSQL data folder in ${folder}`);
-      await onDisk(() => initialize(folder, installation, account, password));
+      await onDisk(folder, () => initialize(folder, installation, account, password));
     }
     log(`starting a private PostgreSQL ${installation.major} on port ${port}`);
     const settings = Object.entries({ ...SETTINGS, port }).flatMap(([name, value]) => [
@@ -366,7 +380,15 @@ export const database: Service = {
     });
   },
 
-  stop: ({ pid }) =>
+  async processOf(config) {
+    const folder = await realpath(database.folder(config)).catch(() => undefined);
+    if (folder === undefined) return undefined;
+    const data = join(folder, "data");
+    const { pid } = await readPid(folder);
+    return worksIn(pid, data) ? pid : processesIn(data, "postgres")[0];
+  },
+
+  stop: (pid) =>
     endProcess(pid, [
       ["SIGINT", 60_000],
       ["SIGQUIT", 10_000],

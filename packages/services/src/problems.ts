@@ -13,15 +13,21 @@ const FILE_PROBLEMS: Readonly<Record<string, readonly [what: string, mend: strin
   EEXIST: ["a file is in the way", "move it away, or let FARM_HOME name another folder"],
 };
 
-/** Runs `work`, and says of a disk that cannot be written what is wrong with which file. */
-export async function onDisk<T>(work: () => Promise<T>): Promise<T> {
+/**
+ * Runs `work`, and says of a disk that cannot be written what is wrong with which file.
+ *
+ * @param place named where the system does not tell the file (a write that fails does not)
+ */
+export async function onDisk<T>(place: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     const { code, path } = error as NodeJS.ErrnoException;
     const problem = FILE_PROBLEMS[code ?? ""];
-    if (problem === undefined || path === undefined) throw error;
-    throw new FarmError("service", `${path}: cannot be written: ${problem[0]}`, problem[1], { cause: error });
+    if (problem === undefined) throw error;
+    throw new FarmError("service", `${path ?? place}: cannot be written: ${problem[0]}`, problem[1], {
+      cause: error,
+    });
   }
 }
 

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Config, FarmError } from "@loc2vec/core";
 import { Redis } from "ioredis";
 import { checkPort, onDisk, reasonOf, within } from "./problems.ts";
-import { endProcess, worksIn } from "./proc.ts";
+import { endProcess, processesIn, worksIn } from "./proc.ts";
 import { startServer } from "./server.ts";
 import { hostOf, passwordIn, type Running, type Service } from "./service.ts";
 
@@ -108,17 +108,18 @@ export const redis: Service = {
   async find(config) {
     const folder = await realpath(redis.folder(config)).catch(() => undefined);
     if (folder === undefined) return undefined;
-    const text = (file: string): Promise<string> => readFile(join(folder, file), "utf8").catch(() => "");
-    const pid = Number.parseInt(await text("redis.pid"), 10);
-    const port = Number(/^port (\d+)$/m.exec(await text("redis.conf"))?.[1] ?? config.redisPort);
-    // A large queue takes a while to load; a server that hangs is told from one that is gone by its process.
-    const deadline = Date.now() + 60_000;
+    const settings = await readFile(join(folder, "redis.conf"), "utf8").catch(() => "");
+    const port = Number(/^port (\d+)$/m.exec(settings)?.[1] ?? config.redisPort);
+    // Whoever started it may have been killed while it still loads its data, or does not even listen.
+    const begin = Date.now();
     while (true) {
       try {
         return await ask(folder, port);
       } catch (error) {
-        if (!worksIn(pid, folder)) return undefined;
-        if (Date.now() < deadline && /loads/.test(reasonOf(error))) {
+        const pid = await redis.processOf(config);
+        if (pid === undefined) return undefined;
+        const patience = /loads/.test(reasonOf(error)) ? 300_000 : 5000;
+        if (Date.now() - begin < patience) {
           await sleep(100);
           continue;
         }
@@ -134,7 +135,7 @@ export const redis: Service = {
 
   async start(config: Config, log) {
     const command = findRedisServer();
-    const folder = await onDisk(async () => {
+    const folder = await onDisk(redis.folder(config), async () => {
       await mkdir(redis.folder(config), { recursive: true });
       await chmod(redis.folder(config), 0o700);
       return realpath(redis.folder(config));
@@ -142,7 +143,7 @@ export const redis: Service = {
     const port = config.redisPort;
     await checkPort("Redis", port, "FARM_REDIS_PORT");
     const settings = join(folder, "redis.conf");
-    await onDisk(async () => {
+    await onDisk(folder, async () => {
       const password = await passwordIn(join(folder, "password"));
       await writeFile(settings, configuration(folder, port, password), { mode: 0o600 });
     });
@@ -153,9 +154,16 @@ export const redis: Service = {
 
   async prepare() {},
 
-  stop: ({ pid }) =>
+  async processOf(config) {
+    const folder = await realpath(redis.folder(config)).catch(() => undefined);
+    if (folder === undefined) return undefined;
+    const pid = Number.parseInt(await readFile(join(folder, "redis.pid"), "utf8").catch(() => ""), 10);
+    return worksIn(pid, folder) ? pid : processesIn(folder, "redis-server")[0];
+  },
+
+  stop: (pid) =>
     endProcess(pid, [
-      ["SIGTERM", 30_000],
+      ["SIGTERM", 10_000],
       ["SIGKILL", 5000],
     ]),
 };

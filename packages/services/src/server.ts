@@ -41,7 +41,7 @@ export async function startServer<T>(
   answer: () => Promise<T>,
   { timeoutMs = 300_000 } = {},
 ): Promise<T> {
-  const output = await onDisk(async () => {
+  const output = await onDisk(log, async () => {
     await rename(log, `${log}.old`).catch(() => {});
     return openSync(log, "a", 0o600);
   });

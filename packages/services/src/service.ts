@@ -32,7 +32,10 @@ export interface Service {
   start(config: Config, log: Log): Promise<Running>;
   /** Anything a running server needs before it is used; idempotent. */
   prepare(running: Running): Promise<void>;
-  stop(running: Pick<Running, "pid">): Promise<boolean>;
+  /** The private server's process, whether it answers or not. */
+  processOf(config: Config): Promise<number | undefined>;
+  /** Ends that process, by force if it must. @returns whether it is gone */
+  stop(pid: number): Promise<boolean>;
 }
 
 /** The password kept in a file that only its owner can read; made at first use. */

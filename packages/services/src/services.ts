@@ -101,7 +101,7 @@ async function findOrStart(
   try {
     await service.prepare(running);
   } catch (error) {
-    if (started) await service.stop(running);
+    if (started) await service.stop(running.pid);
     throw error;
   }
   return { running, started };
@@ -111,8 +111,8 @@ async function findOrStart(
 async function stopIfUnused(service: Service, config: Config): Promise<void> {
   const folder = service.folder(config);
   if (existsSync(keptMark(folder)) || (await countUsers(folder)) > 0) return;
-  const running = await service.find(config);
-  if (running !== undefined) await service.stop(running);
+  const pid = await service.processOf(config);
+  if (pid !== undefined) await service.stop(pid);
 }
 
 /**
@@ -154,9 +154,12 @@ export async function ensureServices<Name extends ServiceName>(
       await locked(config, async () => {
         const found = await findOrStart(service, config, log);
         try {
-          users.push({ service, mark: await onDisk(() => addUser(service.folder(config))) });
+          users.push({
+            service,
+            mark: await onDisk(service.folder(config), () => addUser(service.folder(config))),
+          });
         } catch (error) {
-          if (found.started) await service.stop(found.running);
+          if (found.started) await service.stop(found.running.pid);
           throw error;
         }
         urls[service.name] = found.running.url;
@@ -185,7 +188,7 @@ export async function servicesUp(
     else {
       await locked(config, async () => {
         await findOrStart(service, config, log);
-        await onDisk(() => writeFile(keptMark(service.folder(config)), ""));
+        await onDisk(service.folder(config), () => writeFile(keptMark(service.folder(config)), ""));
       });
     }
   }
@@ -206,14 +209,14 @@ export async function servicesDown(
   for (const service of SERVICES) {
     if (!existsSync(service.folder(config))) continue;
     await locked(config, async () => {
-      const running = await service.find(config);
-      if (running !== undefined) {
-        log(`stopping the private ${service.title} (process ${running.pid})`);
-        if (!(await service.stop(running))) {
+      const pid = await service.processOf(config);
+      if (pid !== undefined) {
+        log(`stopping the private ${service.title} (process ${pid})`);
+        if (!(await service.stop(pid))) {
           throw new FarmError(
             "service",
-            `the private ${service.title} (process ${running.pid}) does not stop`,
-            `kill -9 ${running.pid}`,
+            `the private ${service.title} (process ${pid}) does not stop`,
+            `kill -9 ${pid}`,
           );
         }
         stopped.push(service.name);

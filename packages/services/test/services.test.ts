@@ -1,15 +1,14 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:net";
-import { tmpdir } from "node:os";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Config, readConfig } from "@loc2vec/core";
+import type { Config } from "@loc2vec/core";
 import { Redis } from "ioredis";
 import pg from "pg";
-import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import { beforeEach, describe, expect, inject, test } from "vitest";
 import { ensureServices, servicesDown, servicesStatus, servicesUp } from "../src/index.ts";
+import { freshConfig, listen } from "./home.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -21,31 +20,9 @@ declare module "vitest" {
 let home: string;
 let config: Config;
 
-async function listen(): Promise<{ server: Server; port: number }> {
-  const server = createServer((socket) => socket.end("220 welcome\r\n")).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return { server, port: (server.address() as { port: number }).port };
-}
-
-async function freePort(): Promise<number> {
-  const { server, port } = await listen();
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 beforeEach(async () => {
-  home = await mkdtemp(join(tmpdir(), "services-"));
-  await chmod(home, 0o755); // PostgreSQL's own user must get in
-  config = readConfig("/", {
-    FARM_HOME: home,
-    FARM_REDIS_PORT: String(await freePort()),
-    FARM_DATABASE_PORT: String(await freePort()),
-  });
-});
-afterEach(async () => {
-  await servicesDown(config).catch(() => {});
-  await rm(home, { recursive: true, force: true });
+  config = await freshConfig();
+  home = config.home;
 });
 
 const states = async (): Promise<string[]> => (await servicesStatus(config)).map(({ state }) => state);
