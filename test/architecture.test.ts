@@ -82,7 +82,7 @@ test.each(Object.keys(ARROWS))(
 
 test("the README draws the same arrows", () => {
   const readme = readFileSync(resolve(PACKAGES, "../README.md"), "utf8");
-  const drawn = [...readme.matchAll(/^\| `(\w+)` \| ([^|]*) \|/gm)].map(([, name, uses]) => [
+  const drawn = [...readme.matchAll(/^\| `(\w+)` *\| ([^|]*)\|/gm)].map(([, name, uses]) => [
     name,
     uses?.trim(),
   ]);

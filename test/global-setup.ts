@@ -2,14 +2,15 @@ import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { chmod, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rename, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { type Config, FarmError, readConfig } from "@loc2vec/core";
-import { ensureServices, servicesDown, withLock } from "@loc2vec/services";
+import { FarmError, readConfig } from "@loc2vec/core";
+import { ensureServices, withLock } from "@loc2vec/services";
 import type { TestProject } from "vitest/node";
+import { guardHome } from "../packages/services/test/guard.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -23,19 +24,17 @@ declare module "vitest" {
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "..");
-const HOME_PREFIX = "loc2vec-tests-";
 
 /** Starts a Redis and a PostgreSQL of the tests' own, and takes them away again. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const python = await pythonEnvironment();
-  await removeLeftovers();
-  const home = await mkdtemp(join(tmpdir(), `${HOME_PREFIX}${process.pid}-`));
+  const home = await mkdtemp(join(tmpdir(), "loc2vec-tests-"));
   const config = readConfig(ROOT, {
     FARM_HOME: home,
     FARM_REDIS_PORT: String(await freePort()),
     FARM_DATABASE_PORT: String(await freePort()),
   });
-  const stop = (): Promise<void> => takeAway(config);
+  const stop = guardHome(home);
   try {
     await chmod(home, 0o755); // PostgreSQL's own user must get in
     const services = await ensureServices(config, { need: ["redis", "database"] });
@@ -47,21 +46,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
     throw error;
   }
   return stop;
-}
-
-async function takeAway(config: Config): Promise<void> {
-  await servicesDown(config);
-  await rm(config.home, { recursive: true, force: true });
-}
-
-/** The servers and files of earlier runs that were killed: the home's name tells the process that made it. */
-async function removeLeftovers(): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
-    const pid = new RegExp(`^${HOME_PREFIX}(\\d+)-`).exec(name)?.[1];
-    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
-    // Another user's cannot be removed, and is no hindrance.
-    await takeAway(readConfig(ROOT, { FARM_HOME: join(tmpdir(), name) })).catch(() => {});
-  }
 }
 
 /** Made once for each Python and list of packages, and kept beside the farm's other caches. */

@@ -104,7 +104,8 @@ command("demo", "one real city through every part", demo)
   .option("--locations <n>", "to sample", whole(20), 1000)
   .option("--steps <n>", "to train", whole(1), 150)
   .addOption(seed("of all draws"));
-command("bench <name>", "measure: all, render, shard or step", benchCommand)
+command("bench <name>", "measure: raster, or render, shard, step, or all of these three", benchCommand)
+  .option("--locations <n>", "of the raster bench", whole(1), 200)
   .option("--pbf <file>", "map to use instead of a small one that is fetched")
   .option("--repeats <n>", "medians are taken of", whole(1, 1000), 5);
 

@@ -33,7 +33,12 @@ export interface NewDataset {
 }
 
 /** The description of a data set of so many locations, drawn with the profile. */
-export function describeDataset(profile: Profile, locations: number, given: NewDataset): Dataset {
+export function describeDataset(
+  { config }: Pick<Context, "config">,
+  profile: Profile,
+  locations: number,
+  given: NewDataset,
+): Dataset {
   return {
     version: DATASET_VERSION,
     name: checkName("data set", given.name),
@@ -48,7 +53,7 @@ export function describeDataset(profile: Profile, locations: number, given: NewD
       ...DEFAULT_AUGMENTATION,
       ...(given.maxOffset === undefined ? {} : { maxOffset: given.maxOffset }),
     },
-    ...rendererInfo(profile),
+    ...rendererInfo(profile, { kind: config.renderer }),
     attribution: OSM_ATTRIBUTION,
   };
 }
@@ -102,7 +107,7 @@ export async function work(
     redisUrl,
     prefix: config.queuePrefix,
     store: context.store(),
-    rasterizer: () => createRasterizer({ databaseUrl, profile }),
+    rasterizer: () => createRasterizer({ databaseUrl, profile, kind: config.renderer }),
     concurrency: concurrency ?? config.workers,
     signal,
     until,

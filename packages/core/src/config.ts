@@ -64,6 +64,11 @@ const SETTINGS = {
     schema: z.enum(["cpu", "gpu", "official"]),
     help: "which TensorFlow to bind: cpu (PyPI's tensorflow-cpu), gpu (its tensorflow with CUDA 12), official (tfjs-node's own)",
   },
+  renderer: {
+    env: "FARM_RENDERER",
+    schema: z.enum(["fast", "exact"]),
+    help: "fast: tiles cut from one fine picture per location; exact: each tile drawn for itself, Mapnik throughout",
+  },
   style: { env: "FARM_STYLE", schema: z.string().min(1), help: "the channel profile (YAML)" },
 } as const;
 
@@ -80,6 +85,7 @@ export interface Config {
   readonly queuePrefix: string;
   readonly workers: number;
   readonly tensorflow: "cpu" | "gpu" | "official";
+  readonly renderer: "fast" | "exact";
   readonly style: string;
 }
 
@@ -102,6 +108,7 @@ export function readConfig(
     queuePrefix: "loc2vec",
     workers: 1,
     tensorflow: "cpu",
+    renderer: "fast",
     style: resolve(root, "styles/loc2vec.yaml"),
   };
   const known = new Set<string>(Object.values(SETTINGS).map((setting) => setting.env));

@@ -1,7 +1,7 @@
 import { errorMessage, FarmError, redact } from "@loc2vec/core";
 import type { ImportInfo } from "@loc2vec/gis";
 import pg from "pg";
-import type { Coat } from "./style.ts";
+import { type Coat, isDot } from "./style.ts";
 import type { Frame } from "./window.ts";
 
 /** Corners of the polygon that stands for a disc. */
@@ -11,8 +11,8 @@ const CLIP_POINTS = 48;
 
 /**
  * The features of a square in ground metres about the location, x to the east, y to the north, to the centimetre; at least
- * one row, which says whether the map is still the one that was opened. A dash
- * pattern begins where its line is clipped, so it is the same in all samples of a location.
+ * one row, which says whether the map is still the one that was opened. A dash pattern
+ * begins where its line is clipped, which is the same for all samples of a location.
  */
 const QUERY = {
   name: "features",
@@ -107,16 +107,31 @@ export function collections(
   }
   return coats.map((channel) => {
     const painted: string[] = [];
-    for (const { id, rule } of channel) {
-      for (const geometry of byRule.get(rule.index) ?? []) {
-        const shape = rule.geometry === "point" ? disc(geometry, rule.draw.radius) : geometry;
-        painted.push(`{"type":"Feature","properties":{"s":${id}},"geometry":${shape}}`);
+    for (const coat of channel) {
+      const found = byRule.get(coat.rule.index);
+      if (found === undefined) continue;
+      const head = `{"type":"Feature","properties":{"s":${coat.id}},"geometry":`;
+      const { rule } = coat;
+      for (const geometry of found) {
+        const shape = isDot(coat)
+          ? dot(geometry)
+          : rule.geometry === "point"
+            ? disc(geometry, rule.draw.radius)
+            : geometry;
+        painted.push(`${head}${shape}}`);
       }
     }
     return painted.length === 0
       ? undefined
       : `{"type":"FeatureCollection","features":[${painted.join(",")}]}`;
   });
+}
+
+/** A point as a line of a centimetre: GeoJSON's text is that of ST_AsGeoJSON, `{"type":"Point","coordinates":[x,y]}`. */
+function dot(point: string): string {
+  const at = point.slice(point.indexOf("[") + 1, -2);
+  const comma = at.indexOf(",");
+  return `{"type":"LineString","coordinates":[[${at}],[${(Number(at.slice(0, comma)) + 0.01).toFixed(2)}${at.slice(comma)}]]}`;
 }
 
 /** A point as a polygon: Mapnik's dots and markers do not turn with the map. */

@@ -1,9 +1,12 @@
+export { createNaiveRenderer } from "./naive.ts";
 export {
   createRasterizer,
   type Rasterizer,
   type RasterizerOptions,
   type RendererInfo,
+  type RendererKind,
   rendererInfo,
+  type Stage,
   type TileSize,
 } from "./rasterizer.ts";
 export { type Coat, coatsOf, styleXml } from "./style.ts";

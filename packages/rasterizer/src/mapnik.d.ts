@@ -1,7 +1,7 @@
 /** What is used of @mapnik/mapnik, which brings no types. */
 declare module "@mapnik/mapnik" {
   class Datasource {
-    constructor(options: { type: string; inline: string });
+    constructor(options: { type: string; inline: string } | Record<string, string>);
   }
   class Layer {
     constructor(name: string, srs: string);
@@ -15,6 +15,8 @@ declare module "@mapnik/mapnik" {
   }
   class MapnikMap {
     constructor(width: number, height: number, srs?: string);
+    static readonly ASPECT_RESPECT: number;
+    aspect_fix_mode: number;
     bufferSize: number;
     extent: [number, number, number, number];
     fromStringSync(xml: string, options?: { strict?: boolean }): void;

@@ -3,14 +3,21 @@ import { join } from "node:path";
 import { FarmError, MAX_OFFSET_M, TILE_PIXELS, TILE_RADIUS_M, type TileTransform } from "@loc2vec/core";
 import { type Profile, readImportInfo } from "@loc2vec/gis";
 import mapnik from "@mapnik/mapnik";
+import { createFastPass } from "./fast.ts";
 import { collections, noMap, openFeatures } from "./features.ts";
 import { CHANNELS_PER_PASS, coatsOf, reachOf, styleXml } from "./style.ts";
 import { frameOf } from "./window.ts";
 
 /** Part of every style hash: to be raised when the same style is drawn otherwise. */
-const DRAWING = 1;
+const DRAWING = 2;
 /** Never used: map and layers have the same, so nothing is projected. */
 const SRS = "epsg:3857";
+
+/**
+ * `exact`: the vectors of each tile are turned and shifted before they are rasterized. `fast`: all that surrounds a location
+ * is rasterized once, finer than the tiles, which are then cut out of it, turned and shifted.
+ */
+export type RendererKind = "exact" | "fast";
 
 export interface TileSize {
   /** Side of a tile. Default 128. */
@@ -22,7 +29,13 @@ export interface TileSize {
 export interface RasterizerOptions extends TileSize {
   databaseUrl: string;
   profile: Profile;
+  /** Default `exact`. */
+  kind?: RendererKind;
+  /** Told how long each stage took, milliseconds; `render` and `cut` once per location and pass of three channels. */
+  onStage?: (stage: Stage, ms: number) => void;
 }
+
+export type Stage = "query" | "render" | "cut";
 
 export interface RendererInfo {
   /** E.g. `mapnik 4.2.1`. */
@@ -50,9 +63,9 @@ export interface Rasterizer extends RendererInfo {
 /** What a rasterizer of this profile says of itself, without a map. */
 export function rendererInfo(
   profile: Profile,
-  { pixels = TILE_PIXELS, radius = TILE_RADIUS_M }: TileSize = {},
+  { pixels = TILE_PIXELS, radius = TILE_RADIUS_M, kind = "exact" }: TileSize & { kind?: RendererKind } = {},
 ): RendererInfo {
-  const renderer = `mapnik ${mapnik.versions.mapnik}`;
+  const renderer = `mapnik ${mapnik.versions.mapnik} ${kind}`;
   const key = JSON.stringify([DRAWING, renderer, profile.hash, pixels, radius]);
   return { renderer, styleHash: createHash("sha256").update(key).digest("hex") };
 }
@@ -67,6 +80,8 @@ export async function createRasterizer({
   profile,
   pixels = TILE_PIXELS,
   radius = TILE_RADIUS_M,
+  kind = "exact",
+  onStage = () => {},
 }: RasterizerOptions): Promise<Rasterizer> {
   const map = await readImportInfo(databaseUrl);
   if (map === undefined) throw noMap();
@@ -88,7 +103,11 @@ export async function createRasterizer({
   for (let first = 0; first < channels.length; first += CHANNELS_PER_PASS) {
     const end = first + CHANNELS_PER_PASS;
     const styled = channels.slice(first, end).map((name, at) => ({ name, coats: coats[first + at] ?? [] }));
-    passes.push(createPass(styled, first, { pixels, radius, scale, buffer }));
+    passes.push(
+      kind === "fast"
+        ? createFastPass(styled, first, { pixels, radius, offset: MAX_OFFSET_M, reach, onStage })
+        : createPass(styled, first, { pixels, radius, scale, buffer }),
+    );
   }
   const features = openFeatures(databaseUrl, map);
   const bytes = channels.length * pixels * pixels;
@@ -103,31 +122,49 @@ export async function createRasterizer({
   };
   // Each pass has one map, which draws one thing at a time: locations queue up here, while the next ones are fetched.
   let last: Promise<unknown> = Promise.resolve();
-  return {
-    ...rendererInfo(profile, { pixels, radius }),
-    channels,
-    async render({ lon, lat }, transforms) {
-      if (!(Math.abs(lon) <= 180 && Math.abs(lat) <= 85)) {
-        throw new FarmError(
-          "input",
-          `lon ${lon}, lat ${lat} is not within ±180 and ±85`,
-          "mend or drop the location",
-        );
-      }
-      // The same square for all usual transforms, so that a tile does not depend on those drawn with it, to the last bit.
-      const offset = Math.max(
-        MAX_OFFSET_M,
-        ...transforms.flatMap(({ dx, dy }) => [Math.abs(dx), Math.abs(dy)]),
+  const render: Rasterizer["render"] = async ({ lon, lat }, transforms) => {
+    if (!(Math.abs(lon) <= 180 && Math.abs(lat) <= 85)) {
+      throw new FarmError(
+        "input",
+        `lon ${lon}, lat ${lat} is not within ±180 and ±85`,
+        "mend or drop the location",
       );
-      // Where geometry is clipped, its cut edges lie outside all windows, and so does their paint.
-      const half = radius * Math.SQRT2 + offset + reach + 1;
-      const data = collections(coats, await features.near(frameOf(lon, lat), half));
-      const drawn = last.then(() => draw(data, transforms));
-      last = drawn.catch(() => {});
-      return drawn;
+    }
+    // The same square for all usual transforms, so that a tile does not depend on those drawn with it, to the last bit.
+    const offset = Math.max(
+      MAX_OFFSET_M,
+      ...transforms.flatMap(({ dx, dy }) => [Math.abs(dx), Math.abs(dy)]),
+    );
+    if (kind === "fast" && offset > MAX_OFFSET_M) {
+      throw new FarmError(
+        "usage",
+        `a shift of ${offset} m is beyond ±${MAX_OFFSET_M} m`,
+        "use the exact renderer",
+      );
+    }
+    // Where geometry is clipped, its cut edges lie outside all windows, and so does their paint.
+    const half = radius * Math.SQRT2 + offset + reach + 1;
+    const begin = performance.now();
+    const found = await features.near(frameOf(lon, lat), half);
+    onStage("query", performance.now() - begin);
+    const data = collections(coats, found);
+    const drawn = last.then(() => draw(data, transforms));
+    last = drawn.catch(() => {});
+    return drawn;
+  };
+  const pending = new Set<Promise<unknown>>();
+  return {
+    ...rendererInfo(profile, { pixels, radius, kind }),
+    channels,
+    render(location, transforms) {
+      const tiles = render(location, transforms);
+      pending.add(tiles);
+      const done = () => pending.delete(tiles);
+      tiles.then(done, done);
+      return tiles;
     },
     async close() {
-      await last;
+      await Promise.allSettled(pending);
       await features.close();
     },
   };

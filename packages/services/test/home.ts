@@ -1,11 +1,11 @@
 import { once } from "node:events";
-import { chmod, mkdtemp, realpath, rm } from "node:fs/promises";
+import { chmod, mkdtemp } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { type Config, type FarmError, readConfig } from "@loc2vec/core";
 import { onTestFinished } from "vitest";
-import { servicesDown } from "../src/index.ts";
+import { guardHome } from "./guard.ts";
 
 /** A TCP server that is neither Redis nor PostgreSQL. */
 export async function listen(greeting = "220 welcome\r\n"): Promise<{ server: Server; port: number }> {
@@ -27,19 +27,13 @@ export async function freePort(): Promise<number> {
 /** A farm's home of the test's own; servers and files are gone after the test. */
 export async function freshConfig(mode = 0o755): Promise<Config> {
   const home = await mkdtemp(join(tmpdir(), "services-"));
+  onTestFinished(guardHome(home));
   await chmod(home, mode); // With 755 PostgreSQL's own user may get in.
-  const config = readConfig("/", {
+  return readConfig("/", {
     FARM_HOME: home,
     FARM_REDIS_PORT: String(await freePort()),
     FARM_DATABASE_PORT: String(await freePort()),
   });
-  onTestFinished(async () => {
-    await servicesDown(config).catch(() => {});
-    const postgres = await realpath(join(home, "postgres")).catch(() => home);
-    if (dirname(postgres) === "/var/lib") await rm(postgres, { recursive: true, force: true });
-    await rm(home, { recursive: true, force: true });
-  });
-  return config;
 }
 
 /** What a FarmError says; fails when `action` does not. */

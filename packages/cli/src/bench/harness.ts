@@ -53,3 +53,8 @@ export async function measure(
     repeats,
   };
 }
+
+/** The run whose value is in the middle (of an even number the lower one). */
+export function medianOf<T>(runs: readonly T[], value: (run: T) => number): T {
+  return [...runs].sort((a, b) => value(a) - value(b))[(runs.length - 1) >> 1] as T;
+}

@@ -8,6 +8,7 @@ import { loadTensorflow } from "@loc2vec/tensorflow";
 import { type Context, withServices } from "../context.ts";
 import { describeDataset } from "../stages.ts";
 import { type Measurement, machine, measure } from "./harness.ts";
+import { rasterBench } from "./raster.ts";
 
 /** Locations of a run. */
 const LOCATIONS = 24;
@@ -33,7 +34,7 @@ const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<Record<string, 
   async shard({ context, render, repeats }) {
     const tiles = (await render()).flat();
     const given = { name: "bench", seed: 0, positives: 20, shardLocations: LOCATIONS };
-    const dataset = describeDataset(await context.profile(), LOCATIONS, given);
+    const dataset = describeDataset(context, await context.profile(), LOCATIONS, given);
     return {
       encode: await measure(
         { unit: "tiles", count: tiles.length, repeats },
@@ -63,15 +64,17 @@ const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<Record<string, 
 export async function benchCommand(
   context: Context,
   name: string,
-  { pbf, repeats }: { pbf?: string; repeats: number },
+  { pbf, repeats, locations: count }: { pbf?: string; repeats: number; locations: number },
 ): Promise<void> {
+  if (name === "raster")
+    return rasterBench(context, { ...(pbf === undefined ? {} : { pbf }), repeats, locations: count });
   const names = name === "all" ? Object.keys(BENCHES) : [name];
   const unknown = names.find((each) => BENCHES[each] === undefined);
   if (unknown !== undefined)
     throw new FarmError(
       "usage",
       `unknown bench ${unknown}`,
-      `one of all, ${Object.keys(BENCHES).join(", ")}`,
+      `one of all, raster, ${Object.keys(BENCHES).join(", ")}`,
     );
   const map =
     pbf === undefined
@@ -84,7 +87,7 @@ export async function benchCommand(
     if (context.config.databaseUrl === undefined)
       await importPbf({ pbf: map, databaseUrl, profile, signal: context.signal });
     const locations: Location[] = await sampleLocations({ databaseUrl, count: LOCATIONS, seed: 1 });
-    const rasterizer = await createRasterizer({ databaseUrl, profile });
+    const rasterizer = await createRasterizer({ databaseUrl, profile, kind: context.config.renderer });
     const augmentation = { maxOffset: 80, rotate: true };
     const render = (): Promise<Uint8Array[][]> =>
       Promise.all(

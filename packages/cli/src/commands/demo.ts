@@ -52,7 +52,7 @@ export async function demo(context: Context, { pbf, locations, steps, seed }: De
     );
     const sampled = await stage("locations", () => sampleLocations({ databaseUrl, count: locations, seed }));
     const name = datasetName(map.name, info, [locations, seed]);
-    const described = describeDataset(profile, sampled.length, {
+    const described = describeDataset(context, profile, sampled.length, {
       name,
       seed,
       positives: 20,

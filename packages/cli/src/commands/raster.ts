@@ -28,7 +28,7 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
   const result = await withServices(context, ["redis", "database"], async ({ redisUrl, databaseUrl }) => {
     const info = await readImportInfo(databaseUrl);
     const { count, read } = await source(options, databaseUrl, info?.bbox);
-    const dataset = describeDataset(profile, count, { ...options, name: options.dataset });
+    const dataset = describeDataset(context, profile, count, { ...options, name: options.dataset });
     return enqueue(context, { redisUrl }, dataset, read());
   });
   context.result({ dataset: options.dataset, ...result }, [

@@ -1,0 +1,157 @@
+import { loadProfile, type Profile, parseProfile, type Rule } from "@loc2vec/gis";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createRasterizer, type Rasterizer } from "../src/index.ts";
+import {
+  ANCHOR,
+  box,
+  createMap,
+  type Place,
+  type Point,
+  pixel,
+  plane,
+  STYLE,
+  type TestMap,
+  type Thing,
+} from "./helpers.ts";
+
+describe("the order of painting", () => {
+  const profile = parseProfile(
+    `
+name: coats
+version: 1
+channels:
+  - { name: houses, title: Houses, colour: [0, 0, 0], z: 1, rules: [
+      { id: house, geometry: polygon, match: { building: "*" }, draw: { intensity: 200, outline: { width: 5, intensity: 100 } } } ] }
+  - { name: roads, title: Roads, colour: [0, 0, 0], z: 1, rules: [
+      { id: primary, geometry: line, match: { highway: primary }, draw: { width: 12, intensity: 255 } },
+      { id: secondary, geometry: line, match: { highway: secondary }, draw: { width: 6, intensity: 200, casing: { width: 14, intensity: 90 } } },
+      { id: service, geometry: line, match: { highway: service }, draw: { width: 6, intensity: 50 } },
+      { id: steps, geometry: line, match: { highway: steps }, draw: { width: 6, intensity: 255, dash: [10, 10], cap: butt } } ] }
+  - { name: land, title: Land, colour: [0, 0, 0], z: 1, rules: [
+      { id: forest, geometry: polygon, match: { landuse: forest }, draw: { intensity: 230 } },
+      { id: pond, geometry: polygon, match: { natural: water }, draw: { intensity: 60 } } ] }
+  - { name: venues, title: Venues, colour: [0, 0, 0], z: 1, rules: [
+      { id: venue, geometry: point, match: { amenity: "*" }, draw: { radius: 10, intensity: 80, outline: { width: 5, intensity: 250 } } } ] }
+labels: { amenity: "*" }
+`,
+    "coats.yaml",
+  );
+  const [HOUSES, ROADS, LAND, VENUES] = [0, 1, 2, 3];
+  const at: Place = { lon: 8, lat: 47 };
+  const ring = (tags: Record<string, string>, points: readonly Point[]): Thing => ({
+    at,
+    tags,
+    points,
+    ring: true,
+  });
+  const way = (highway: string, ...points: Point[]): Thing => ({ at, tags: { highway }, points });
+  /** What is painted last comes first in the file. */
+  const things: Thing[] = [
+    way("service", [20, 40], [80, 40]),
+    way("steps", [-90, -90], [-10, -90]),
+    way("secondary", [10, -40], [90, -40]),
+    way("secondary", [20, -80], [20, 0]),
+    way("primary", [50, -95], [50, 95]),
+    ring({ natural: "water" }, box(-30, -20, 0, 20)),
+    { ...ring({ landuse: "forest" }, box(-90, -70, -10, 10)), hole: box(-60, -40, -40, -20) },
+    ring({ building: "yes" }, box(-80, 50, -50, 80)),
+    ring({ building: "yes" }, box(-50, 50, -20, 80)),
+    { at, tags: { amenity: "cafe" }, points: [[80, 80]] },
+  ];
+  let map: TestMap;
+  let rasterizer: Rasterizer;
+  let tile: Uint8Array;
+  beforeAll(async () => {
+    map = await createMap("coats");
+    await map.load(things, profile);
+    rasterizer = await createRasterizer({ databaseUrl: map.databaseUrl, profile });
+    tile = (await rasterizer.render(at, [ANCHOR]))[0] as Uint8Array;
+  });
+  afterAll(async () => {
+    await rasterizer?.close();
+    await map?.drop();
+  });
+
+  test.each<[string, number, Point, number]>([
+    ["a fill", HOUSES, [-65, 65], 200],
+    ["the outline over the neighbour's fill", HOUSES, [-49.5, 65], 100],
+    ["the outline over its own fill", HOUSES, [-50.5, 65], 100],
+    ["the outline outwards", HOUSES, [-80.5, 65], 100],
+    ["beyond the outline", HOUSES, [-84, 65], 0],
+    ["a line", ROADS, [50.5, 80], 255],
+    ["a later, darker rule over an earlier one", ROADS, [50.5, 40.5], 50],
+    ["a casing", ROADS, [35, -45], 90],
+    ["a casing over an earlier rule", ROADS, [50.5, -45], 90],
+    ["a line over an earlier rule", ROADS, [50.5, -40.5], 200],
+    ["a line over another line's casing of the same rule", ROADS, [20.5, -45], 200],
+    ["the other line over this one's casing", ROADS, [15, -40.5], 200],
+    ["a dash", ROADS, [-85, -90.5], 255],
+    ["a gap", ROADS, [-75, -90.5], 0],
+    ["the next dash", ROADS, [-65, -90.5], 255],
+    ["beyond a butt end", ROADS, [-92.5, -90.5], 0],
+    ["an earlier area", LAND, [-80, -60], 230],
+    ["a hole", LAND, [-50, -30], 0],
+    ["a later, darker area over it", LAND, [-20, 0], 60],
+    ["a later area beside it", LAND, [-5, 15], 60],
+    ["a disc", VENUES, [80, 80], 80],
+    ["a disc's outline", VENUES, [80.5, 90], 250],
+    ["beyond a disc", VENUES, [80.5, 94.5], 0],
+  ])("%s", (_, channel, point, expected) => {
+    expect(pixel(tile, channel, point)).toBe(expected);
+  });
+});
+
+describe("the profile that users have", () => {
+  let profile: Profile;
+  let map: TestMap;
+  let rasterizer: Rasterizer;
+  const placeOf = (rule: Rule): Place => ({ lon: 10 + rule.index / 100, lat: 50 });
+
+  beforeAll(async () => {
+    profile = await loadProfile(STYLE);
+    map = await createMap("rules");
+    await map.load(
+      [{ at: { lon: 0, lat: 0 }, tags: { building: "yes" }, points: box(0, 0, 9, 9), ring: true }],
+      profile,
+    );
+    // One feature of each rule at a place of its own, centred on a pixel.
+    const shapes = {
+      polygon: "ST_Expand(p, 40)",
+      line: "ST_MakeLine(ST_Translate(p, -50, 0), ST_Translate(p, 50, 0))",
+      point: "p",
+    };
+    for (const rule of profile.channels.flatMap(({ rules }) => rules)) {
+      const { lon, lat } = placeOf(rule);
+      await map.query(
+        `INSERT INTO farm.feature (osm_type, osm_id, rule, geom) SELECT 'W', $1::int, $1::int, ${shapes[rule.geometry]}
+         FROM (SELECT ST_Translate(ST_Transform(ST_Point($2, $3, 4326), 3857), 1.215, -1.215) AS p) AS t`,
+        [rule.index, lon, lat],
+      );
+    }
+    rasterizer = await createRasterizer({ databaseUrl: map.databaseUrl, profile });
+  });
+  afterAll(async () => {
+    await rasterizer?.close();
+    await map?.drop();
+  });
+
+  test("every rule draws its intensity, in its channel, and nothing elsewhere", async () => {
+    expect(rasterizer.channels).toEqual(profile.channels.map(({ name }) => name));
+    expect(rasterizer.channels).toHaveLength(12);
+    for (const [channel, { rules }] of profile.channels.entries()) {
+      for (const rule of rules) {
+        const [tile] = (await rasterizer.render(placeOf(rule), [ANCHOR])) as [Uint8Array];
+        const drawn = profile.channels.map((_, at) => Math.max(...plane(tile, at)));
+        const { intensity } = rule.draw;
+        const outline = rule.geometry === "line" ? undefined : rule.draw.outline?.intensity;
+        const dashed = rule.geometry === "line" && rule.draw.dash !== undefined;
+        for (const [at, most] of drawn.entries()) {
+          if (at !== channel) expect(most, `${rule.id} in channel ${at}`).toBe(0);
+          else if (dashed) expect(most, rule.id).toBeGreaterThan(intensity / 2);
+          else expect(most, rule.id).toBe(Math.max(intensity, outline ?? 0));
+        }
+        if (!dashed) expect(tile[channel * 128 * 128 + 64 * 128 + 64], rule.id).toBe(intensity);
+      }
+    }
+  });
+});
