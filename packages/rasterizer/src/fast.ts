@@ -1,73 +1,58 @@
-import type { TileTransform } from "@loc2vec/core";
-import mapnik from "@mapnik/mapnik";
-import { createCutter } from "./cut.ts";
-import { styleXml } from "./style.ts";
+import { FarmError, MAX_OFFSET_M, type TileTransform } from "@loc2vec/core";
+import { createCanvas, type Paint } from "./canvas.ts";
+import type { Draw, DrawOptions } from "./rasterizer.ts";
+import type { Coat } from "./style.ts";
 
 /** Pixels of the picture per pixel of a tile. */
-export const OVERSAMPLING = 1.5;
+const OVERSAMPLING = 1.5;
 
-export interface FastGeometry {
-  pixels: number;
-  radius: number;
-  /** Largest shift, metres. */
-  offset: number;
-  /** How far paint reaches beyond its geometry, metres. */
-  reach: number;
-  onStage: (stage: "render" | "cut", ms: number) => void;
-}
-
-/**
- * Draws three channels of all that surrounds a location as one picture, and cuts the tiles out of it.
- *
- * @param channels of the pass
- * @param first number of the first of them
- */
-export function createFastPass(
-  channels: Parameters<typeof styleXml>[0],
-  first: number,
-  { pixels, radius, offset, reach, onStage }: FastGeometry,
-): (
-  data: readonly (string | undefined)[],
-  transforms: readonly TileTransform[],
-  tiles: readonly Uint8Array[],
-) => Promise<void> {
-  const density = (OVERSAMPLING * pixels) / (2 * radius);
-  // Two pixels more than the corner of the furthest window, for the resampling.
-  const side = 2 * (Math.ceil((radius * Math.SQRT2 + offset) * density) + 2);
-  const half = side / 2 / density;
-  const map = new mapnik.Map(side, side, "epsg:3857");
-  map.fromStringSync(styleXml(channels, undefined, density), { strict: true });
-  map.bufferSize = Math.ceil(reach * density) + 1;
-  const cutter = createCutter({ pixels, side, density, radius });
-  const area = pixels * pixels;
-  return async (data, transforms, tiles) => {
-    while (map.layers().length > 0) map.remove_layer(0);
-    for (const [at, { name }] of channels.entries()) {
-      const inline = data[first + at];
-      if (inline === undefined) continue;
-      const layer = new mapnik.Layer(name, "epsg:3857");
-      layer.datasource = new mapnik.Datasource({ type: "geojson", inline });
-      layer.styles = [name];
-      map.add_layer(layer);
-    }
-    if (map.layers().length === 0) return;
-    const begin = performance.now();
-    map.extent = [-half, -half, half, half];
-    const rgba = await new Promise<Buffer>((resolve, reject) => {
-      map.render(new mapnik.Image(side, side), {}, (error, image) =>
-        error ? reject(error) : resolve(image.data()),
+/** Paints all that surrounds a location as one picture with a plane per channel, and cuts the tiles out of it. */
+export function createFast({ coats, pixels, radius, features, onStage }: DrawOptions): Draw {
+  const canvas = createCanvas({
+    planes: coats.length,
+    pixels,
+    radius,
+    offset: MAX_OFFSET_M,
+    oversampling: OVERSAMPLING,
+  });
+  const paints = coats.flatMap((channel, plane) =>
+    channel.map((coat) => ({ rule: coat.rule.index, plane, paint: paintOf(coat) })),
+  );
+  return async (frame, half, transforms: readonly TileTransform[]) => {
+    const furthest = Math.max(0, ...transforms.flatMap(({ dx, dy }) => [Math.abs(dx), Math.abs(dy)]));
+    if (furthest > MAX_OFFSET_M) {
+      throw new FarmError(
+        "usage",
+        `a shift of ${furthest} m is beyond ±${MAX_OFFSET_M} m`,
+        "use the exact renderer",
       );
-    });
+    }
+    const asked = performance.now();
+    const found = await features.wkb(frame, half);
+    const begin = performance.now();
+    onStage("query", begin - asked);
+    // From here on nothing waits, so that locations whose queries overlap do not share the canvas.
+    canvas.load(found, frame);
+    for (const { rule, plane, paint } of paints) canvas.paint(rule, plane, paint);
+    canvas.finish();
     const drawn = performance.now();
     onStage("render", drawn - begin);
-    cutter.picture.set(rgba);
-    for (const [sample, transform] of transforms.entries()) {
-      const planes = cutter.cut(transform);
-      for (let at = 0; at < channels.length; at++) {
-        if (data[first + at] === undefined) continue;
-        (tiles[sample] as Uint8Array).set(planes.subarray(at * area, (at + 1) * area), (first + at) * area);
-      }
-    }
+    const tiles = transforms.map((transform) => canvas.cut(transform));
     onStage("cut", performance.now() - drawn);
+    return tiles;
   };
+}
+
+function paintOf({ rule, part }: Coat): Paint {
+  if (rule.geometry === "line") {
+    const { width, intensity: value, cap, casing, dash } = rule.draw;
+    if (part === "casing" && casing)
+      return { action: "stroke", value: casing.intensity, width: casing.width, cap, radius: 0 };
+    return { action: "stroke", value, width, cap, radius: 0, ...(dash ? { dash } : {}) };
+  }
+  const { intensity: value, outline } = rule.draw;
+  const radius = rule.geometry === "point" ? rule.draw.radius : 0;
+  return part === "outline" && outline
+    ? { action: "stroke", value: outline.intensity, width: outline.width, cap: "butt", radius }
+    : { action: "fill", value, radius };
 }

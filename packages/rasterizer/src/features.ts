@@ -6,37 +6,54 @@ import type { Frame } from "./window.ts";
 
 /** Corners of the polygon that stands for a disc. */
 const DISC = 24;
-/** Geometries with fewer points than this are cheaper to draw than to clip. */
+/** Areas with fewer points than this are cheaper to draw than to clip … */
 const CLIP_POINTS = 48;
+/** … and lines are clipped only where they are very long, for a dash pattern begins where its line does. */
+const CLIP_LINE_POINTS = 5000;
 
-/**
- * The features of a square in ground metres about the location, x to the east, y to the north, to the centimetre; at least
- * one row, which says whether the map is still the one that was opened. A dash pattern
- * begins where its line is clipped, which is the same for all samples of a location.
- */
-const QUERY = {
-  name: "features",
+/** The features of a square of Web Mercator; in the order of painting: of one rule, as the map has them. */
+const NEAR = `
+  near AS MATERIALIZED (
+    SELECT rule, osm_type, osm_id,
+      CASE WHEN ST_NPoints(geom) < CASE ST_Dimension(geom) WHEN 1 THEN ${CLIP_LINE_POINTS} ELSE ${CLIP_POINTS} END THEN geom
+        ELSE ST_ClipByBox2D(geom, ST_MakeEnvelope($1, $2, $3, $4, 3857)::box2d) END AS geom
+    FROM farm.feature WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 3857)
+  )`;
+const SAME = "info.sha256 = $5 AND info.import_hash = $6 AS same";
+
+/** Rows in ground metres about the location, x to the east, y to the north, to the centimetre; at least one. */
+const GEOJSON = {
+  name: "features-geojson",
   text: `
-    WITH near AS MATERIALIZED (
-      SELECT rule, osm_type, osm_id,
-        CASE WHEN ST_NPoints(geom) < ${CLIP_POINTS} THEN geom
-          ELSE ST_ClipByBox2D(geom, ST_MakeEnvelope($1, $2, $3, $4, 3857)::box2d) END AS geom
-      FROM farm.feature WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 3857)
-    )
-    SELECT info.sha256 = $9 AND info.import_hash = $10 AS same, rule,
-      ST_AsGeoJSON(ST_Affine(geom, $5, 0, 0, $6, $7, $8), 2, 0) AS geometry
+    WITH ${NEAR}
+    SELECT ${SAME}, rule, ST_AsGeoJSON(ST_Affine(geom, $7, 0, 0, $8, $9, $10), 2, 0) AS geometry
     FROM farm.import_info AS info LEFT JOIN near ON NOT ST_IsEmpty(geom) ORDER BY rule, osm_type, osm_id`,
+};
+
+/** One row: all features, each its rule (int16, big-endian) and its WKB (EPSG:3857), as hexadecimal digits. */
+const WKB = {
+  name: "features-wkb",
+  text: `
+    WITH ${NEAR}
+    SELECT ${SAME}, (
+      SELECT string_agg(int2send(rule) || ST_AsBinary(geom, 'NDR'), '' ORDER BY rule, osm_type, osm_id)
+      FROM near WHERE NOT ST_IsEmpty(geom)
+    )::text AS features
+    FROM farm.import_info AS info`,
 };
 
 /** A feature near a location: number of its rule, and its geometry as GeoJSON. */
 export type Feature = readonly [rule: number, geometry: string];
 
+/**
+ * What lies near a location. Both throw FarmError `service`; `input` when the map is gone; `data` when another has taken its
+ * place.
+ */
 export interface FeatureSource {
-  /**
-   * @param half half of the square's side, ground metres
-   * @throws FarmError `service`; `input` when the map is gone; `data` when another has taken its place
-   */
-  near(frame: Frame, half: number): Promise<Feature[]>;
+  /** @param half half of the square's side, ground metres */
+  geojson(frame: Frame, half: number): Promise<Feature[]>;
+  /** As one string of hexadecimal digits: see `Canvas.load`. */
+  wkb(frame: Frame, half: number): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -50,14 +67,17 @@ export function openFeatures(databaseUrl: string, map: ImportInfo): FeatureSourc
   });
   // A connection that breaks while idle is replaced; the next query reports what is wrong.
   pool.on("error", () => {});
-  const select = async (values: unknown[]): Promise<[boolean, number | null, string][]> => {
+  const select = async <Row extends [boolean, ...unknown[]]>(
+    query: { name: string; text: string },
+    { x, y, kx, ky }: Frame,
+    half: number,
+    more: readonly number[],
+  ): Promise<Row[]> => {
+    const square = [x - half * kx, y - half * ky, x + half * kx, y + half * ky];
+    const values = [...square, map.sha256, map.importHash, ...more];
+    let rows: Row[];
     try {
-      const { rows } = await pool.query<[boolean, number | null, string]>({
-        ...QUERY,
-        values,
-        rowMode: "array",
-      });
-      return rows;
+      ({ rows } = await pool.query<Row>({ ...query, values, rowMode: "array" }));
     } catch (error) {
       const code = (error as { code?: unknown }).code;
       if (code === "42P01" || code === "3F000") throw noMap(error);
@@ -68,23 +88,26 @@ export function openFeatures(databaseUrl: string, map: ImportInfo): FeatureSourc
         { cause: error },
       );
     }
+    if (rows[0] === undefined) throw noMap();
+    if (!rows[0][0]) {
+      throw new FarmError(
+        "data",
+        `the map ${map.pbf} was replaced by another import while tiles were drawn from it`,
+        "import it again, or start anew with a data set of another name",
+      );
+    }
+    return rows;
   };
   return {
-    async near({ x, y, kx, ky }, half) {
-      const rows = await select([
-        ...[x - half * kx, y - half * ky, x + half * kx, y + half * ky],
-        ...[1 / kx, 1 / ky, -x / kx, -y / ky],
-        ...[map.sha256, map.importHash],
-      ]);
-      if (rows[0] === undefined) throw noMap();
-      if (!rows[0][0]) {
-        throw new FarmError(
-          "data",
-          `the map ${map.pbf} was replaced by another import while tiles were drawn from it`,
-          "import it again, or start anew with a data set of another name",
-        );
-      }
+    async geojson(frame, half) {
+      const { x, y, kx, ky } = frame;
+      const affine = [1 / kx, 1 / ky, -x / kx, -y / ky];
+      const rows = await select<[boolean, number | null, string]>(GEOJSON, frame, half, affine);
       return rows.flatMap(([, rule, geometry]): Feature[] => (rule === null ? [] : [[rule, geometry]]));
+    },
+    async wkb(frame, half) {
+      const [row] = await select<[boolean, string | null]>(WKB, frame, half, []);
+      return row?.[1]?.slice(2) ?? "";
     },
     close: () => pool.end(),
   };
