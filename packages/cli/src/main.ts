@@ -8,7 +8,7 @@ import { embedCommand, reportCommand, trainCommand } from "./commands/model.ts";
 import { enqueueCommand, status, workCommand } from "./commands/raster.ts";
 import { config, down, up } from "./commands/services.ts";
 import { type Context, createContext, type GlobalOptions } from "./context.ts";
-import { kind, positive, ratio, whole } from "./options.ts";
+import { kind, levels, positive, ratio, whole } from "./options.ts";
 
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
@@ -72,6 +72,11 @@ command("enqueue", "describe a data set and queue its shards", enqueueCommand)
   .option("--kind <kind>", "of locations in the file that name none", kind, "visit")
   .option("--positives <n>", "per location", whole(0, 1000), 20)
   .option("--shard-locations <n>", "locations per shard", whole(1, 100_000), 64)
+  .addOption(
+    new Option("--levels <n>", "of intensity, 16 or 256: 16 takes half the space")
+      .argParser(levels)
+      .default(16),
+  )
   .addOption(seed("of sampling and augmentation"));
 command("work", "render queued shards", workCommand)
   .option("--dataset <name>", "with --until empty: wait for this one alone")
@@ -89,6 +94,9 @@ command("train", "train an encoder on a data set", trainCommand)
   .option("--batch-locations <n>", "locations per mini-batch", whole(2, 1000), 20)
   .option("--pairs <n>", "(anchor, positive) pairs per location", whole(1, 1000), 5)
   .addOption(new Option("--loss <loss>", "which").choices(["softpn", "ratio"]).default("softpn"))
+  .addOption(
+    new Option("--empty <policy>", "tiles without a drawn pixel").choices(["skip", "keep"]).default("skip"),
+  )
   .option("--learning-rate <rate>", "of Adam", positive, 0.001)
   .option("--checkpoint-every <n>", "steps", whole(1), 100)
   .addOption(seed("of weights, mini-batches and dropout"));

@@ -1,4 +1,4 @@
-import { LOCATION_KINDS, type LocationKind } from "@loc2vec/core";
+import { type Levels, LOCATION_KINDS, type LocationKind } from "@loc2vec/core";
 import { InvalidArgumentError } from "commander";
 
 /** A parser of whole numbers for commander. */
@@ -30,4 +30,9 @@ export function kind(text: string): LocationKind {
     throw new InvalidArgumentError(`must be one of ${LOCATION_KINDS.join(", ")}`);
   }
   return text as LocationKind;
+}
+
+export function levels(value: string): Levels {
+  if (value !== "16" && value !== "256") throw new InvalidArgumentError("16 or 256");
+  return value === "16" ? 16 : 256;
 }

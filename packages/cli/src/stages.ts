@@ -5,6 +5,7 @@ import {
   type Dataset,
   DEFAULT_AUGMENTATION,
   FarmError,
+  type Levels,
   type Location,
   OSM_ATTRIBUTION,
   startProgress,
@@ -30,6 +31,7 @@ export interface NewDataset {
   positives: number;
   shardLocations: number;
   maxOffset?: number;
+  levels?: Levels;
 }
 
 /** The description of a data set of so many locations, drawn with the profile. */
@@ -49,6 +51,7 @@ export function describeDataset(
     channels: profile.channels.map(({ name }) => name),
     pixels: TILE_PIXELS,
     radius: TILE_RADIUS_M,
+    levels: given.levels ?? 16,
     augmentation: {
       ...DEFAULT_AUGMENTATION,
       ...(given.maxOffset === undefined ? {} : { maxOffset: given.maxOffset }),
@@ -107,7 +110,8 @@ export async function work(
     redisUrl,
     prefix: config.queuePrefix,
     store: context.store(),
-    rasterizer: () => createRasterizer({ databaseUrl, profile, kind: config.renderer }),
+    rasterizer: () =>
+      createRasterizer({ databaseUrl, profile, kind: config.renderer, outside: config.outside }),
     concurrency: concurrency ?? config.workers,
     signal,
     until,
@@ -122,6 +126,7 @@ export async function work(
   });
   progress.update(done);
   progress.finish();
+  if (summary.empty > 0) log(`render: ${summary.empty} of ${summary.tiles} tiles show nothing of the map`);
   return summary;
 }
 
@@ -132,6 +137,7 @@ export interface TrainSettings {
   loss?: Loss;
   learningRate?: number | undefined;
   checkpointEvery?: number | undefined;
+  empty?: "skip" | "keep";
 }
 
 export async function trainModel(
@@ -159,6 +165,14 @@ export async function trainModel(
   });
   progress.update(result.step);
   progress.finish();
+  if (result.emptyTiles > 0) {
+    const { emptyTiles, skippedLocations } = result;
+    context.log(
+      settings.empty === "keep"
+        ? `train: ${emptyTiles} tiles show nothing of the map, and are trained on`
+        : `train: ${emptyTiles} tiles show nothing of the map; they and ${skippedLocations} locations are left out`,
+    );
+  }
   if (context.signal.aborted) {
     throw new FarmError(
       "interrupted",

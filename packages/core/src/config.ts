@@ -69,6 +69,11 @@ const SETTINGS = {
     schema: z.enum(["fast", "exact"]),
     help: "fast: tiles cut from one fine picture per location; exact: each tile drawn for itself, Mapnik throughout",
   },
+  outside: {
+    env: "FARM_OUTSIDE",
+    schema: z.enum(["error", "empty"]),
+    help: "locations beyond the imported map: error fails their shard and names them, empty gives tiles of zeros",
+  },
   style: { env: "FARM_STYLE", schema: z.string().min(1), help: "the channel profile (YAML)" },
 } as const;
 
@@ -86,6 +91,7 @@ export interface Config {
   readonly workers: number;
   readonly tensorflow: "cpu" | "gpu" | "official";
   readonly renderer: "fast" | "exact";
+  readonly outside: "error" | "empty";
   readonly style: string;
 }
 
@@ -109,6 +115,7 @@ export function readConfig(
     workers: 1,
     tensorflow: "cpu",
     renderer: "fast",
+    outside: "error",
     style: resolve(root, "styles/loc2vec.yaml"),
   };
   const known = new Set<string>(Object.values(SETTINGS).map((setting) => setting.env));

@@ -22,6 +22,8 @@ export const datasetSchema = z.object({
   pixels: z.int().min(1),
   /** Half the tile's side on the ground, metres. */
   radius: z.number().positive(),
+  /** Levels that a channel's intensities 0–255 are rounded to: 16 (multiples of 17) takes half the space. Absent: 256. */
+  levels: z.union([z.literal(16), z.literal(256)]).optional(),
   augmentation: z.object({ maxOffset: z.number().min(0), rotate: z.boolean() }),
   /** Which renderer drew the tiles, and the hash of the cartography it drew them with. */
   renderer: z.string(),

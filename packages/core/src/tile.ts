@@ -10,6 +10,9 @@ export const SAMPLES_PER_LOCATION = POSITIVES_PER_LOCATION + 1;
 export const CHANNELS = 12;
 export const EMBEDDING_SIZE = 16;
 
+/** Levels of intensity that tiles may be rounded to. */
+export type Levels = 16 | 256;
+
 /** What a location stands for: a place that somebody visited, or a fix taken while moving. */
 export type LocationKind = "visit" | "transport";
 /** The order is the code stored in the data set's `kind` array (uint8). */

@@ -86,7 +86,7 @@ export async function importPbf({
     await client.query(`DROP SCHEMA IF EXISTS ${STAGING} CASCADE; CREATE SCHEMA ${STAGING}`);
     try {
       const dropped = await runOsm2pgsql({ path, file, databaseUrl, profile, log, signal });
-      return await finish(client, { path, file, sha256, profile, dropped });
+      return await finish(client, { path, file, sha256, profile, dropped, log });
     } catch (error) {
       await client.query(`ROLLBACK; DROP SCHEMA IF EXISTS ${STAGING} CASCADE`).catch(() => {});
       throw error;
@@ -202,16 +202,84 @@ interface Outcome {
   sha256: string;
   profile: Profile;
   dropped: ReadonlySet<string>;
+  log: (line: string) => void;
+}
+
+/** Invalid objects that are named. */
+const NAMED = 20;
+
+/** Web Mercator metres to the left and right of a coastline, where it is asked what lies there. */
+const BESIDE = 0.1;
+/** Seas of more points are cut up, by squares that overlap by so many metres, lest seams show. */
+const SEA_POINTS = 1000;
+const OVERLAP = 2;
+
+/**
+ * The sea, which no object of OpenStreetMap is: the coastlines (land to the left, water to the right of them:
+ * wiki.openstreetmap.org/wiki/Tag:natural=coastline) and the border of the imported area cut that area into faces; those to
+ * the right of their coastlines are sea. Where a coastline ends amid the area, a face lies on both sides of it, and is left out.
+ * Goes to the polygon rules that match natural=coastline, which no area has.
+ */
+async function assembleSea(client: pg.Client, profile: Profile): Promise<void> {
+  const rules = profile.channels.flatMap((channel) => channel.rules);
+  const coastline = (geometry: string): number[] =>
+    rules
+      .filter((rule) => {
+        const wanted = rule.match.natural;
+        return rule.geometry === geometry && Array.isArray(wanted) && wanted.includes("coastline");
+      })
+      .map((rule) => rule.index);
+  const [lines, areas] = [coastline("line"), coastline("polygon")];
+  if (lines.length === 0 || areas.length === 0) return;
+  await client.query(
+    `WITH frame AS (
+       SELECT ST_SetSRID(ST_Extent(geom)::geometry, 3857) AS box FROM ${STAGING}.feature
+     ), coast AS (
+       SELECT geom FROM ${STAGING}.feature WHERE rule = $1
+     ), faces AS (
+       SELECT row_number() OVER () AS id, face.geom FROM (
+         SELECT (ST_Dump(ST_Polygonize(lines))).geom FROM (
+           SELECT ST_Node(ST_Collect(geom)) AS lines FROM (
+             SELECT (ST_Dump(ST_Intersection(geom, box))).geom FROM coast, frame
+             UNION ALL SELECT ST_Boundary(box) FROM frame
+           ) AS edges WHERE ST_Dimension(geom) = 1
+         ) AS noded
+       ) AS face
+     ), segments AS (
+       SELECT ST_X(a) AS x, ST_Y(a) AS y, ST_X(b) - ST_X(a) AS dx, ST_Y(b) - ST_Y(a) AS dy, ST_Distance(a, b) AS length
+       FROM (
+         SELECT ST_StartPoint(segment.geom) AS a, ST_EndPoint(segment.geom) AS b
+         FROM coast, LATERAL ST_DumpSegments(coast.geom) AS segment
+       ) AS ends WHERE NOT ST_Equals(a, b)
+     ), asked AS (
+       SELECT side, ST_SetSRID(ST_MakePoint(
+         x + dx / 2 + side * dy / length * ${BESIDE}, y + dy / 2 - side * dx / length * ${BESIDE}), 3857) AS point
+       FROM segments, (VALUES (1), (-1)) AS sides (side)
+     ), sea AS (
+       SELECT faces.id, faces.geom FROM faces JOIN asked ON ST_Contains(faces.geom, asked.point)
+       GROUP BY faces.id, faces.geom HAVING count(*) FILTER (WHERE side = 1) > 20 * count(*) FILTER (WHERE side = -1)
+     ), pieces AS (
+       SELECT id, geom FROM sea WHERE ST_NPoints(geom) <= ${SEA_POINTS}
+       UNION ALL
+       SELECT id, ST_Intersection(geom, ST_Expand(ST_Envelope(piece), ${OVERLAP}))
+       FROM sea, LATERAL ST_Subdivide(geom, ${SEA_POINTS}) AS piece WHERE ST_NPoints(geom) > ${SEA_POINTS}
+     )
+     INSERT INTO ${STAGING}.feature (osm_type, osm_id, rule, geom)
+     SELECT 'X', row_number() OVER (ORDER BY pieces.id, ST_XMin(geom), ST_YMin(geom)), area, geom
+     FROM pieces, unnest($2::smallint[]) AS areas (area) WHERE ST_Dimension(geom) = 2`,
+    [lines[0], areas],
+  );
 }
 
 /** Removes what is invalid, counts, and swaps the staging schema in. */
 async function finish(
   client: pg.Client,
-  { path, file, sha256, profile, dropped }: Outcome,
+  { path, file, sha256, profile, dropped, log }: Outcome,
 ): Promise<ImportInfo> {
   const { rows: invalid } = await client.query(
     `DELETE FROM ${STAGING}.feature WHERE ST_IsEmpty(geom) OR NOT ST_IsValid(geom) RETURNING osm_type, osm_id`,
   );
+  await assembleSea(client, profile);
   const words: Record<string, string> = { N: "node", W: "way", R: "relation" };
   const all = new Set([...dropped, ...invalid.map((row) => `${words[row.osm_type]} ${row.osm_id}`)]);
   const { rows: counts } = await client.query(
@@ -261,5 +329,11 @@ async function finish(
   );
   const info = await selectInfo(client);
   if (info === undefined) throw new FarmError("internal", "the import left no import_info");
+  if (all.size > 0) {
+    const named = [...all].sort().slice(0, NAMED).join(", ");
+    log(
+      `${all.size} objects are left out, their geometry is invalid: ${named}${all.size > NAMED ? ", …" : ""}`,
+    );
+  }
   return info;
 }

@@ -48,10 +48,11 @@ export function interleave(planes: usize, count: i32, area: i32, picture: usize)
  * @param target u8 [count, pixels, pixels]
  * @param pixels a multiple of 16
  * @param u, v where the centre of the first pixel lies, in 16.16 fixed point, in units of whole pixels of the picture
+ * @param coarse rounds to 16 levels, the multiples of 17
  * @param du, dv step to the next pixel of a row; the next row is a quarter turn further (−dv, du)
  */
 export function cut(
-  picture: usize, side: i32, count: i32, target: usize, pixels: i32, u: i32, v: i32, du: i32, dv: i32,
+  picture: usize, side: i32, count: i32, target: usize, pixels: i32, coarse: bool, u: i32, v: i32, du: i32, dv: i32,
 ): void {
   const area = pixels * pixels;
   const stride = <usize>side << 4;
@@ -76,7 +77,14 @@ export function cut(
           i16x8.extend_high_i8x16_u(a), i16x8.extend_high_i8x16_u(b),
           i16x8.extend_high_i8x16_u(c), i16x8.extend_high_i8x16_u(d), fx, fy,
         );
-        v128.store(ROOM + i, i8x16.narrow_i16x8_u(low, high));
+        let value = i8x16.narrow_i16x8_u(low, high);
+        if (coarse) {
+          // (v − v/16 + 8) / 16 is v / 17, rounded; a multiple of 17 stays.
+          value = i8x16.add(i8x16.sub(value, i8x16.shr_u(value, 4)), i8x16.splat(8));
+          value = i8x16.shr_u(value, 4);
+          value = v128.or(value, i8x16.shl(value, 4));
+        }
+        v128.store(ROOM + i, value);
         sx += du;
         sy += dv;
       }

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { FarmError, type TileTransform } from "@loc2vec/core";
+import { FarmError, type Levels, type TileTransform } from "@loc2vec/core";
 import type { Frame } from "./window.ts";
 
 /** What is used of WebAssembly: Node's types leave it to those of browsers. */
@@ -36,6 +36,7 @@ interface Exports {
     count: number,
     target: number,
     pixels: number,
+    coarse: number,
     u: number,
     v: number,
     du: number,
@@ -75,7 +76,7 @@ export interface Canvas {
   /** To be called after the last `paint`, before the first `cut`. */
   finish(): void;
   /** @returns planar uint8 [planes, y, x] */
-  cut(transform: TileTransform): Uint8Array;
+  cut(transform: TileTransform, levels: Levels): Uint8Array;
 }
 
 export interface CanvasOptions {
@@ -174,7 +175,7 @@ export function createCanvas({ planes, pixels, radius, offset, oversampling }: C
         wasm.interleave(painted + first * area, count, area, pictures + first * area);
       }
     },
-    cut({ rotation, dx, dy }) {
+    cut({ rotation, dx, dy }, levels) {
       const angle = (rotation * Math.PI) / 180;
       // The map is turned clockwise in the tile, so the tile is turned the other way in the picture (y downwards).
       const du = step * Math.cos(angle);
@@ -191,6 +192,7 @@ export function createCanvas({ planes, pixels, radius, offset, oversampling }: C
           Math.min(GROUP, planes - plane),
           target + plane * pixels * pixels,
           pixels,
+          levels === 16 ? 1 : 0,
           fixed(u),
           fixed(v),
           fixed(du),

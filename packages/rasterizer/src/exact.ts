@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { MAX_OFFSET_M, type TileTransform } from "@loc2vec/core";
+import { type Levels, MAX_OFFSET_M, type TileTransform } from "@loc2vec/core";
 import mapnik from "@mapnik/mapnik";
 import { collections } from "./features.ts";
 import type { Draw, DrawOptions } from "./rasterizer.ts";
@@ -7,6 +7,9 @@ import { CHANNELS_PER_PASS, styleXml } from "./style.ts";
 
 /** Never used: map and layers have the same, so nothing is projected. */
 const SRS = "epsg:3857";
+
+/** Of each intensity the nearest of 16 levels, as `assembly/cut.ts` rounds it. */
+const SIXTEEN = Uint8Array.from({ length: 256 }, (_, value) => 17 * ((value - (value >> 4) + 8) >> 4));
 
 /** Draws every tile with Mapnik, three channels at a time as red, green and blue: shifts move its extent, rotations turn the vectors. */
 export function createExact({
@@ -32,17 +35,21 @@ export function createExact({
   const draw = async (
     data: readonly (string | undefined)[],
     transforms: readonly TileTransform[],
+    levels: Levels,
   ): Promise<Uint8Array[]> => {
     const begin = performance.now();
     const tiles = transforms.map(() => new Uint8Array(bytes));
     const ends = await Promise.allSettled(passes.map((pass) => pass(data, transforms, tiles)));
     for (const end of ends) if (end.status === "rejected") throw end.reason;
+    if (levels === 16)
+      for (const tile of tiles)
+        for (let i = 0; i < tile.length; i++) tile[i] = SIXTEEN[tile[i] as number] as number;
     onStage("render", performance.now() - begin);
     return tiles;
   };
   // Each pass has one map, which draws one thing at a time: locations queue up here, while the next ones are fetched.
   let last: Promise<unknown> = Promise.resolve();
-  return async (frame, half, transforms) => {
+  return async (frame, half, transforms, levels) => {
     // The same square for all usual transforms, so that a tile does not depend on those drawn with it, to the last bit.
     const further = Math.max(
       0,
@@ -52,7 +59,7 @@ export function createExact({
     const found = await features.geojson(frame, half + further);
     onStage("query", performance.now() - begin);
     const data = collections(coats, found);
-    const drawn = last.then(() => draw(data, transforms));
+    const drawn = last.then(() => draw(data, transforms, levels));
     last = drawn.catch(() => {});
     return drawn;
   };

@@ -18,7 +18,7 @@ export function createFast({ coats, pixels, radius, features, onStage }: DrawOpt
   const paints = coats.flatMap((channel, plane) =>
     channel.map((coat) => ({ rule: coat.rule.index, plane, paint: paintOf(coat) })),
   );
-  return async (frame, half, transforms: readonly TileTransform[]) => {
+  return async (frame, half, transforms: readonly TileTransform[], levels) => {
     const furthest = Math.max(0, ...transforms.flatMap(({ dx, dy }) => [Math.abs(dx), Math.abs(dy)]));
     if (furthest > MAX_OFFSET_M) {
       throw new FarmError(
@@ -37,7 +37,7 @@ export function createFast({ coats, pixels, radius, features, onStage }: DrawOpt
     canvas.finish();
     const drawn = performance.now();
     onStage("render", drawn - begin);
-    const tiles = transforms.map((transform) => canvas.cut(transform));
+    const tiles = transforms.map((transform) => canvas.cut(transform, levels));
     onStage("cut", performance.now() - drawn);
     return tiles;
   };

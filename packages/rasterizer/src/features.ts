@@ -2,7 +2,7 @@ import { errorMessage, FarmError, redact } from "@loc2vec/core";
 import type { ImportInfo } from "@loc2vec/gis";
 import pg from "pg";
 import { type Coat, isDot } from "./style.ts";
-import type { Frame } from "./window.ts";
+import { type Frame, HALF_WORLD } from "./window.ts";
 
 /** Corners of the polygon that stands for a disc. */
 const DISC = 24;
@@ -11,13 +11,18 @@ const CLIP_POINTS = 48;
 /** … and lines are clipped only where they are very long, for a dash pattern begins where its line does. */
 const CLIP_LINE_POINTS = 5000;
 
-/** The features of a square of Web Mercator; in the order of painting: of one rule, as the map has them. */
+/** The features of a square of Web Mercator, with those that lie `$7` to the west of it, where the antimeridian crosses it. */
 const NEAR = `
-  near AS MATERIALIZED (
+  found AS (
+    SELECT rule, osm_type, osm_id, geom FROM farm.feature WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 3857)
+    UNION ALL
+    SELECT rule, osm_type, osm_id, ST_Translate(geom, $7, 0) FROM farm.feature
+    WHERE $7::float8 <> 0 AND geom && ST_MakeEnvelope($1 - $7, $2, $3 - $7, $4, 3857)
+  ), near AS MATERIALIZED (
     SELECT rule, osm_type, osm_id,
       CASE WHEN ST_NPoints(geom) < CASE ST_Dimension(geom) WHEN 1 THEN ${CLIP_LINE_POINTS} ELSE ${CLIP_POINTS} END THEN geom
         ELSE ST_ClipByBox2D(geom, ST_MakeEnvelope($1, $2, $3, $4, 3857)::box2d) END AS geom
-    FROM farm.feature WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 3857)
+    FROM found
   )`;
 const SAME = "info.sha256 = $5 AND info.import_hash = $6 AS same";
 
@@ -26,7 +31,7 @@ const GEOJSON = {
   name: "features-geojson",
   text: `
     WITH ${NEAR}
-    SELECT ${SAME}, rule, ST_AsGeoJSON(ST_Affine(geom, $7, 0, 0, $8, $9, $10), 2, 0) AS geometry
+    SELECT ${SAME}, rule, ST_AsGeoJSON(ST_Affine(geom, $8, 0, 0, $9, $10, $11), 2, 0) AS geometry
     FROM farm.import_info AS info LEFT JOIN near ON NOT ST_IsEmpty(geom) ORDER BY rule, osm_type, osm_id`,
 };
 
@@ -74,7 +79,8 @@ export function openFeatures(databaseUrl: string, map: ImportInfo): FeatureSourc
     more: readonly number[],
   ): Promise<Row[]> => {
     const square = [x - half * kx, y - half * ky, x + half * kx, y + half * ky];
-    const values = [...square, map.sha256, map.importHash, ...more];
+    const beyond = x + half * kx > HALF_WORLD ? 1 : x - half * kx < -HALF_WORLD ? -1 : 0;
+    const values = [...square, map.sha256, map.importHash, 2 * HALF_WORLD * beyond, ...more];
     let rows: Row[];
     try {
       ({ rows } = await pool.query<Row>({ ...query, values, rowMode: "array" }));

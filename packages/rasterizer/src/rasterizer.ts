@@ -1,12 +1,19 @@
 import { createHash } from "node:crypto";
-import { FarmError, MAX_OFFSET_M, TILE_PIXELS, TILE_RADIUS_M, type TileTransform } from "@loc2vec/core";
+import {
+  FarmError,
+  type Levels,
+  MAX_OFFSET_M,
+  TILE_PIXELS,
+  TILE_RADIUS_M,
+  type TileTransform,
+} from "@loc2vec/core";
 import { type Profile, readImportInfo } from "@loc2vec/gis";
 import mapnik from "@mapnik/mapnik";
 import { createExact } from "./exact.ts";
 import { createFast } from "./fast.ts";
 import { type FeatureSource, noMap, openFeatures } from "./features.ts";
 import { type Coat, coatsOf, reachOf } from "./style.ts";
-import { type Frame, frameOf } from "./window.ts";
+import { areaOf, type Frame, frameOf } from "./window.ts";
 
 /** Part of every style hash: to be raised when the same style is drawn otherwise. */
 const DRAWING = 3;
@@ -31,6 +38,8 @@ export interface RasterizerOptions extends TileSize {
   profile: Profile;
   /** Default `exact`. */
   kind?: RendererKind;
+  /** What becomes of a location none of whose tiles can show anything of the map's area. Default `error`. */
+  outside?: "error" | "empty";
   /** Told how long each stage of a location took, milliseconds. `exact` cuts nothing. */
   onStage?: (stage: Stage, ms: number) => void;
 }
@@ -54,6 +63,7 @@ export type Draw = (
   frame: Frame,
   half: number,
   transforms: readonly TileTransform[],
+  levels: Levels,
 ) => Promise<Uint8Array[]>;
 
 export interface RendererInfo {
@@ -70,11 +80,16 @@ export interface Rasterizer extends RendererInfo {
    * Draws the samples of one location from one query of the map. May be called while other calls are under way.
    *
    * @param location degrees, WGS 84
+   * @param levels intensities are rounded to; default 256, as they are drawn
    * @returns one tile per transform: planar CHW uint8, row 0 on top, each a buffer of its own
    * @throws FarmError `service` when the map cannot be read, `data` when another was imported meanwhile, `input` for a
-   *   latitude beyond ±85
+   *   latitude beyond ±85 or, unless `outside` is `empty`, a place beyond the map
    */
-  render(location: { lon: number; lat: number }, transforms: readonly TileTransform[]): Promise<Uint8Array[]>;
+  render(
+    location: { lon: number; lat: number },
+    transforms: readonly TileTransform[],
+    levels?: Levels,
+  ): Promise<Uint8Array[]>;
   /** Waits for what is being drawn, and closes the connections. */
   close(): Promise<void>;
 }
@@ -100,6 +115,7 @@ export async function createRasterizer({
   pixels = TILE_PIXELS,
   radius = TILE_RADIUS_M,
   kind = "exact",
+  outside = "error",
   onStage = () => {},
 }: RasterizerOptions): Promise<Rasterizer> {
   const map = await readImportInfo(databaseUrl);
@@ -118,7 +134,8 @@ export async function createRasterizer({
   const draw = create({ channels, coats: coatsOf(profile), pixels, radius, reach, features, onStage });
   // Where geometry is clipped, its cut edges lie outside all windows, and so does their paint.
   const half = radius * Math.SQRT2 + MAX_OFFSET_M + reach + 1;
-  const render: Rasterizer["render"] = async ({ lon, lat }, transforms) => {
+  const area = areaOf(map.bbox);
+  const render: Rasterizer["render"] = async ({ lon, lat }, transforms, levels = 256) => {
     if (!(Math.abs(lon) <= 180 && Math.abs(lat) <= 85)) {
       throw new FarmError(
         "input",
@@ -126,14 +143,22 @@ export async function createRasterizer({
         "mend or drop the location",
       );
     }
-    return draw(frameOf(lon, lat), half, transforms);
+    const frame = frameOf(lon, lat);
+    if (outside === "error" && !area.reaches(frame, half)) {
+      throw new FarmError(
+        "input",
+        `lon ${lon}, lat ${lat} lies beyond the map ${map.pbf} (${map.bbox.map((degrees) => degrees.toFixed(4)).join(", ")})`,
+        "drop the location, import a larger map, or set FARM_OUTSIDE=empty",
+      );
+    }
+    return draw(frame, half, transforms, levels);
   };
   const pending = new Set<Promise<unknown>>();
   return {
     ...rendererInfo(profile, { pixels, radius, kind }),
     channels,
-    render(location, transforms) {
-      const tiles = render(location, transforms);
+    render(location, transforms, levels) {
+      const tiles = render(location, transforms, levels);
       pending.add(tiles);
       const done = () => pending.delete(tiles);
       tiles.then(done, done);

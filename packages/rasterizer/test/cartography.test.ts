@@ -105,6 +105,7 @@ describe("the profile that users have", () => {
   let profile: Profile;
   let map: TestMap;
   let rasterizer: Rasterizer;
+  let fast: Rasterizer;
   const placeOf = (rule: Rule): Place => ({ lon: 10 + rule.index / 100, lat: 50 });
 
   beforeAll(async () => {
@@ -128,11 +129,28 @@ describe("the profile that users have", () => {
         [rule.index, lon, lat],
       );
     }
-    rasterizer = await createRasterizer({ databaseUrl: map.databaseUrl, profile });
+    rasterizer = await createRasterizer({ databaseUrl: map.databaseUrl, profile, outside: "empty" });
+    fast = await createRasterizer({ databaseUrl: map.databaseUrl, profile, outside: "empty", kind: "fast" });
   });
   afterAll(async () => {
-    await rasterizer?.close();
+    await Promise.all([rasterizer?.close(), fast?.close()]);
     await map?.drop();
+  });
+
+  test("the fast renderer draws every rule as the exact one does", async () => {
+    for (const rule of profile.channels.flatMap(({ rules }) => rules)) {
+      const [[a], [b]] = (await Promise.all(
+        [rasterizer, fast].map((each) => each.render(placeOf(rule), [{ rotation: 20, dx: 3, dy: -4 }])),
+      )) as [Uint8Array[], Uint8Array[]];
+      let [sum, difference] = [0, 0];
+      for (const [i, value] of (a as Uint8Array).entries()) {
+        sum += value;
+        difference += Math.abs(value - ((b as Uint8Array)[i] as number));
+      }
+      expect(sum, rule.id).toBeGreaterThan(0);
+      // What is small is all edge.
+      expect(difference / sum, rule.id).toBeLessThan(rule.geometry === "polygon" ? 0.03 : 0.4);
+    }
   });
 
   test("every rule draws its intensity, in its channel, and nothing elsewhere", async () => {

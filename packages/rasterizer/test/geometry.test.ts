@@ -67,7 +67,7 @@ const SHAPES: readonly (readonly [channel: number, shape: Shape])[] = [
   [DARK, () => 1000],
   [TREES, union(TREE_POINTS.map((point) => disc(point, 6)))],
 ];
-const PLACES: readonly Place[] = [0, 47, 60, -33.9, 78].map((lat, i) => ({ lon: 10 + 30 * i, lat }));
+const PLACES: readonly Place[] = [0, 47, 60, -60, 84.9].map((lat, i) => ({ lon: 10 + 30 * i, lat }));
 const HELSINKI = PLACES[2] as Place;
 /** A block and a street so large that they are clipped. */
 const OPEN_COUNTRY: Place = { lon: -60, lat: 47 };
@@ -94,18 +94,31 @@ const openCountry: Thing[] = [
   },
 ];
 
+/** Half of the things lie on the other side of the antimeridian, 180° away in Mercator's plane. */
+const ANTIMERIDIAN: Place = { lon: 179.9999, lat: -17 };
+const EASTERN = box(20, 25, 70, 50);
+const WESTERN = box(-70, -50, -20, -25);
+
 let map: TestMap;
 let rasterizer: Rasterizer;
+let fast: Rasterizer;
 const render = async (place: Place, transform: TileTransform): Promise<Uint8Array> =>
   (await rasterizer.render(place, [transform]))[0] as Uint8Array;
 
 beforeAll(async () => {
   map = await createMap("geometry");
-  await map.load([...PLACES.flatMap(landscape), ...openCountry], PROFILE);
+  const blocks = [EASTERN, WESTERN].map((points) => ({
+    at: ANTIMERIDIAN,
+    tags: { landuse: "block" },
+    points,
+    ring: true,
+  }));
+  await map.load([...PLACES.flatMap(landscape), ...openCountry, ...blocks], PROFILE);
   rasterizer = await createRasterizer({ databaseUrl: map.databaseUrl, profile: PROFILE });
+  fast = await createRasterizer({ databaseUrl: map.databaseUrl, profile: PROFILE, kind: "fast" });
 });
 afterAll(async () => {
-  await rasterizer?.close();
+  await Promise.all([rasterizer?.close(), fast?.close()]);
   await map?.drop();
 });
 
@@ -153,6 +166,28 @@ describe("the ground's measure", () => {
       }
     }
     expect(Math.abs(sum - 512)).toBeLessThan(1);
+  });
+});
+
+describe("the antimeridian", () => {
+  const transform = { rotation: 30, dx: 5, dy: -10 };
+  test.each([
+    ["west", ANTIMERIDIAN, 0],
+    // 21.3 m further east at 17° S.
+    ["east", { lon: -179.9999, lat: -17 }, 21.297],
+  ])("is no border: seen from the %s of it", async (_, place, moved) => {
+    const shape = union([EASTERN, WESTERN].map((ring) => convex(ring.map(([x, y]) => [x - moved, y]))));
+    const expected = expectedPlane(shape, transform);
+    for (const [each, most] of [
+      [rasterizer, 26],
+      [fast, 140],
+    ] as const) {
+      const [tile] = (await each.render(place, [transform])) as [Uint8Array];
+      const blocks = plane(tile, BLOCKS);
+      expect(largestDifference(blocks, expected)).toBeLessThanOrEqual(most);
+      const sums = [blocks, expected].map((values) => values.reduce((sum, value) => sum + value, 0));
+      expect(Math.abs((sums[0] as number) - (sums[1] as number)) / (sums[1] as number)).toBeLessThan(0.01);
+    }
   });
 });
 
@@ -236,6 +271,28 @@ describe("transforms", () => {
       }
     }
   });
+
+  test.each(PLACES)(
+    "fast is what the definition says but for the edges' sharpness, at latitude $lat",
+    async (place) => {
+      const tiles = await fast.render(place, transforms);
+      for (const [i, tile] of tiles.entries()) {
+        for (const [channel, shape] of SHAPES) {
+          const expected = expectedPlane(shape, transforms[i] as TileTransform);
+          const drawn = plane(tile, channel);
+          let [sum, difference, mass] = [0, 0, 0];
+          for (const [k, value] of expected.entries()) {
+            sum += value;
+            mass += drawn[k] as number;
+            difference += Math.abs(value - (drawn[k] as number));
+          }
+          const what = JSON.stringify([transforms[i], channel]);
+          expect(Math.abs(mass - sum), what).toBeLessThanOrEqual(0.02 * sum + 255);
+          expect(difference, what).toBeLessThanOrEqual(0.15 * sum + 255);
+        }
+      }
+    },
+  );
 
   test("a location 50 m further east shows what a shift by 50 m shows", async () => {
     const [neighbour] = await map.project([{ ...HELSINKI, x: 50, y: 0 }]);

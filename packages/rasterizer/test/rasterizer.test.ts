@@ -82,9 +82,45 @@ describe("with a map", () => {
   let rasterizer: Rasterizer;
   beforeAll(async () => {
     await map.load(village, profile);
-    rasterizer = await createRasterizer({ databaseUrl, profile });
+    rasterizer = await createRasterizer({ databaseUrl, profile, outside: "empty" });
   });
   afterAll(() => rasterizer?.close());
+
+  test("a place beyond the map is refused, and named; one that a tile reaches from is not", async () => {
+    for (const kind of ["exact", "fast"] as const) {
+      const strict = await createRasterizer({ databaseUrl, profile, kind });
+      try {
+        expect(await kindOf(strict.render(SEA, [ANCHOR]))).toMatch(
+          /^input: lon 0, lat 0 lies beyond the map map\.osm \(24\.\d+, .*\(mend: drop .*FARM_OUTSIDE=empty/,
+        );
+        await strict.render({ lon: VILLAGE.lon + 0.005, lat: VILLAGE.lat }, [ANCHOR]);
+      } finally {
+        await strict.close();
+      }
+    }
+  });
+
+  test("16 levels are the multiples of 17 next to what 256 give", async () => {
+    for (const kind of ["exact", "fast"] as const) {
+      const each = await createRasterizer({ databaseUrl, profile, kind });
+      try {
+        const turned = { rotation: 33, dx: 5, dy: 6 };
+        const [[fine], [coarse]] = await Promise.all([
+          each.render(VILLAGE, [turned]),
+          each.render(VILLAGE, [turned], 16),
+        ]);
+        const levels = new Set<number>();
+        for (const [i, value] of (coarse as Uint8Array).entries()) {
+          levels.add(value);
+          expect(value % 17).toBe(0);
+          expect(Math.abs(value - ((fine as Uint8Array)[i] as number))).toBeLessThanOrEqual(9);
+        }
+        expect(levels.size).toBe(16);
+      } finally {
+        await each.close();
+      }
+    }
+  });
 
   test("a profile with other matching rules is refused", async () => {
     const other = { ...profile, importHash: "0".repeat(64) };

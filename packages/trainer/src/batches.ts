@@ -28,6 +28,9 @@ export interface BatchPlan {
  * The mini-batches of a training, from `first` on. A pure function of the data set, its shards that are there, seed and
  * step: a training that resumes goes on with the mini-batches that it would have had.
  *
+ * Locations whose anchor is empty, or that have too few other positives, are left out, and so are empty positives: tiles
+ * without a drawn pixel teach that all such places are one.
+ *
  * Each epoch visits every location once, in random order: the shards are shuffled, and the locations of a few at a time.
  * Locations left over at the end of an epoch begin the next one.
  */
@@ -37,11 +40,15 @@ export function* planBatches(
   shape: BatchShape,
   seed: number,
   first = 1,
+  empty: EmptyTiles = new Map(),
 ): Generator<BatchPlan, never> {
-  const available = shards.reduce((sum, shard) => {
+  const usable = (location: number): boolean =>
+    isUsable(dataset.samples - 1, shape.pairs, empty.get(location));
+  const locationsOf = (shard: number): number[] => {
     const range = shardRange(dataset, shard);
-    return sum + range.end - range.first;
-  }, 0);
+    return Array.from({ length: range.end - range.first }, (_, i) => range.first + i).filter(usable);
+  };
+  const available = shards.reduce((sum, shard) => sum + locationsOf(shard).length, 0);
   if (available < shape.locations || shape.locations < 2) {
     throw new FarmError(
       "input",
@@ -61,19 +68,15 @@ export function* planBatches(
   for (let epoch = 0; ; epoch++) {
     const order = randomOf(seed, Stream.shuffleShards, epoch).shuffle([...shards]);
     for (let at = 0; at < order.length; at += POOL_SHARDS) {
-      const pool = order.slice(at, at + POOL_SHARDS).flatMap((shard) => {
-        const range = shardRange(dataset, shard);
-        return Array.from({ length: range.end - range.first }, (_, i) => ({
-          shard,
-          location: range.first + i,
-        }));
-      });
+      const pool = order
+        .slice(at, at + POOL_SHARDS)
+        .flatMap((shard) => locationsOf(shard).map((location) => ({ shard, location })));
       held = held.concat(randomOf(seed, Stream.shuffleShards, epoch, at + 1).shuffle(pool));
       while (held.length >= shape.locations) {
         const chosen = distinct(held, shape.locations);
         if (chosen === undefined) break;
         step++;
-        if (step >= first) yield planBatch(dataset, chosen, shape.pairs, seed, step);
+        if (step >= first) yield planBatch(dataset, chosen, shape.pairs, seed, step, empty);
       }
     }
   }
@@ -104,13 +107,18 @@ function planBatch(
   pairs: number,
   seed: number,
   step: number,
+  empty: EmptyTiles,
 ): BatchPlan {
   const random = randomOf(seed, Stream.batch, step);
   const drops = randomOf(seed, Stream.channelDrop, step);
   const channels = dataset.channels.length;
   const perLocation = 1 + pairs;
   const rows = locations.flatMap(({ shard, location }) =>
-    [0, ...chooseSamples(random, dataset.samples - 1, pairs)].map((sample) => ({ shard, location, sample })),
+    [0, ...chooseSamples(random, dataset.samples - 1, pairs, empty.get(location))].map((sample) => ({
+      shard,
+      location,
+      sample,
+    })),
   );
   const triplets: Triplet[] = [];
   for (let own = 0; own < locations.length; own++) {
@@ -134,7 +142,21 @@ function planBatch(
   return { step, rows, triplets, channelsOn };
 }
 
-/** `count` different numbers of 1 … total. */
-function chooseSamples(random: Random, total: number, count: number): number[] {
-  return random.shuffle(Array.from({ length: total }, (_, i) => i + 1)).slice(0, count);
+/** `count` different numbers of 1 … total, none of them in `without`. */
+function chooseSamples(
+  random: Random,
+  total: number,
+  count: number,
+  without: ReadonlySet<number> | undefined,
+): number[] {
+  const all = Array.from({ length: total }, (_, i) => i + 1);
+  return random.shuffle(without ? all.filter((sample) => !without.has(sample)) : all).slice(0, count);
+}
+
+/** Of each location that has any, its samples without a drawn pixel. */
+export type EmptyTiles = ReadonlyMap<number, ReadonlySet<number>>;
+
+/** Whether a location can be trained on. @param empty its empty samples */
+export function isUsable(positives: number, pairs: number, empty: ReadonlySet<number> | undefined): boolean {
+  return empty === undefined || (!empty.has(0) && positives - empty.size >= pairs);
 }

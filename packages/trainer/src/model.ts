@@ -21,6 +21,8 @@ const settingsSchema = z.object({
   loss: z.enum(["softpn", "ratio"]),
   learningRate: z.number(),
   dropout: z.object({ input: z.number(), conv: z.number(), dense: z.number() }),
+  /** Whether tiles without a drawn pixel are left out. */
+  empty: z.enum(["skip", "keep"]).default("keep"),
   /** Rendered shards when the training began: a resumed one draws from the same. */
   shards: z.int(),
 });

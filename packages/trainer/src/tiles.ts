@@ -30,6 +30,29 @@ export function openTiles(reader: DatasetReader): TileSource {
   };
 }
 
+/** Indexes that are fetched at a time. */
+const INDEXES = 32;
+
+/** The tiles without a drawn pixel, told by the shards' indexes alone. @throws FarmError `data` for a damaged one */
+export async function findEmptyTiles(
+  reader: DatasetReader,
+  shards: readonly number[],
+): Promise<Map<number, Set<number>>> {
+  const { samples } = reader.dataset;
+  const empty = new Map<number, Set<number>>();
+  for (let at = 0; at < shards.length; at += INDEXES) {
+    const block = shards.slice(at, at + INDEXES);
+    for (const shard of await Promise.all(block.map((each) => reader.openShard(each)))) {
+      if (shard === undefined) continue;
+      for (let location = shard.first; location < shard.end; location++) {
+        const found = Array.from({ length: samples }, (_, i) => i).filter((i) => shard.isEmpty(location, i));
+        if (found.length > 0) empty.set(location, new Set(found));
+      }
+    }
+  }
+  return empty;
+}
+
 async function fetchShard(reader: DatasetReader, shard: number): Promise<ShardReader> {
   const found = await reader.openShard(shard, { whole: true });
   if (found === undefined) {

@@ -15,7 +15,7 @@ import {
 } from "@loc2vec/encoder";
 import { listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
-import { type BatchShape, planBatches } from "./batches.ts";
+import { type BatchShape, isUsable, planBatches } from "./batches.ts";
 import {
   type HistoryEntry,
   json,
@@ -28,7 +28,7 @@ import {
   writeCheckpoint,
   writeHistory,
 } from "./model.ts";
-import { openTiles } from "./tiles.ts";
+import { findEmptyTiles, openTiles } from "./tiles.ts";
 
 export interface TrainOptions {
   store: ObjectStore;
@@ -44,6 +44,8 @@ export interface TrainOptions {
   /** Of Adam. Default 0.001. */
   learningRate?: number;
   dropout?: Dropout;
+  /** What becomes of tiles without a drawn pixel. Default `skip`: they are never trained on. */
+  empty?: "skip" | "keep";
   /** Steps between checkpoints. Default 100. */
   checkpointEvery?: number;
   /** Writes a checkpoint and ends. */
@@ -58,6 +60,9 @@ export interface TrainResult {
   /** The step that this session went on from; 0 for a new model. */
   resumedFrom: number;
   interrupted: boolean;
+  /** Locations left out because their anchor, or too many of their positives, are empty; and all empty tiles. */
+  skippedLocations: number;
+  emptyTiles: number;
   history: HistoryEntry[];
 }
 
@@ -91,6 +96,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     loss: options.loss ?? "softpn",
     learningRate: options.learningRate ?? ADAM.learningRate,
     dropout: options.dropout ?? DROPOUT,
+    empty: options.empty ?? "skip",
     shards: shards.length,
   };
   const { architecture, batch: shape, seed, dropout } = settings;
@@ -99,9 +105,17 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   if (before) checkSame(store, model, before.settings, settings);
   const parameters = countParameters(architecture);
   const history = (await readHistory(store, model)).filter(({ step }) => step <= resumedFrom);
+  const empty = await findEmptyTiles(reader, shards);
+  const skips = settings.empty === "skip";
+  const found = {
+    skippedLocations: skips
+      ? [...empty.values()].filter((each) => !isUsable(dataset.samples - 1, shape.pairs, each)).length
+      : 0,
+    emptyTiles: [...empty.values()].reduce((sum, { size }) => sum + size, 0),
+  };
   if (resumedFrom >= steps)
-    return { step: resumedFrom, parameters, resumedFrom, interrupted: false, history };
-  const plans = planBatches(dataset, shards, shape, seed, resumedFrom + 1);
+    return { step: resumedFrom, parameters, resumedFrom, interrupted: false, ...found, history };
+  const plans = planBatches(dataset, shards, shape, seed, resumedFrom + 1, skips ? empty : new Map());
   const tensorflow = await loadTensorflow();
   const encoder = createEncoder(
     tensorflow,
@@ -178,7 +192,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   }
   if (step > 0)
     await store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
-  return { step, parameters, resumedFrom, interrupted: step < steps, history };
+  return { step, parameters, resumedFrom, interrupted: step < steps, ...found, history };
 }
 
 function checkSame(store: ObjectStore, model: string, was: Settings, is: Settings): void {

@@ -1,4 +1,4 @@
-import type { TileTransform } from "@loc2vec/core";
+import type { Levels, TileTransform } from "@loc2vec/core";
 
 /** What a worker draws tiles with; `@loc2vec/rasterizer` is the real one. */
 export interface Rasterizer {
@@ -12,11 +12,13 @@ export interface Rasterizer {
    * Draws the samples of one location.
    *
    * @param location degrees, WGS 84
+   * @param levels intensities are rounded to
    * @returns one tile per transform: planar CHW uint8, row 0 on top, each a buffer of its own that is not used again
    */
   render(
     location: { lon: number; lat: number },
     transforms: readonly TileTransform[],
+    levels: Levels,
   ): Promise<readonly Uint8Array[]>;
   close(): Promise<void>;
 }

@@ -122,7 +122,11 @@ async function renderLocation(
   const place = `data set ${dataset.name}, shard ${shard}, location ${index} (lon ${degrees(lon)}, lat ${degrees(lat)})`;
   const bytes = dataset.channels.length * dataset.pixels ** 2;
   try {
-    const tiles = await rasterizer.render({ lon, lat }, locationTransforms(dataset, index));
+    const tiles = await rasterizer.render(
+      { lon, lat },
+      locationTransforms(dataset, index),
+      dataset.levels ?? 256,
+    );
     if (tiles.length !== dataset.samples || tiles.some((tile) => tile.length !== bytes)) {
       throw new FarmError(
         "internal",

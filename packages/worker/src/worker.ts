@@ -62,6 +62,8 @@ export interface WorkerSummary {
   handedBack: number;
   /** Written. */
   tiles: number;
+  /** Of those, without a single drawn pixel: the trainer leaves them out. */
+  empty: number;
   bytes: number;
   renderMs: number;
   seconds: number;
@@ -90,6 +92,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
     failures: 0,
     handedBack: 0,
     tiles: 0,
+    empty: 0,
     bytes: 0,
     renderMs: 0,
     seconds: 0,
@@ -162,6 +165,7 @@ async function work(
     else {
       summary.shards++;
       summary.tiles += result.tiles;
+      summary.empty += result.empty;
       summary.bytes += result.bytes;
       summary.renderMs += result.renderMs;
     }

@@ -12,6 +12,7 @@ export interface TrainCommandOptions {
   loss: "softpn" | "ratio";
   learningRate: number;
   checkpointEvery: number;
+  empty: "skip" | "keep";
 }
 
 export async function trainCommand(context: Context, options: TrainCommandOptions): Promise<void> {

@@ -1,4 +1,4 @@
-import { EXIT_CODES, FarmError, type Location, type LocationKind } from "@loc2vec/core";
+import { EXIT_CODES, FarmError, type Levels, type Location, type LocationKind } from "@loc2vec/core";
 import { readImportInfo, readLocations, sampleLocations } from "@loc2vec/gis";
 import { datasetStatus } from "@loc2vec/producer";
 import { openRasterQueue } from "@loc2vec/queue";
@@ -14,6 +14,7 @@ export interface EnqueueOptions {
   seed: number;
   positives: number;
   shardLocations: number;
+  levels: Levels;
 }
 
 export async function enqueueCommand(context: Context, options: EnqueueOptions): Promise<void> {
@@ -74,7 +75,7 @@ export async function workCommand(
   );
   const rate = summary.tiles / summary.seconds;
   context.result(summary, [
-    `${summary.shards} shards, ${summary.tiles} tiles in ${summary.seconds.toFixed(1)} s (${rate.toFixed(0)} tiles/s); ` +
+    `${summary.shards} shards, ${summary.tiles} tiles in ${summary.seconds.toFixed(1)} s (${rate.toFixed(0)} tiles/s), ${summary.empty} of them empty; ` +
       `${summary.skipped} there already, ${summary.failures} failed attempts, ${summary.handedBack} handed back`,
   ]);
   if (summary.interrupted && options.until === "empty") process.exitCode = EXIT_CODES.interrupted;
