@@ -210,6 +210,8 @@ const NAMED = 20;
 
 /** Web Mercator metres to the left and right of a coastline, where it is asked what lies there. */
 const BESIDE = 0.1;
+/** An extract cuts coastlines off: they go on to its border the way that their last metres (Web Mercator) go. */
+const HEADING = 300;
 /** Seas of more points are cut up, by squares that overlap by so many metres, lest seams show. */
 const SEA_POINTS = 1000;
 const OVERLAP = 2;
@@ -217,7 +219,7 @@ const OVERLAP = 2;
 /**
  * The sea, which no object of OpenStreetMap is: the coastlines (land to the left, water to the right of them:
  * wiki.openstreetmap.org/wiki/Tag:natural=coastline) and the border of the imported area cut that area into faces; those to
- * the right of their coastlines are sea. Where a coastline ends amid the area, a face lies on both sides of it, and is left out.
+ * the right of their coastlines are sea. A face that lies on both sides of its coastlines is left out.
  * Goes to the polygon rules that match natural=coastline, which no area has.
  */
 async function assembleSea(client: pg.Client, profile: Profile): Promise<void> {
@@ -236,11 +238,21 @@ async function assembleSea(client: pg.Client, profile: Profile): Promise<void> {
        SELECT ST_SetSRID(ST_Extent(geom)::geometry, 3857) AS box FROM ${STAGING}.feature
      ), coast AS (
        SELECT geom FROM ${STAGING}.feature WHERE rule = $1
+     ), chains AS (
+       SELECT (ST_Dump(ST_LineMerge(ST_Collect(geom)))).geom FROM coast
+     ), ends AS (
+       SELECT ST_EndPoint(way) AS last, ST_LineInterpolatePoint(way, greatest(0, 1 - ${HEADING} / ST_Length(way))) AS before
+       FROM chains, LATERAL (VALUES (geom), (ST_Reverse(geom))) AS ways (way) WHERE NOT ST_IsClosed(geom)
+     ), extensions AS (
+       SELECT ST_MakeLine(last, ST_Translate(last, (ST_X(last) - ST_X(before)) * reach, (ST_Y(last) - ST_Y(before)) * reach)) AS geom
+       FROM ends, frame, LATERAL (SELECT ST_Perimeter(box) / greatest(ST_Distance(last, before), 1) AS reach) AS far
+       WHERE ST_Contains(box, last)
      ), faces AS (
        SELECT row_number() OVER () AS id, face.geom FROM (
          SELECT (ST_Dump(ST_Polygonize(lines))).geom FROM (
            SELECT ST_Node(ST_Collect(geom)) AS lines FROM (
-             SELECT (ST_Dump(ST_Intersection(geom, box))).geom FROM coast, frame
+             SELECT (ST_Dump(ST_Intersection(geom, box))).geom
+             FROM (SELECT geom FROM coast UNION ALL SELECT geom FROM extensions) AS shores, frame
              UNION ALL SELECT ST_Boundary(box) FROM frame
            ) AS edges WHERE ST_Dimension(geom) = 1
          ) AS noded
