@@ -112,8 +112,13 @@ command("demo", "one real city through every part", demo)
   .option("--locations <n>", "to sample", whole(20), 1000)
   .option("--steps <n>", "to train", whole(1), 150)
   .addOption(seed("of all draws"));
-command("bench <name>", "measure: raster, or render, shard, step, or all of these three", benchCommand)
-  .option("--locations <n>", "of the raster bench", whole(1), 200)
+command(
+  "bench <name>",
+  "measure: raster, shards, workers, or render, shard, step, or all of these three",
+  benchCommand,
+)
+  .option("--locations <n>", "of the raster, shards and workers benches (shards: at most 48)", whole(1), 200)
+  .option("--density <n>", "raster: each feature so many times, shifted at random", whole(1, 100), 1)
   .option("--pbf <file>", "map to use instead of a small one that is fetched")
   .option("--repeats <n>", "medians are taken of", whole(1, 1000), 5);
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { errorMessage, FarmError } from "@loc2vec/core";
+import { errorMessage, FarmError, randomOf } from "@loc2vec/core";
 import type pg from "pg";
 import { isMissingTable, libpqEnvironment, withDatabase } from "./database.ts";
 import { checkOsmFile, type OsmFile, sha256File } from "./osmfile.ts";
@@ -207,6 +207,26 @@ interface Outcome {
 
 /** Invalid objects that are named. */
 const NAMED = 20;
+
+/**
+ * Makes a denser map of the imported one, for measurements: each feature `density` times, the copies up to 100 Web Mercator
+ * metres away in each axis, by a seeded draw.
+ */
+export async function multiplyFeatures(databaseUrl: string, density: number, seed: number): Promise<void> {
+  const random = randomOf(seed);
+  const shift = (): number => Math.round(200 * random.uniform() - 100);
+  await withDatabase(databaseUrl, async (client) => {
+    for (let copy = 1; copy < density; copy++) {
+      await client.query(
+        `INSERT INTO ${SCHEMA}.feature (osm_type, osm_id, rule, geom)
+         SELECT osm_type, osm_id + $1::bigint * 100000000000, rule, ST_Translate(geom, $2, $3)
+         FROM ${SCHEMA}.feature WHERE osm_id < 100000000000`,
+        [copy, shift(), shift()],
+      );
+    }
+    await client.query(`ANALYZE ${SCHEMA}.feature`);
+  });
+}
 
 /** Web Mercator metres to the left and right of a coastline, where it is asked what lies there. */
 const BESIDE = 0.1;

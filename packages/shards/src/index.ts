@@ -10,7 +10,7 @@ export {
   writeArray,
 } from "./array.ts";
 export { DEFAULT_ZSTD_LEVEL } from "./compression.ts";
-export { crc32c } from "./crc32c.ts";
+export { appendCrc32c, crc32c } from "./crc32c.ts";
 export {
   type Coordinates,
   createDataset,

@@ -105,6 +105,28 @@ describe("mini-batches", () => {
     expect(dropped / (30 * 24 * 3)).toBeLessThan(0.2);
   });
 
+  test("tiles without a drawn pixel are never chosen, nor locations whose anchor is one", () => {
+    const empty = new Map([
+      [1, new Set([0])],
+      [2, new Set([3])],
+      [3, new Set([1, 2, 3])],
+    ]);
+    const plans = planBatches(DATASET, SHARDS, { locations: 5, pairs: 2 }, 4, 1, empty);
+    const seen = new Set<number>();
+    for (let step = 0; step < 40; step++) {
+      for (const { location, sample } of plans.next().value.rows) {
+        seen.add(location);
+        expect(empty.get(location)?.has(sample) ?? false, `location ${location}, sample ${sample}`).toBe(
+          false,
+        );
+      }
+    }
+    // Location 3 has but one positive left.
+    expect([...seen].sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 22 }, (_, i) => i).filter((i) => i !== 1 && i !== 3),
+    );
+  });
+
   test("an epoch visits every location once", () => {
     const counts = new Map<number, number>();
     // 11 × 6 = 66 = three epochs of 22.
@@ -116,6 +138,10 @@ describe("mini-batches", () => {
   });
 
   test("too few locations or positives is an error", () => {
+    const without = new Map([[0, new Set([0])]]);
+    expect(() => planBatches(DATASET, [0], { locations: 4, pairs: 2 }, 0, 1, without).next()).toThrowError(
+      /3 rendered locations are too few/,
+    );
     expect(() => planBatches(DATASET, [5], SHAPE, 0).next()).toThrowError(/2 rendered locations are too few/);
     expect(() => planBatches(DATASET, SHARDS, { locations: 6, pairs: 5 }, 0).next()).toThrowError(
       /4 positives per location do not suffice/,

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { FarmError, type Location, locationTransforms } from "@loc2vec/core";
+import { FarmError, type Levels, type Location, locationTransforms } from "@loc2vec/core";
 import { createEncoder, DROPOUT, initialWeights, LOC2VEC } from "@loc2vec/encoder";
 import { ensureDatabase, fetchDemoMap, importPbf, sampleLocations } from "@loc2vec/gis";
 import { createRasterizer } from "@loc2vec/rasterizer";
@@ -9,9 +9,15 @@ import { type Context, withServices } from "../context.ts";
 import { describeDataset } from "../stages.ts";
 import { type Measurement, machine, measure } from "./harness.ts";
 import { rasterBench } from "./raster.ts";
+import { shardsBench } from "./shards.ts";
+import { workersBench } from "./workers.ts";
 
 /** Locations of a run. */
 const LOCATIONS = 24;
+/** Benches with results of their own. */
+const OTHERS: ReadonlySet<string> = new Set(["shards", "workers"]);
+/** Locations whose tiles the shards bench keeps in memory, at most. */
+const SHARDED = 48;
 
 interface Bench {
   context: Context;
@@ -64,17 +70,27 @@ const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<Record<string, 
 export async function benchCommand(
   context: Context,
   name: string,
-  { pbf, repeats, locations: count }: { pbf?: string; repeats: number; locations: number },
+  {
+    pbf,
+    repeats,
+    locations: count,
+    density,
+  }: { pbf?: string; repeats: number; locations: number; density: number },
 ): Promise<void> {
   if (name === "raster")
-    return rasterBench(context, { ...(pbf === undefined ? {} : { pbf }), repeats, locations: count });
+    return rasterBench(context, {
+      ...(pbf === undefined ? {} : { pbf }),
+      repeats,
+      locations: count,
+      density,
+    });
   const names = name === "all" ? Object.keys(BENCHES) : [name];
   const unknown = names.find((each) => BENCHES[each] === undefined);
-  if (unknown !== undefined)
+  if (unknown !== undefined && !OTHERS.has(name))
     throw new FarmError(
       "usage",
       `unknown bench ${unknown}`,
-      `one of all, raster, ${Object.keys(BENCHES).join(", ")}`,
+      `one of all, raster, ${[...OTHERS].join(", ")}, ${Object.keys(BENCHES).join(", ")}`,
     );
   const map =
     pbf === undefined
@@ -86,16 +102,31 @@ export async function benchCommand(
       context.config.databaseUrl === undefined ? await ensureDatabase(server, "loc2vec_demo") : server;
     if (context.config.databaseUrl === undefined)
       await importPbf({ pbf: map, databaseUrl, profile, signal: context.signal });
-    const locations: Location[] = await sampleLocations({ databaseUrl, count: LOCATIONS, seed: 1 });
+    if (name === "workers")
+      return workersBench({ databaseUrl, style: context.config.style, locations: count }, repeats);
+    const locations: Location[] = await sampleLocations({
+      databaseUrl,
+      count: name === "shards" ? Math.min(count, SHARDED) : LOCATIONS,
+      seed: 1,
+    });
     const rasterizer = await createRasterizer({ databaseUrl, profile, kind: context.config.renderer });
     const augmentation = { maxOffset: 80, rotate: true };
-    const render = (): Promise<Uint8Array[][]> =>
+    const render = (levels?: Levels): Promise<Uint8Array[][]> =>
       Promise.all(
         locations.map((location, i) =>
-          rasterizer.render(location, locationTransforms({ seed: 1, samples: 21, augmentation }, i)),
+          rasterizer.render(location, locationTransforms({ seed: 1, samples: 21, augmentation }, i), levels),
         ),
       );
     try {
+      if (name === "shards") {
+        const given = { name: "bench", seed: 1, positives: 20, shardLocations: LOCATIONS };
+        return await shardsBench({
+          dataset: describeDataset(context, profile, locations.length, given),
+          locations,
+          render: async (levels) => (await render(levels)).flat(),
+          log: context.log,
+        });
+      }
       const found: Record<string, Measurement> = {};
       for (const each of names) Object.assign(found, await BENCHES[each]?.({ context, repeats, render }));
       return found;
@@ -103,8 +134,16 @@ export async function benchCommand(
       await rasterizer.close();
     }
   });
+  if (OTHERS.has(name)) {
+    const found = results as Record<string, unknown>;
+    context.result(
+      { bench: name, map, ...found },
+      Object.entries(found).map(([key, value]) => `${key.padEnd(20)} ${JSON.stringify(value)}`),
+    );
+    return;
+  }
   context.result({ bench: name, machine: machine(), map, results }, [
-    ...Object.entries(results).map(
+    ...Object.entries(results as Record<string, Measurement>).map(
       ([what, { rate, unit, seconds }]) =>
         `${what.padEnd(8)} ${rate.toFixed(1)} ${unit}/s (median of ${repeats}; ${seconds.min.toFixed(3)}–${seconds.max.toFixed(3)} s a run)`,
     ),

@@ -22,6 +22,7 @@ import {
   ensureDatabase,
   fetchDemoMap,
   importPbf,
+  multiplyFeatures,
   type Profile,
   readImportInfo,
   sampleLocations,
@@ -41,11 +42,15 @@ export interface RasterOptions {
   pbf?: string;
   repeats: number;
   locations: number;
+  /** How often each feature is there, a hundred metres apart at most. */
+  density: number;
 }
 
 interface Timed {
   msPerTile: number;
   stages: Record<Stage, number>;
+  /** Resident memory after a tenth of the locations, and after all, MiB. */
+  rss: [number, number];
 }
 
 /**
@@ -62,8 +67,16 @@ export async function rasterBench(context: Context, options: RasterOptions): Pro
   const profile = await context.profile();
   await withServices(context, ["database"], async ({ databaseUrl: server, started }) => {
     const own = context.config.databaseUrl === undefined;
-    const databaseUrl = own ? await ensureDatabase(server, "loc2vec_bench") : server;
-    if (own) await importPbf({ pbf: map, databaseUrl, profile, signal: context.signal });
+    const { density } = options;
+    if (!own && density > 1)
+      throw new FarmError("usage", "--density changes the map", "unset FARM_DATABASE_URL");
+    const name = density > 1 ? "loc2vec_bench_dense" : "loc2vec_bench";
+    const databaseUrl = own ? await ensureDatabase(server, name) : server;
+    if (own) {
+      const force = density > 1;
+      await importPbf({ pbf: map, databaseUrl, profile, force, signal: context.signal });
+      if (density > 1) await multiplyFeatures(databaseUrl, density, 1);
+    }
     const info = await readImportInfo(databaseUrl);
     if (info === undefined)
       throw new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf");
@@ -75,7 +88,7 @@ export async function rasterBench(context: Context, options: RasterOptions): Pro
 
     log(`bench: fast, ${locations.length} locations`);
     const fast = await time(databaseUrl, profile, "fast", locations, transforms, options.repeats, signal);
-    const rss = process.memoryUsage.rss() / 2 ** 20;
+    const [firstRss, lastRss] = fast.rss;
     log(`bench: exact`);
     const exact = await time(databaseUrl, profile, "exact", locations, transforms, 1, signal);
     log(`bench: naive`);
@@ -89,7 +102,8 @@ export async function rasterBench(context: Context, options: RasterOptions): Pro
       bench: "raster",
       machine: machine(),
       map: info.pbf,
-      features,
+      features: features * density,
+      density,
       locations: locations.length,
       one_core: process.env[PINNED] !== undefined,
       database_on_same_core: process.env[PINNED] !== undefined && started.includes("database"),
@@ -103,7 +117,8 @@ export async function rasterBench(context: Context, options: RasterOptions): Pro
       cut_ms_per_location: round(fast.stages.cut),
       mae: round(mae),
       iou: round(iou),
-      fast_rss_mb: Math.round(rss),
+      fast_rss_mb: lastRss,
+      fast_rss_first_tenth_mb: firstRss,
       peak_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
       page: join(folder, "index.html"),
     };
@@ -147,6 +162,8 @@ async function time(
     },
   });
   const runs: (Timed & { ms: number })[] = [];
+  const resident = (): number => Math.round(process.memoryUsage.rss() / 2 ** 20);
+  let early = 0;
   try {
     for (let i = 0; i < Math.min(10, locations.length); i++)
       await rasterizer.render(locations[i] as Location, transforms[i] as TileTransform[]);
@@ -156,12 +173,13 @@ async function time(
       for (const [i, location] of locations.entries()) {
         signal.throwIfAborted();
         await rasterizer.render(location, transforms[i] as TileTransform[]);
+        if (run === 0 && i === Math.floor(locations.length / 10)) early = resident();
       }
       const ms = performance.now() - begin;
       const per = Object.fromEntries(
         Object.entries(stages).map(([stage, sum]) => [stage, sum / locations.length]),
       ) as Record<Stage, number>;
-      runs.push({ ms, msPerTile: ms / locations.length / SAMPLES, stages: per });
+      runs.push({ ms, msPerTile: ms / locations.length / SAMPLES, stages: per, rss: [early, resident()] });
     }
   } finally {
     await rasterizer.close();

@@ -1,0 +1,36 @@
+// A process of the workers bench: renders locations from when it is told, and says how long that took.
+import { DEFAULT_AUGMENTATION, locationTransforms } from "@loc2vec/core";
+import { loadProfile, sampleLocations } from "@loc2vec/gis";
+import { createRasterizer } from "@loc2vec/rasterizer";
+
+export interface Task {
+  databaseUrl: string;
+  style: string;
+  /** Of the sample. */
+  seed: number;
+  locations: number;
+}
+
+const next = (): Promise<unknown> => new Promise((resolve) => process.once("message", resolve));
+const send = (message: unknown): Promise<void> =>
+  new Promise((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
+
+const { databaseUrl, style, seed, locations: count } = (await next()) as Task;
+const locations = await sampleLocations({ databaseUrl, count, seed });
+const profile = await loadProfile(style);
+const rasterizer = await createRasterizer({ databaseUrl, profile, kind: "fast" });
+const render = async (first: number, end: number): Promise<void> => {
+  for (const [i, location] of locations.slice(first, end).entries()) {
+    const options = { seed, samples: 21, augmentation: DEFAULT_AUGMENTATION };
+    await rasterizer.render(location, locationTransforms(options, first + i), 16);
+  }
+};
+await render(0, 20);
+const go = next();
+await send("ready");
+await go;
+const begin = performance.now();
+await render(0, count);
+await send(performance.now() - begin);
+await rasterizer.close();
+process.exit();

@@ -1,0 +1,53 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { FarmError } from "@loc2vec/core";
+import { machine } from "./harness.ts";
+import type { Task } from "./part.ts";
+
+const SAMPLES = 21;
+
+/** One rendering process, then two at once, each with as many locations of its own; all cores, PostgreSQL on them too. */
+export async function workersBench(
+  task: Omit<Task, "seed">,
+  repeats: number,
+): Promise<Record<string, unknown>> {
+  const rates: [one: number, two: number][] = [];
+  for (let run = 0; run < repeats; run++) rates.push([await rate(task, 1), await rate(task, 2)]);
+  const median = (values: number[]): number =>
+    values.sort((a, b) => a - b)[(values.length - 1) >> 1] as number;
+  const [one, two] = [median(rates.map(([each]) => each)), median(rates.map(([, each]) => each))];
+  return {
+    machine: machine(),
+    locations: task.locations,
+    repeats,
+    tiles_per_s_1: Math.round(one),
+    tiles_per_s_2: Math.round(two),
+    ratio_2: Number((two / one).toFixed(3)),
+  };
+}
+
+/** Tiles per second of so many processes together. */
+async function rate(task: Omit<Task, "seed">, processes: number): Promise<number> {
+  const children = Array.from({ length: processes }, () => fork(new URL("./part.js", import.meta.url)));
+  try {
+    const ready = children.map(answer);
+    for (const [i, child] of children.entries()) child.send({ ...task, seed: 1 + i } satisfies Task);
+    await Promise.all(ready);
+    const ends = children.map(answer);
+    const begin = performance.now();
+    for (const child of children) child.send("go");
+    await Promise.all(ends);
+    return (processes * task.locations * SAMPLES) / ((performance.now() - begin) / 1000);
+  } finally {
+    for (const child of children) child.kill();
+  }
+}
+
+async function answer(child: ChildProcess): Promise<unknown> {
+  const ended = once(child, "exit").then(([code]) => {
+    throw new FarmError("internal", `a rendering process ended with code ${code}`);
+  });
+  ended.catch(() => {});
+  const [message] = await Promise.race([once(child, "message"), ended]);
+  return message;
+}
