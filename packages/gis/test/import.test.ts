@@ -14,6 +14,7 @@ declare module "vitest" {
 }
 
 const TOWN = fileURLToPath(new URL("fixtures/town.osm", import.meta.url));
+const COAST = fileURLToPath(new URL("./fixtures/coast.osm", import.meta.url));
 const STYLE = fileURLToPath(new URL("../../../styles/loc2vec.yaml", import.meta.url));
 const NAME = `gis_test_${process.pid}`;
 
@@ -283,5 +284,32 @@ describe("sampled locations", () => {
       await sampleLocations({ databaseUrl, count: 5, seed: 1, kinds: { visit: 1, transport: 0 } }),
     ).toHaveLength(5);
     await expect(sample(1, 0)).rejects.toMatchObject({ kind: "usage" });
+  });
+});
+
+describe("the sea", () => {
+  const at = async (lon: number, lat: number): Promise<boolean> => {
+    const sea = profile.channels.flatMap(({ rules }) => rules).find(({ id }) => id === "sea");
+    const rows = await query(
+      databaseUrl,
+      `SELECT 1 FROM farm.feature WHERE rule = ${sea?.index}
+       AND ST_Contains(geom, ST_Transform(ST_Point(${lon}, ${lat}, 4326), 3857))`,
+    );
+    return rows.length > 0;
+  };
+
+  test("lies to the right of a coastline, though the extract cuts that off, and around an island", async () => {
+    await load(COAST);
+    expect(await at(10.015, 50.002)).toBe(true);
+    expect(await at(10.015, 50.015), "inland").toBe(false);
+    expect(await at(10.015, 50.0045), "on the island").toBe(false);
+    expect(await at(10.0005, 50.008), "before the western end of the coastline").toBe(true);
+    expect(await at(10.0295, 50.012), "behind its eastern end").toBe(false);
+    expect((await readImportInfo(databaseUrl))?.channels.water).toBe(4);
+  });
+
+  test("is nowhere without a coastline", async () => {
+    await load(TOWN);
+    expect(await at(10.001, 50.001)).toBe(false);
   });
 });

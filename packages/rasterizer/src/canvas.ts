@@ -199,7 +199,9 @@ export function createCanvas({ planes, pixels, radius, offset, oversampling }: C
           fixed(dv),
         );
       }
-      return new Uint8Array(wasm.memory.buffer, target, planes * pixels * pixels).slice();
+      const tile = new Uint8Array(Buffer.allocUnsafeSlow(planes * pixels * pixels).buffer);
+      tile.set(new Uint8Array(wasm.memory.buffer, target, tile.length));
+      return tile;
     },
   };
 }
