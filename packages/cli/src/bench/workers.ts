@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { cpus } from "node:os";
 import { FarmError } from "@loc2vec/core";
-import { machine } from "./harness.ts";
+import { machine, medianOf } from "./harness.ts";
 import type { Task } from "./part.ts";
 
 const SAMPLES = 21;
@@ -20,24 +21,41 @@ export async function workersBench(
     machine: machine(),
     locations: task.locations,
     repeats,
-    tiles_per_s_1: Math.round(one),
-    tiles_per_s_2: Math.round(two),
-    ratio_2: Number((two / one).toFixed(3)),
+    tiles_per_s_1: Math.round(one.rate),
+    tiles_per_s_2: Math.round(two.rate),
+    ratio_2: Number((two.rate / one.rate).toFixed(3)),
+    // A process's helper threads and PostgreSQL run beside it: how many cores were busy all in all.
+    busy_cores_1: Number(one.busy.toFixed(2)),
+    busy_cores_2: Number(two.busy.toFixed(2)),
   };
 }
 
-/** Tiles per second of so many processes together. */
-async function rate(task: Omit<Task, "seed">, processes: number): Promise<number> {
+interface Run {
+  /** Tiles per second of all processes together. */
+  rate: number;
+  /** Cores that were not idle, on average. */
+  busy: number;
+}
+
+const rateOf = ({ rate }: Run): number => rate;
+
+/** Time that cores were not idle since they were started, ms. */
+function busyMs(): number {
+  return cpus().reduce((sum, { times }) => sum + times.user + times.sys + times.nice + times.irq, 0);
+}
+
+async function measured(task: Omit<Task, "seed">, processes: number): Promise<Run> {
   const children = Array.from({ length: processes }, () => fork(new URL("./part.js", import.meta.url)));
   try {
     const ready = children.map(answer);
     for (const [i, child] of children.entries()) child.send({ ...task, seed: 1 + i } satisfies Task);
     await Promise.all(ready);
     const ends = children.map(answer);
-    const begin = performance.now();
+    const [begin, busy] = [performance.now(), busyMs()];
     for (const child of children) child.send("go");
     await Promise.all(ends);
-    return (processes * task.locations * SAMPLES) / ((performance.now() - begin) / 1000);
+    const ms = performance.now() - begin;
+    return { rate: (processes * task.locations * SAMPLES) / (ms / 1000), busy: (busyMs() - busy) / ms };
   } finally {
     for (const child of children) child.kill();
   }
