@@ -12,11 +12,17 @@ export async function workersBench(
   task: Omit<Task, "seed">,
   repeats: number,
 ): Promise<Record<string, unknown>> {
-  const rates: [one: number, two: number][] = [];
-  for (let run = 0; run < repeats; run++) rates.push([await rate(task, 1), await rate(task, 2)]);
-  const median = (values: number[]): number =>
-    values.sort((a, b) => a - b)[(values.length - 1) >> 1] as number;
-  const [one, two] = [median(rates.map(([each]) => each)), median(rates.map(([, each]) => each))];
+  const runs: { one: Run; two: Run }[] = [];
+  for (let run = 0; run < repeats; run++)
+    runs.push({ one: await measured(task, 1), two: await measured(task, 2) });
+  const one = medianOf(
+    runs.map((run) => run.one),
+    ({ rate }) => rate,
+  );
+  const two = medianOf(
+    runs.map((run) => run.two),
+    ({ rate }) => rate,
+  );
   return {
     machine: machine(),
     locations: task.locations,
@@ -36,8 +42,6 @@ interface Run {
   /** Cores that were not idle, on average. */
   busy: number;
 }
-
-const rateOf = ({ rate }: Run): number => rate;
 
 /** Time that cores were not idle since they were started, ms. */
 function busyMs(): number {
