@@ -11,8 +11,10 @@ import type { ObjectStore } from "./store.ts";
 /** What both of an index entry's numbers are when there is no such chunk: the tile is all zeros. */
 const MISSING = 0xffff_ffff_ffff_ffffn;
 
-/** Tiles that are compressed at a time: enough for libuv's four threads. */
+/** Tiles that are decoded ahead: enough for libuv's four threads. */
 const IN_FLIGHT = 4;
+/** Tiles that wait for their compression: two locations' worth, so that one is compressed while the next is rendered. */
+const COMPRESSING = 42;
 
 type Layout = Pick<Dataset, "locations" | "shardLocations" | "samples" | "pixels" | "channels">;
 
@@ -77,7 +79,7 @@ export async function encodeShard(
     const packing = empty ? Promise.resolve(undefined) : packChunk(tile, level);
     packing.catch(() => {}); // it is awaited below, but the source of the tiles may throw before
     pending.push(packing);
-    if (pending.length > IN_FLIGHT) packed.push(await pending.shift());
+    if (pending.length > COMPRESSING) packed.push(await pending.shift());
     asked = performance.now();
   }
   packed.push(...(await Promise.all(pending)));
