@@ -1,7 +1,7 @@
 /** What is used of @mapnik/mapnik, which brings no types. */
 declare module "@mapnik/mapnik" {
   class Datasource {
-    constructor(options: { type: string; inline: string } | Record<string, string>);
+    constructor(options: Record<string, string>);
   }
   class Layer {
     constructor(name: string, srs: string);

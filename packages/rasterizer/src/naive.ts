@@ -1,7 +1,8 @@
 import { join } from "node:path";
-import type { TileTransform } from "@loc2vec/core";
+import { TILE_PIXELS, TILE_RADIUS_M, type TileTransform } from "@loc2vec/core";
 import type { Profile } from "@loc2vec/gis";
 import mapnik from "@mapnik/mapnik";
+import type { TileSize } from "./rasterizer.ts";
 import { coatsOf, isDot, reachOf, styleXml } from "./style.ts";
 import { frameOf } from "./window.ts";
 
@@ -15,7 +16,7 @@ export function createNaiveRenderer(
   databaseUrl: string,
   profile: Profile,
   latitude: number,
-  { pixels = 128, radius = 100 }: { pixels?: number; radius?: number } = {},
+  { pixels = TILE_PIXELS, radius = TILE_RADIUS_M }: TileSize = {},
 ): (location: { lon: number; lat: number }, transform: TileTransform) => Promise<Uint8Array> {
   mapnik.registerDatasource(join(mapnik.settings.paths.input_plugins, "postgis+pgraster.input"));
   const url = new URL(databaseUrl);

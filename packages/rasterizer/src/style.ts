@@ -53,16 +53,15 @@ function intensityOf({ rule, part }: Coat): number {
  * vectors are turned, not the pixels.
  *
  * @param channels at most three
- * @param pixels side of the picture, about whose middle geometry is turned; undefined: it is not turned
+ * @param pixels side of the picture, about whose middle geometry is turned
  * @param scale pixels per metre
  */
 export function styleXml(
   channels: readonly { name: string; coats: readonly Coat[] }[],
-  pixels: number | undefined,
+  pixels: number,
   scale: number,
 ): string {
-  const turn =
-    pixels === undefined ? "" : `geometry-transform="rotate(@angle, ${pixels / 2}, ${pixels / 2})"`;
+  const turn = `geometry-transform="rotate(@angle, ${pixels / 2}, ${pixels / 2})"`;
   const styles = channels.map(({ name, coats }, at) => {
     const brightening = coats.every(
       (coat, i) => i === 0 || intensityOf(coat) >= intensityOf(coats[i - 1] as Coat),

@@ -1,4 +1,16 @@
 import { cpus, totalmem } from "node:os";
+import { resolve } from "node:path";
+import { SAMPLES_PER_LOCATION } from "@loc2vec/core";
+import { fetchDemoMap } from "@loc2vec/gis";
+import type { Context } from "../context.ts";
+
+/** Tiles of the whole job: 1.5 M locations, an anchor and 20 positives each. */
+export const JOB_TILES = 1_500_000 * SAMPLES_PER_LOCATION;
+
+/** The map given, or a small one that is fetched. */
+export async function mapFile({ config, log }: Context, pbf: string | undefined): Promise<string> {
+  return pbf === undefined ? (await fetchDemoMap({ home: config.home, log })).path : resolve(pbf);
+}
 
 export interface Machine {
   cpu: string;

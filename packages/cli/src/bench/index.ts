@@ -1,13 +1,19 @@
-import { resolve } from "node:path";
-import { FarmError, type Levels, type Location, locationTransforms } from "@loc2vec/core";
+import {
+  DEFAULT_AUGMENTATION,
+  FarmError,
+  type Levels,
+  type Location,
+  locationTransforms,
+  SAMPLES_PER_LOCATION,
+} from "@loc2vec/core";
 import { createEncoder, DROPOUT, initialWeights, LOC2VEC } from "@loc2vec/encoder";
-import { ensureDatabase, fetchDemoMap, importPbf, sampleLocations } from "@loc2vec/gis";
+import { ensureDatabase, importPbf, sampleLocations } from "@loc2vec/gis";
 import { createRasterizer } from "@loc2vec/rasterizer";
 import { encodeShard } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { type Context, withServices } from "../context.ts";
 import { describeDataset } from "../stages.ts";
-import { type Measurement, machine, measure } from "./harness.ts";
+import { type Measurement, machine, mapFile, measure } from "./harness.ts";
 import { rasterBench } from "./raster.ts";
 import { shardsBench } from "./shards.ts";
 import { workersBench } from "./workers.ts";
@@ -31,7 +37,7 @@ const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<Record<string, 
   async render({ render, repeats }) {
     return {
       render: await measure(
-        { unit: "tiles", count: LOCATIONS * 21, repeats },
+        { unit: "tiles", count: LOCATIONS * SAMPLES_PER_LOCATION, repeats },
         async () => void (await render()),
       ),
     };
@@ -92,10 +98,7 @@ export async function benchCommand(
       `unknown bench ${unknown}`,
       `one of all, raster, ${[...OTHERS].join(", ")}, ${Object.keys(BENCHES).join(", ")}`,
     );
-  const map =
-    pbf === undefined
-      ? (await fetchDemoMap({ home: context.config.home, log: context.log })).path
-      : resolve(pbf);
+  const map = await mapFile(context, pbf);
   const profile = await context.profile();
   const results = await withServices(context, ["database"], async ({ databaseUrl: server }) => {
     const databaseUrl =
@@ -110,12 +113,10 @@ export async function benchCommand(
       seed: 1,
     });
     const rasterizer = await createRasterizer({ databaseUrl, profile, kind: context.config.renderer });
-    const augmentation = { maxOffset: 80, rotate: true };
+    const drawn = { seed: 1, samples: SAMPLES_PER_LOCATION, augmentation: DEFAULT_AUGMENTATION };
     const render = (levels?: Levels): Promise<Uint8Array[][]> =>
       Promise.all(
-        locations.map((location, i) =>
-          rasterizer.render(location, locationTransforms({ seed: 1, samples: 21, augmentation }, i), levels),
-        ),
+        locations.map((location, i) => rasterizer.render(location, locationTransforms(drawn, i), levels)),
       );
     try {
       if (name === "shards") {

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import {
   channelPicture,
   composeRgb,
@@ -16,11 +16,11 @@ import {
   type Location,
   locationTransforms,
   OSM_ATTRIBUTION,
+  SAMPLES_PER_LOCATION,
   type TileTransform,
 } from "@loc2vec/core";
 import {
   ensureDatabase,
-  fetchDemoMap,
   importPbf,
   multiplyFeatures,
   type Profile,
@@ -29,13 +29,10 @@ import {
 } from "@loc2vec/gis";
 import { createNaiveRenderer, createRasterizer, type RendererKind, type Stage } from "@loc2vec/rasterizer";
 import { type Context, withServices } from "../context.ts";
-import { machine, medianOf } from "./harness.ts";
+import { JOB_TILES, machine, mapFile, medianOf } from "./harness.ts";
 
-/** Tiles of the whole job: 1.5 M locations, an anchor and 20 positives each. */
-const JOB_TILES = 1_500_000 * 21;
 /** Set in the process that is pinned to one core. */
 const PINNED = "LOC2VEC_BENCH_PINNED";
-const SAMPLES = 21;
 const SHOWN = 6;
 /** Of more locations than these only the fast renderer draws all. */
 const COMPARED = 200;
@@ -62,10 +59,7 @@ interface Timed {
 export async function rasterBench(context: Context, options: RasterOptions): Promise<void> {
   if (process.env[PINNED] === undefined && spawnSync("taskset", ["-c", "0", "true"]).status === 0)
     return pinned();
-  const map =
-    options.pbf === undefined
-      ? (await fetchDemoMap({ home: context.config.home, log: context.log })).path
-      : resolve(options.pbf);
+  const map = await mapFile(context, options.pbf);
   const profile = await context.profile();
   await withServices(context, ["database"], async ({ databaseUrl: server, started }) => {
     const own = context.config.databaseUrl === undefined;
@@ -84,7 +78,7 @@ export async function rasterBench(context: Context, options: RasterOptions): Pro
       throw new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf");
     const locations = await sampleLocations({ databaseUrl, count: options.locations, seed: 1 });
     const transforms = locations.map((_, i) =>
-      locationTransforms({ seed: 1, samples: SAMPLES, augmentation: DEFAULT_AUGMENTATION }, i),
+      locationTransforms({ seed: 1, samples: SAMPLES_PER_LOCATION, augmentation: DEFAULT_AUGMENTATION }, i),
     );
     const { signal, log } = context;
 
@@ -183,7 +177,12 @@ async function time(
       const per = Object.fromEntries(
         Object.entries(stages).map(([stage, sum]) => [stage, sum / locations.length]),
       ) as Record<Stage, number>;
-      runs.push({ ms, msPerTile: ms / locations.length / SAMPLES, stages: per, rss: [early, resident()] });
+      runs.push({
+        ms,
+        msPerTile: ms / locations.length / SAMPLES_PER_LOCATION,
+        stages: per,
+        rss: [early, resident()],
+      });
     }
   } finally {
     await rasterizer.close();
@@ -207,7 +206,7 @@ async function timeNaive(
       await render(location, transform);
     }
   }
-  return (performance.now() - begin) / locations.length / SAMPLES;
+  return (performance.now() - begin) / locations.length / SAMPLES_PER_LOCATION;
 }
 
 async function compare(
@@ -229,7 +228,7 @@ async function compare(
       const both = await Promise.all(
         [exact, fast].map((each) => each.render(location, transforms[i] as TileTransform[])),
       );
-      for (let sample = 0; sample < SAMPLES; sample++) {
+      for (let sample = 0; sample < SAMPLES_PER_LOCATION; sample++) {
         const [a, b] = both.map((tiles) => tiles[sample]) as [Uint8Array, Uint8Array];
         const area = a.length / channels;
         for (let channel = 0; channel < channels; channel++) {

@@ -15,7 +15,7 @@ import {
   shardKey,
   writeShard,
 } from "@loc2vec/shards";
-import { machine } from "./harness.ts";
+import { JOB_TILES, machine } from "./harness.ts";
 
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
@@ -23,7 +23,7 @@ const SHARD_LOCATIONS = 16;
 const RANDOM_READS = 100;
 /** Tiles that a variant of the coding is tried on. */
 const TRIED = 126;
-/** Bytes of other tiles that serve as a dictionary: what zstd's window of a tile can use. */
+/** Other tiles that serve as a dictionary. */
 const DICTIONARY_TILES = 4;
 
 interface Format {
@@ -66,7 +66,7 @@ export async function shardsBench({ dataset, locations, render, log }: ShardsBen
       empty: tiles.filter((tile) => tile.every((value) => value === 0)).length,
       levels,
       ...formats.zarr,
-      job_gb: round((formats.zarr.bytes_per_tile * 31.5e6) / 1e9),
+      job_gb: round((formats.zarr.bytes_per_tile * JOB_TILES) / 1e9),
       formats,
       codings: await codings(full.slice(0, TRIED), tiles.slice(0, TRIED), dataset.channels.length),
     };

@@ -1,11 +1,9 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { cpus } from "node:os";
-import { FarmError } from "@loc2vec/core";
+import { FarmError, SAMPLES_PER_LOCATION } from "@loc2vec/core";
 import { machine, medianOf } from "./harness.ts";
 import type { Task } from "./part.ts";
-
-const SAMPLES = 21;
 
 /** One rendering process, then two at once, each with as many locations of its own; all cores, PostgreSQL on them too. */
 export async function workersBench(
@@ -59,7 +57,10 @@ async function measured(task: Omit<Task, "seed">, processes: number): Promise<Ru
     for (const child of children) child.send("go");
     await Promise.all(ends);
     const ms = performance.now() - begin;
-    return { rate: (processes * task.locations * SAMPLES) / (ms / 1000), busy: (busyMs() - busy) / ms };
+    return {
+      rate: (processes * task.locations * SAMPLES_PER_LOCATION) / (ms / 1000),
+      busy: (busyMs() - busy) / ms,
+    };
   } finally {
     for (const child of children) child.kill();
   }
