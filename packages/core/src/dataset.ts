@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { FarmError } from "./errors.ts";
 import { LOCATION_KINDS, type TileTransform, tileTransform } from "./tile.ts";
 
 /** Version of the `loc2vec` attributes of a data set's Zarr group. */
@@ -37,21 +36,6 @@ export type Dataset = z.infer<typeof datasetSchema>;
 
 export const OSM_ATTRIBUTION = "© OpenStreetMap contributors, ODbL 1.0, openstreetmap.org/copyright";
 
-/** Names of data sets and models: also part of a key in the object store, so nothing that can climb out of it. */
-const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
-
-/** @throws FarmError `usage` when the name is not lower-case letters, digits, `.`, `_`, `-` (at most 63, first a letter or digit). */
-export function checkName(what: string, name: string): string {
-  if (!NAME.test(name) || name.includes("..")) {
-    throw new FarmError(
-      "usage",
-      `${what} ${JSON.stringify(name)} is not a valid name`,
-      "use a-z, 0-9, '.', '_', '-', at most 63",
-    );
-  }
-  return name;
-}
-
 export function shardCount(dataset: Pick<Dataset, "locations" | "shardLocations">): number {
   return Math.ceil(dataset.locations / dataset.shardLocations);
 }
@@ -77,23 +61,4 @@ export function locationTransforms(
 
 export function kindCode(kind: (typeof LOCATION_KINDS)[number]): number {
   return LOCATION_KINDS.indexOf(kind);
-}
-
-/** Payload of a raster job: one shard of a data set. */
-export const rasterJobSchema = z.object({ dataset: z.string().regex(NAME), shard: z.int().min(0) });
-export type RasterJob = z.infer<typeof rasterJobSchema>;
-
-/** What a raster job returns. */
-export interface ShardResult {
-  shard: number;
-  tiles: number;
-  /** Tiles without a single drawn pixel. */
-  empty: number;
-  /** Size of the shard object. */
-  bytes: number;
-  /** Of the shard object, hex. */
-  sha256: string;
-  renderMs: number;
-  encodeMs: number;
-  writeMs: number;
 }

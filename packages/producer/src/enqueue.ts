@@ -1,5 +1,5 @@
 import { checkName, type Dataset, FarmError, type Location, shardCount } from "@loc2vec/core";
-import { enqueueShards, type RasterQueue } from "@loc2vec/queue";
+import { enqueueShards, type FarmQueues, type Follow } from "@loc2vec/queue";
 import { createDataset, listShards, type ObjectStore } from "@loc2vec/shards";
 
 export interface EnqueueDatasetOptions {
@@ -7,7 +7,9 @@ export interface EnqueueDatasetOptions {
   dataset: Dataset;
   /** Exactly `dataset.locations` of them, in the order of the data set. Read once, never held as a whole. */
   locations: AsyncIterable<Location>;
-  queue: RasterQueue;
+  queues: FarmQueues;
+  /** What follows once the data set is complete. */
+  follow?: Follow | undefined;
   signal?: AbortSignal | undefined;
   /** Locations written so far, then shards queued so far. */
   progress?: (stage: "locations" | "shards", done: number, total: number) => void;
@@ -28,21 +30,22 @@ export interface EnqueueDatasetResult {
 
 /**
  * Writes a data set's description and locations to the object store, then queues one job per shard that is not there
- * yet. After a crash half way, call it again with the same data set: nothing is queued or rendered twice.
+ * yet, and one after them that checks them all and marks the data set complete. After a crash half way, call it again with the same data set: nothing is queued or rendered twice.
  *
  * @throws FarmError what `createDataset` throws: `input` for a location that is out of range or when there are more or
  * fewer than the data set says, `data` when the store holds another data set of that name, `service` when it cannot be
  * written; `interrupted` when aborted
  */
 export async function enqueueDataset(options: EnqueueDatasetOptions): Promise<EnqueueDatasetResult> {
-  const { store, dataset, queue, signal, progress } = options;
+  const { store, dataset, queues, follow, signal, progress } = options;
   checkName("data set", dataset.name);
   try {
     await createDataset(store, dataset, counted(options));
     const total = shardCount(dataset);
     const present = await listShards(store, dataset);
-    const result = await enqueueShards(queue, dataset.name, missing(total, present), {
+    const result = await enqueueShards(queues, dataset.name, missing(total, present), {
       signal,
+      follow,
       onBlock: (done) => progress?.("shards", present.size + done, total),
     });
     progress?.("shards", total, total);

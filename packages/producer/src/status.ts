@@ -1,5 +1,11 @@
-import { checkName, type Dataset, shardCount } from "@loc2vec/core";
-import { type RasterProgress, type RasterQueue, rasterProgress } from "@loc2vec/queue";
+import { type Completion, checkName, type Dataset, shardCount } from "@loc2vec/core";
+import {
+  type FarmQueues,
+  type RasterProgress,
+  rasterProgress,
+  type StageJob,
+  stageJobs,
+} from "@loc2vec/queue";
 import { listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
 
 export interface DatasetStatus extends RasterProgress {
@@ -9,6 +15,10 @@ export interface DatasetStatus extends RasterProgress {
   done: number;
   /** Neither in the store nor in the queue: to be enqueued again. */
   lost: number;
+  /** Set when every shard is there, checked and recorded. */
+  complete: Completion | undefined;
+  /** Finalizing, and training and embedding where they were asked for. */
+  stages: StageJob[];
   /** Seconds until the open jobs are done, at the present rate; undefined without a rate. */
   etaSeconds: number | undefined;
 }
@@ -19,18 +29,18 @@ export interface DatasetStatus extends RasterProgress {
  * @throws FarmError `usage` for a bad name, `input` when the store has no such data set
  */
 export async function datasetStatus({
-  queue,
+  queues,
   store,
   name,
 }: {
-  queue: RasterQueue;
+  queues: FarmQueues;
   store: ObjectStore;
   name: string;
 }): Promise<DatasetStatus> {
   checkName("data set", name);
-  const { dataset } = await openDataset(store, name);
+  const { dataset, complete } = await openDataset(store, name);
   // The queue first: a job that ends in between is then seen as done and open, never as lost.
-  const progress = await rasterProgress(queue, name);
+  const progress = await rasterProgress(queues, name);
   const done = (await listShards(store, dataset)).size;
   const shards = shardCount(dataset);
   const open = progress.waiting + progress.active + progress.delayed;
@@ -38,6 +48,8 @@ export async function datasetStatus({
     dataset,
     shards,
     done,
+    complete,
+    stages: await stageJobs(queues, name),
     lost: Math.max(0, shards - done - open - progress.failed),
     etaSeconds: progress.rate === undefined ? undefined : open / progress.rate.shardsPerSecond,
     ...progress,

@@ -10,9 +10,10 @@ import {
   FarmError,
   type Location,
   OSM_ATTRIBUTION,
+  QUEUE_NAMES,
   shardRange,
 } from "@loc2vec/core";
-import { openRasterQueue, type RasterQueue } from "@loc2vec/queue";
+import { type FarmQueues, openQueues } from "@loc2vec/queue";
 import { type ObjectStore, openDataset, openStore, writeShard } from "@loc2vec/shards";
 import { afterEach, beforeEach, expect, inject, test } from "vitest";
 import { datasetStatus, enqueueDataset } from "../src/index.ts";
@@ -25,17 +26,17 @@ declare module "vitest" {
 
 let folder: string;
 let store: ObjectStore;
-let queue: RasterQueue;
+let queues: FarmQueues;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "loc2vec-producer-"));
   store = openStore(pathToFileURL(folder).href);
-  queue = await openRasterQueue({ redisUrl: inject("redisUrl"), prefix: `test-${randomUUID()}` });
+  queues = await openQueues({ redisUrl: inject("redisUrl"), prefix: `test-${randomUUID()}` });
 });
 
 afterEach(async () => {
-  await queue.queue.obliterate({ force: true });
-  await queue.close();
+  for (const name of QUEUE_NAMES) await queues[name].obliterate({ force: true });
+  await queues.close();
   await rm(folder, { recursive: true });
 });
 
@@ -84,7 +85,7 @@ test("writes the locations, queues one job per shard, and adds nothing twice", a
       store,
       dataset,
       locations: locationsOf(dataset.locations),
-      queue,
+      queues,
       progress: (stage, done, total) => stages.push(`${stage} ${done}/${total}`),
     });
   expect(await enqueue()).toEqual({ shards: 7, added: 7, retried: 0, queued: 0, present: 0 });
@@ -95,26 +96,26 @@ test("writes the locations, queues one job per shard, and adds nothing twice", a
   expect([...stored.lat]).toEqual([60 - 48 / 1e6, 60 - 49 / 1e6]);
   expect(await enqueue()).toEqual({ shards: 7, added: 0, retried: 0, queued: 7, present: 0 });
 
-  await queue.queue.obliterate({ force: true });
+  for (const name of QUEUE_NAMES) await queues[name].obliterate({ force: true });
   await render(dataset, 3);
   await render(dataset, 6);
   expect(await enqueue()).toEqual({ shards: 7, added: 5, retried: 0, queued: 0, present: 2 });
-  expect(await queue.queue.count()).toBe(5);
+  expect(await queues.raster.count()).toBe(5);
 });
 
 test("a crash among the locations queues nothing, and the next call does it all", async () => {
   const dataset = datasetOf();
-  const options = { store, dataset, queue };
+  const options = { store, dataset, queues };
   await expect(enqueueDataset({ ...options, locations: locationsOf(50, 20) })).rejects.toThrow("ended early");
-  expect(await queue.queue.count()).toBe(0);
+  expect(await queues.raster.count()).toBe(0);
   expect((await enqueueDataset({ ...options, locations: locationsOf(50) })).added).toBe(7);
 });
 
 test("another data set of the same name, or a wrong count of locations, is refused", async () => {
   const dataset = datasetOf();
-  await enqueueDataset({ store, dataset, queue, locations: locationsOf(50) });
+  await enqueueDataset({ store, dataset, queues, locations: locationsOf(50) });
   const other = datasetOf({ seed: 2 });
-  await expect(enqueueDataset({ store, dataset: other, queue, locations: locationsOf(50) })).rejects.toThrow(
+  await expect(enqueueDataset({ store, dataset: other, queues, locations: locationsOf(50) })).rejects.toThrow(
     FarmError,
   );
   for (const [name, count] of [
@@ -122,10 +123,10 @@ test("another data set of the same name, or a wrong count of locations, is refus
     ["many", 51],
   ] as const) {
     await expect(
-      enqueueDataset({ store, dataset: datasetOf({ name }), queue, locations: locationsOf(count) }),
+      enqueueDataset({ store, dataset: datasetOf({ name }), queues, locations: locationsOf(count) }),
     ).rejects.toThrow(FarmError);
   }
-  expect(await queue.queue.count()).toBe(7);
+  expect(await queues.raster.count()).toBe(7);
 });
 
 test("stops with the signal", async () => {
@@ -134,35 +135,35 @@ test("stops with the signal", async () => {
   const done = enqueueDataset({
     store,
     dataset,
-    queue,
+    queues,
     locations: locationsOf(dataset.locations),
     signal: stop.signal,
     progress: () => stop.abort(),
   });
   await expect(done).rejects.toMatchObject({ kind: "interrupted" });
-  expect(await queue.queue.count()).toBe(0);
+  expect(await queues.raster.count()).toBe(0);
 });
 
 test("hostile names never reach store or queue", async () => {
   for (const name of ["", "..", "../x", "a/b", "A", "a b", "x".repeat(64), "a\0b"]) {
     const dataset = datasetOf({ name });
-    await expect(enqueueDataset({ store, dataset, queue, locations: locationsOf(50) })).rejects.toThrow(
+    await expect(enqueueDataset({ store, dataset, queues, locations: locationsOf(50) })).rejects.toThrow(
       FarmError,
     );
-    await expect(datasetStatus({ queue, store, name })).rejects.toThrow(FarmError);
+    await expect(datasetStatus({ queues, store, name })).rejects.toThrow(FarmError);
   }
   expect(await Array.fromAsync(store.list(""))).toEqual([]);
 });
 
 test("the status adds up store and queue", async () => {
   const dataset = datasetOf();
-  await enqueueDataset({ store, dataset, queue, locations: locationsOf(50) });
+  await enqueueDataset({ store, dataset, queues, locations: locationsOf(50) });
   for (const shard of [0, 1]) {
     await render(dataset, shard);
-    await queue.queue.remove(`city.${shard}`);
+    await queues.raster.remove(`city.${shard}`);
   }
-  await queue.queue.remove("city.5");
-  expect(await datasetStatus({ queue, store, name: "city" })).toMatchObject({
+  await queues.raster.remove("city.5");
+  expect(await datasetStatus({ queues, store, name: "city" })).toMatchObject({
     shards: 7,
     done: 2,
     waiting: 4,
@@ -173,5 +174,5 @@ test("the status adds up store and queue", async () => {
     failures: [],
     etaSeconds: undefined,
   });
-  await expect(datasetStatus({ queue, store, name: "atlantis" })).rejects.toThrow("atlantis");
+  await expect(datasetStatus({ queues, store, name: "atlantis" })).rejects.toThrow("atlantis");
 });

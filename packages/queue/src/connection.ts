@@ -74,6 +74,29 @@ export function checkServer(place: string, info: string): void {
   }
 }
 
+/** How far a worker's clock may be off, milliseconds: the delay before a retry is told by it. */
+const CLOCK_MS = 60_000;
+
+/**
+ * Compares this machine's clock with that of Redis.
+ *
+ * @returns how far this machine is ahead, milliseconds
+ * @throws FarmError `service` when the two differ by more than a minute: a job that this worker puts off would come back
+ * that much too late or too soon
+ */
+export async function checkClock(client: Redis, place: string): Promise<number> {
+  const before = Date.now();
+  const [seconds, micros] = await client.time();
+  // Whatever the question took is not skew.
+  const aheadMs = (before + Date.now()) / 2 - (1000 * Number(seconds) + Number(micros) / 1000);
+  if (Math.abs(aheadMs) <= CLOCK_MS) return aheadMs;
+  throw new FarmError(
+    "service",
+    `this machine's clock is ${Math.round(Math.abs(aheadMs) / 1000)} s ${aheadMs > 0 ? "ahead of" : "behind"} that of ${place}`,
+    "set the clock by NTP, here or there",
+  );
+}
+
 async function within<T>(timeoutMs: number, action: () => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const expired = new Promise<never>((_, reject) => {

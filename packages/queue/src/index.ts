@@ -1,4 +1,5 @@
 export * from "./connection.ts";
 export * from "./jobs.ts";
+export * from "./payloads.ts";
 export * from "./progress.ts";
-export * from "./raster-queue.ts";
+export * from "./queues.ts";

@@ -1,5 +1,7 @@
-import { checkName, type RasterJob } from "@loc2vec/core";
-import { parseRasterJob, parseRasterJobId, type RasterQueue, rasterJobId } from "./raster-queue.ts";
+import { checkName, QUEUE_NAMES, type QueueName, type RasterJob, type TrainJob } from "@loc2vec/core";
+import type { FlowJob, Job } from "bullmq";
+import { finalizeJobId, modelJobId, parsePayload, parseRasterJobId, rasterJobId } from "./payloads.ts";
+import type { FarmQueue, FarmQueues } from "./queues.ts";
 
 /** Jobs per round trip to Redis. */
 const BLOCK = 1000;
@@ -11,12 +13,12 @@ export const OPEN_STATES = ["waiting", "active", "delayed"] as const satisfies r
 
 /** The shards of a data set whose jobs are in one of the states: a snapshot, taken in one step. */
 export async function shardsInState(
-  { queue }: RasterQueue,
+  { raster }: FarmQueues,
   dataset: string,
   states: readonly JobState[],
 ): Promise<Set<number>> {
   // Jobs with a priority, which the board can give, wait in a set of their own.
-  const ids = await queue.getRanges(
+  const ids = await raster.getRanges(
     states.includes("waiting") ? [...states, "prioritized"] : [...states],
     0,
     -1,
@@ -29,6 +31,21 @@ export async function shardsInState(
   return shards;
 }
 
+/** What follows once the data set is complete. */
+export interface Follow {
+  train?: TrainJob | undefined;
+  /** Embeds the data set with the trained model. */
+  embed?: boolean;
+}
+
+export interface EnqueueOptions {
+  signal?: AbortSignal | undefined;
+  onBlock?: (done: number) => void;
+  follow?: Follow | undefined;
+  /** Called by the data set's own finalize job, which then waits for these shards. */
+  within?: boolean;
+}
+
 export interface EnqueueResult {
   /** Jobs that were not in the queue before. */
   added: number;
@@ -39,61 +56,129 @@ export interface EnqueueResult {
 }
 
 /**
- * Makes sure that each of these shards has a job that will run: adds what is missing, retries what failed, and leaves
- * what is waiting or running alone. Doing it again, or in two processes at once, runs nothing twice.
+ * Makes sure that each of these shards has a job that will run, and that the data set is finalized after the last of
+ * them: adds what is missing, retries what failed, and leaves what is waiting or running alone. Doing it again, or in
+ * two processes at once, runs nothing twice.
+ *
+ * The jobs are a BullMQ flow, `embed` ← `train` ← `finalize` ← shards. Should it break off before all are added,
+ * `finalize` starts early, finds shards missing, and adds their jobs itself.
  *
  * @param shards shards that are not in the store yet
  * @throws FarmError `usage` for a bad name
  */
 export async function enqueueShards(
-  raster: RasterQueue,
+  queues: FarmQueues,
   dataset: string,
   shards: Iterable<number>,
-  { signal, onBlock }: { signal?: AbortSignal | undefined; onBlock?: (done: number) => void } = {},
+  { signal, onBlock, follow, within = false }: EnqueueOptions = {},
 ): Promise<EnqueueResult> {
   checkName("data set", dataset);
   // A job that fails or ends between these looks is at worst counted as queued; the next call sees to it.
-  const failed = await shardsInState(raster, dataset, ["failed"]);
-  const completed = await shardsInState(raster, dataset, ["completed"]);
-  const open = await shardsInState(raster, dataset, OPEN_STATES);
+  const failed = await shardsInState(queues, dataset, ["failed"]);
+  const completed = await shardsInState(queues, dataset, ["completed"]);
+  const open = await shardsInState(queues, dataset, OPEN_STATES);
   const result: EnqueueResult = { added: 0, retried: 0, queued: 0 };
   let block: RasterJob[] = [];
   let done = 0;
+  let begun = false;
   const flush = async (): Promise<void> => {
     signal?.throwIfAborted();
-    await raster.queue.addBulk(
-      block.map((job) => ({ name: "shard", data: job, opts: { jobId: rasterJobId(job) } })),
-    );
-    result.added += block.length;
+    if (!begun && !within) await addFlow(queues, dataset, block, follow);
+    else await addChildren(queues, dataset, block);
+    begun = true;
     done += block.length;
     block = [];
     onBlock?.(done);
   };
   for (const shard of shards) {
-    const job = parseRasterJob(`shard ${shard} of ${dataset}`, { dataset, shard });
-    if (open.has(shard)) {
-      result.queued++;
-      done++;
-      continue;
-    }
-    if (failed.has(shard)) {
-      if (await retry(raster, rasterJobId(job))) result.retried++;
+    const job = parsePayload("raster", `shard ${shard} of ${dataset}`, { dataset, shard });
+    if (open.has(shard)) result.queued++;
+    else if (failed.has(shard)) {
+      if (await retry(queues.raster, rasterJobId(job))) result.retried++;
       else result.queued++;
-      done++;
-      continue;
+    } else {
+      // A finished job without its shard: the object was removed or found damaged. The old job would block the new one.
+      if (completed.has(shard)) await queues.raster.remove(rasterJobId(job));
+      result.added++;
     }
-    // A finished job without its shard: the object was removed or found damaged. The old job would block the new one.
-    if (completed.has(shard)) await raster.queue.remove(rasterJobId(job));
+    // Also what is there already: adding it again changes nothing but that finalize waits for it.
     block.push(job);
     if (block.length === BLOCK) await flush();
   }
-  if (block.length > 0) await flush();
+  if (block.length > 0 || !begun) await flush();
   return result;
 }
 
+const entry = (job: RasterJob) => ({ name: "shard", data: job, opts: { jobId: rasterJobId(job) } });
+
+/** Adds shards to a finalize job that is there. */
+async function addChildren(
+  { raster, finalize }: FarmQueues,
+  dataset: string,
+  jobs: readonly RasterJob[],
+): Promise<void> {
+  const parent = { id: finalizeJobId(dataset), queue: finalize.qualifiedName };
+  await raster.addBulk(
+    jobs.map((job) => {
+      const { opts, ...rest } = entry(job);
+      return { ...rest, opts: { ...opts, parent } };
+    }),
+  );
+}
+
+async function addFlow(
+  queues: FarmQueues,
+  dataset: string,
+  shards: readonly RasterJob[],
+  { train, embed = false }: Follow = {},
+): Promise<void> {
+  const running = await renew(queues.finalize, finalizeJobId(dataset));
+  let root: FlowJob = {
+    queueName: "finalize",
+    name: "finalize",
+    data: parsePayload("finalize", `data set ${dataset}`, { dataset }),
+    opts: { jobId: finalizeJobId(dataset) },
+    children: shards.map((job) => ({ ...entry(job), queueName: "raster" })),
+  };
+  if (train !== undefined) {
+    const data = parsePayload("train", `model ${train.model}`, train);
+    await renew(queues.train, modelJobId(train));
+    root = { queueName: "train", name: "train", data, opts: { jobId: modelJobId(train) }, children: [root] };
+    if (embed) {
+      await renew(queues.embed, modelJobId(train));
+      const { model } = train;
+      root = {
+        queueName: "embed",
+        name: "embed",
+        data: parsePayload("embed", `model ${model}`, { dataset, model }),
+        opts: { jobId: modelJobId(train) },
+        children: [root],
+      };
+    }
+  }
+  // A finalize job that runs looks for missing shards itself, and none may be added to it from outside meanwhile.
+  if (running && train === undefined) {
+    await queues.raster.addBulk(shards.map(entry));
+    return;
+  }
+  const options = Object.fromEntries(
+    QUEUE_NAMES.map((name) => [name, { defaultJobOptions: queues[name].defaultJobOptions }]),
+  );
+  await queues.flow.add(root, { queuesOptions: options });
+}
+
+/** Makes way for a job that shall run again: takes a finished one away, puts a failed one back. @returns whether it runs now */
+async function renew(queue: FarmQueue, id: string): Promise<boolean> {
+  const job = await queue.getJob(id);
+  const state = await job?.getState();
+  if (state === "completed") await job?.remove({ removeChildren: false });
+  if (state === "failed") await retry(queue, id);
+  return state === "active";
+}
+
 /** @returns false when the job was no longer failed: somebody else retried it just now */
-async function retry(raster: RasterQueue, id: string): Promise<boolean> {
-  const job = await raster.queue.getJob(id);
+async function retry(queue: FarmQueue, id: string): Promise<boolean> {
+  const job: Job | undefined = await queue.getJob(id);
   if (job === undefined) return false;
   try {
     await job.retry("failed", { resetAttemptsMade: true, resetAttemptsStarted: true });
@@ -104,12 +189,21 @@ async function retry(raster: RasterQueue, id: string): Promise<boolean> {
   }
 }
 
-/** Puts every failed job of a data set back, with all its attempts. @returns how many */
-export async function retryFailed(raster: RasterQueue, dataset: string): Promise<number> {
+/** Puts every failed job of a data set back, with all its attempts. @returns how many, by queue */
+export async function retryFailed(queues: FarmQueues, dataset: string): Promise<Record<QueueName, number>> {
   checkName("data set", dataset);
-  let retried = 0;
-  for (const shard of await shardsInState(raster, dataset, ["failed"])) {
-    if (await retry(raster, rasterJobId({ dataset, shard }))) retried++;
+  const retried = { raster: 0, finalize: 0, train: 0, embed: 0 };
+  for (const name of QUEUE_NAMES) {
+    for (const id of await queues[name].getRanges(["failed"], 0, -1)) {
+      if (datasetOfJob(name, id) === dataset && (await retry(queues[name], id))) retried[name]++;
+    }
   }
   return retried;
+}
+
+/** The data set that a job works on, told by its id alone; undefined for an id that is none of ours. */
+export function datasetOfJob(queue: QueueName, id: string): string | undefined {
+  if (queue === "raster") return parseRasterJobId(id)?.dataset;
+  if (queue === "finalize") return /^(.+)\.finalize$/.exec(id)?.[1];
+  return /^[^@]+@([^@]+)$/.exec(id)?.[1];
 }

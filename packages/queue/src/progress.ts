@@ -1,7 +1,8 @@
-import { checkName } from "@loc2vec/core";
+import { checkName, QUEUE_NAMES, type QueueName } from "@loc2vec/core";
 import { QueueEvents } from "bullmq";
-import { OPEN_STATES, shardsInState } from "./jobs.ts";
-import { parseRasterJobId, RASTER_QUEUE, type RasterQueue, rasterJobId } from "./raster-queue.ts";
+import { datasetOfJob, OPEN_STATES, shardsInState } from "./jobs.ts";
+import { parseRasterJobId, rasterJobId } from "./payloads.ts";
+import type { FarmQueues } from "./queues.ts";
 
 /** The most failures and running jobs that a report lists, and the most finished jobs that a rate is taken from. */
 const LISTED = 20;
@@ -38,11 +39,11 @@ export interface RasterProgress {
  *
  * @throws FarmError `usage` for a bad name
  */
-export async function rasterProgress(raster: RasterQueue, dataset: string): Promise<RasterProgress> {
+export async function rasterProgress(queues: FarmQueues, dataset: string): Promise<RasterProgress> {
   checkName("data set", dataset);
   const [waiting, active, delayed, failed] = (await Promise.all(
     (["waiting", "active", "delayed", "failed"] as const).map((state) =>
-      shardsInState(raster, dataset, [state]),
+      shardsInState(queues, dataset, [state]),
     ),
   )) as [Set<number>, Set<number>, Set<number>, Set<number>];
   return {
@@ -51,22 +52,22 @@ export async function rasterProgress(raster: RasterQueue, dataset: string): Prom
     delayed: delayed.size,
     failed: failed.size,
     failures: [
-      ...(await failuresOf(raster, dataset, failed, false)),
-      ...(await failuresOf(raster, dataset, delayed, true)),
+      ...(await failuresOf(queues, dataset, failed, false)),
+      ...(await failuresOf(queues, dataset, delayed, true)),
     ].slice(0, LISTED),
-    activeLocations: await activeLocations(raster, dataset, active),
-    rate: await rateOf(raster, dataset),
+    activeLocations: await activeLocations(queues, dataset, active),
+    rate: await rateOf(queues, dataset),
   };
 }
 
 async function failuresOf(
-  { queue }: RasterQueue,
+  { raster }: FarmQueues,
   dataset: string,
   shards: ReadonlySet<number>,
   retrying: boolean,
 ): Promise<ShardFailure[]> {
   const first = [...shards].sort((a, b) => a - b).slice(0, LISTED);
-  const jobs = await Promise.all(first.map((shard) => queue.getJob(rasterJobId({ dataset, shard }))));
+  const jobs = await Promise.all(first.map((shard) => raster.getJob(rasterJobId({ dataset, shard }))));
   return jobs.flatMap((job, i) =>
     job === undefined
       ? []
@@ -82,11 +83,11 @@ async function failuresOf(
 }
 
 async function activeLocations(
-  { queue }: RasterQueue,
+  { raster }: FarmQueues,
   dataset: string,
   shards: ReadonlySet<number>,
 ): Promise<number> {
-  const jobs = await Promise.all([...shards].map((shard) => queue.getJob(rasterJobId({ dataset, shard }))));
+  const jobs = await Promise.all([...shards].map((shard) => raster.getJob(rasterJobId({ dataset, shard }))));
   let sum = 0;
   for (const job of jobs) {
     const progress = job?.progress;
@@ -95,10 +96,10 @@ async function activeLocations(
   return sum;
 }
 
-async function rateOf({ queue }: RasterQueue, dataset: string): Promise<RasterProgress["rate"]> {
+async function rateOf({ raster }: FarmQueues, dataset: string): Promise<RasterProgress["rate"]> {
   const now = Date.now();
   // Newest first.
-  const jobs = (await queue.getJobs(["completed"], 0, RATE_JOBS - 1)).filter(
+  const jobs = (await raster.getJobs(["completed"], 0, RATE_JOBS - 1)).filter(
     (job) =>
       parseRasterJobId(job.id ?? "")?.dataset === dataset && now - (job.finishedOn ?? 0) <= RATE_WINDOW_MS,
   );
@@ -107,6 +108,44 @@ async function rateOf({ queue }: RasterQueue, dataset: string): Promise<RasterPr
   const seconds = Math.max(now - begin, 1) / 1000;
   const tiles = jobs.reduce((sum, job) => sum + (job.returnvalue?.tiles ?? 0), 0);
   return { shardsPerSecond: jobs.length / seconds, tilesPerSecond: tiles / seconds };
+}
+
+/** A step of a data set after its shards. `waiting-children`: it waits for the steps before it. */
+export interface StageJob {
+  queue: Exclude<QueueName, "raster">;
+  id: string;
+  state: string;
+  /** What it last said, where it runs. */
+  progress: unknown;
+  /** Why its last attempt failed; empty when none did. */
+  reason: string;
+}
+
+/** The jobs of a data set that are not shards. */
+export async function stageJobs(queues: FarmQueues, dataset: string): Promise<StageJob[]> {
+  checkName("data set", dataset);
+  const found: StageJob[] = [];
+  for (const queue of QUEUE_NAMES) {
+    if (queue === "raster") continue;
+    const states = ["waiting", "active", "delayed", "prioritized", "waiting-children", "failed", "completed"];
+    for (const id of await queues[queue].getRanges(
+      states as Parameters<FarmQueues["raster"]["getRanges"]>[0],
+      0,
+      -1,
+    )) {
+      if (datasetOfJob(queue, id) !== dataset) continue;
+      const job = await queues[queue].getJob(id);
+      if (job === undefined) continue;
+      found.push({
+        queue,
+        id,
+        state: await job.getState(),
+        progress: job.progress,
+        reason: job.failedReason ?? "",
+      });
+    }
+  }
+  return found;
 }
 
 export interface WaitOptions {
@@ -123,14 +162,14 @@ export interface WaitOptions {
  * @throws the signal's reason when aborted
  */
 export async function waitForDataset(
-  raster: RasterQueue,
+  queues: FarmQueues,
   dataset: string,
   { signal, onProgress }: WaitOptions = {},
 ): Promise<{ failed: number }> {
   checkName("data set", dataset);
-  const events = new QueueEvents(RASTER_QUEUE, {
-    connection: raster.connection.duplicate(),
-    prefix: raster.prefix,
+  const events = new QueueEvents("raster", {
+    connection: queues.connection.duplicate(),
+    prefix: queues.prefix,
   });
   events.on("error", () => {});
   let wake = (): void => {};
@@ -150,8 +189,8 @@ export async function waitForDataset(
       const woken = new Promise<void>((resolve) => {
         wake = resolve;
       });
-      const open = (await shardsInState(raster, dataset, OPEN_STATES)).size;
-      const failed = (await shardsInState(raster, dataset, ["failed"])).size;
+      const open = (await shardsInState(queues, dataset, OPEN_STATES)).size;
+      const failed = (await shardsInState(queues, dataset, ["failed"])).size;
       const now = `${open} ${failed}`;
       if (now !== last) onProgress?.({ open, failed });
       last = now;

@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 import { FarmError } from "@loc2vec/core";
 import { expect, inject, onTestFinished, test } from "vitest";
-import { checkServer, closeRedis, connectRedis, openRasterQueue } from "../src/index.ts";
+import { checkServer, closeRedis, connectRedis, openQueues } from "../src/index.ts";
 import { freePort, startRedis, stop } from "./helpers.ts";
 
 async function failure(action: Promise<unknown>): Promise<FarmError> {
@@ -93,7 +93,7 @@ test("an outage after the first connection is waited out", async () => {
 });
 
 test("a queue needs one of URL and connection, and a plain prefix", async () => {
-  expect((await failure(openRasterQueue({ prefix: "x" }))).kind).toBe("usage");
-  const bad = await failure(openRasterQueue({ prefix: "a:b", redisUrl: inject("redisUrl") }));
+  expect((await failure(openQueues({ prefix: "x" }))).kind).toBe("usage");
+  const bad = await failure(openQueues({ prefix: "a:b", redisUrl: inject("redisUrl") }));
   expect(bad.message).toContain('"a:b"');
 });

@@ -2,8 +2,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { QUEUE_NAMES } from "@loc2vec/core";
 import { afterEach, inject } from "vitest";
-import { openRasterQueue, type RasterQueue } from "../src/index.ts";
+import { type FarmQueues, openQueues } from "../src/index.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -11,23 +12,23 @@ declare module "vitest" {
   }
 }
 
-const opened: RasterQueue[] = [];
+const opened: FarmQueues[] = [];
 
-/** A queue of its own on the tests' Redis, removed after the test. */
-export async function freshQueue(retryDelayMs = 10): Promise<RasterQueue> {
-  const raster = await openRasterQueue({
+/** Queues of its own on the tests' Redis, removed after the test. */
+export async function freshQueues(retryDelayMs = 10): Promise<FarmQueues> {
+  const queues = await openQueues({
     redisUrl: inject("redisUrl"),
     prefix: `test-${randomUUID()}`,
     retryDelayMs,
   });
-  opened.push(raster);
-  return raster;
+  opened.push(queues);
+  return queues;
 }
 
 afterEach(async () => {
-  for (const raster of opened.splice(0)) {
-    await raster.queue.obliterate({ force: true });
-    await raster.close();
+  for (const queues of opened.splice(0)) {
+    for (const name of QUEUE_NAMES) await queues[name].obliterate({ force: true });
+    await queues.close();
   }
 });
 

@@ -4,17 +4,16 @@ import { expect, onTestFinished, test } from "vitest";
 import {
   ATTEMPTS,
   enqueueShards,
-  parseRasterJob,
+  type FarmQueues,
+  parsePayload,
   parseRasterJobId,
-  RASTER_QUEUE,
-  type RasterQueue,
   rasterJobId,
   rasterProgress,
   retryFailed,
   shardsInState,
   waitForDataset,
 } from "../src/index.ts";
-import { freshQueue } from "./helpers.ts";
+import { freshQueues } from "./helpers.ts";
 
 const HOSTILE = [
   "",
@@ -50,14 +49,14 @@ const RESULT: Omit<ShardResult, "shard"> = {
 };
 
 /** A real BullMQ worker with a processor of the test. */
-function work(raster: RasterQueue, action: (shard: number, attempt: number) => void): Worker {
+function work(queues: FarmQueues, action: (shard: number, attempt: number) => void): Worker {
   const worker = new Worker(
-    RASTER_QUEUE,
+    "raster",
     async (job) => {
       action(job.data.shard, job.attemptsMade);
       return { shard: job.data.shard, ...RESULT };
     },
-    { connection: raster.connection, prefix: raster.prefix },
+    { connection: queues.connection, prefix: queues.prefix },
   );
   onTestFinished(() => worker.close());
   return worker;
@@ -74,24 +73,24 @@ test("an id tells data set and shard, whatever dots the name has", () => {
 });
 
 test("enqueueing twice, and twice at once, adds nothing twice", async () => {
-  const raster = await freshQueue();
+  const queues = await freshQueues();
   const shards = Array.from({ length: 2500 }, (_, i) => i);
-  expect(await enqueueShards(raster, "city", shards)).toEqual({ added: 2500, retried: 0, queued: 0 });
-  expect(await enqueueShards(raster, "city", shards)).toEqual({ added: 0, retried: 0, queued: 2500 });
-  await Promise.all([enqueueShards(raster, "town", shards), enqueueShards(raster, "town", shards)]);
-  expect((await raster.queue.getJobCounts("waiting")).waiting).toBe(5000);
-  expect((await rasterProgress(raster, "town")).waiting).toBe(2500);
-  const job = await raster.queue.getJob("city.17");
+  expect(await enqueueShards(queues, "city", shards)).toEqual({ added: 2500, retried: 0, queued: 0 });
+  expect(await enqueueShards(queues, "city", shards)).toEqual({ added: 0, retried: 0, queued: 2500 });
+  await Promise.all([enqueueShards(queues, "town", shards), enqueueShards(queues, "town", shards)]);
+  expect((await queues.raster.getJobCounts("waiting")).waiting).toBe(5000);
+  expect((await rasterProgress(queues, "town")).waiting).toBe(2500);
+  const job = await queues.raster.getJob("city.17");
   expect(job?.data).toEqual({ dataset: "city", shard: 17 });
   expect(job?.opts).toMatchObject({ attempts: ATTEMPTS, backoff: { type: "exponential", jitter: 0.5 } });
 });
 
 test("hostile names and payloads are refused on the way in and on the way out", async () => {
-  const raster = await freshQueue();
+  const queues = await freshQueues();
   for (const name of HOSTILE) {
-    await expect(enqueueShards(raster, name, [0]), name).rejects.toThrow(FarmError);
-    await expect(rasterProgress(raster, name), name).rejects.toThrow(FarmError);
-    expect(() => parseRasterJob("job x", { dataset: name, shard: 0 }), name).toThrow(/^job x/);
+    await expect(enqueueShards(queues, name, [0]), name).rejects.toThrow(FarmError);
+    await expect(rasterProgress(queues, name), name).rejects.toThrow(FarmError);
+    expect(() => parsePayload("raster", "job x", { dataset: name, shard: 0 }), name).toThrow(/^job x/);
   }
   for (const payload of [
     null,
@@ -103,32 +102,32 @@ test("hostile names and payloads are refused on the way in and on the way out", 
     { dataset: "city", shard: "0" },
     { dataset: "city", shard: 0, command: "rm" },
   ]) {
-    expect(() => parseRasterJob("job x", payload)).toThrow(FarmError);
+    expect(() => parsePayload("raster", "job x", payload)).toThrow(FarmError);
   }
-  expect(await raster.queue.count()).toBe(0);
+  expect(await queues.raster.count()).toBe(0);
 });
 
 test("an error is retried with growing delays until it is given up, with its reason; then it can be put back", async () => {
-  const raster = await freshQueue();
-  await enqueueShards(raster, "city", [0, 1, 2]);
-  await enqueueShards(raster, "town", [0]);
+  const queues = await freshQueues();
+  await enqueueShards(queues, "city", [0, 1, 2]);
+  await enqueueShards(queues, "town", [0]);
   const attempts = new Map<number, number>();
   let healed = false;
-  work(raster, (shard, attempt) => {
+  work(queues, (shard, attempt) => {
     attempts.set(shard, attempt + 1);
     if (healed) return;
     if (shard === 1) throw new Error("store is down");
     if (shard === 2) throw new UnrecoverableError("no such data set");
   });
   const seen: string[] = [];
-  const { failed } = await waitForDataset(raster, "city", {
+  const { failed } = await waitForDataset(queues, "city", {
     onProgress: (progress) => seen.push(`${progress.open} ${progress.failed}`),
   });
   expect(failed).toBe(2);
   expect(seen.at(-1)).toBe("0 2");
   expect(attempts.get(1)).toBe(ATTEMPTS);
   expect(attempts.get(2)).toBe(1);
-  const progress = await rasterProgress(raster, "city");
+  const progress = await rasterProgress(queues, "city");
   expect(progress).toMatchObject({ waiting: 0, active: 0, delayed: 0, failed: 2 });
   expect(progress.failures).toEqual([
     { shard: 1, reason: "store is down", attempts: ATTEMPTS, retrying: false },
@@ -136,29 +135,29 @@ test("an error is retried with growing delays until it is given up, with its rea
   ]);
 
   healed = true;
-  expect(await enqueueShards(raster, "city", [1])).toEqual({ added: 0, retried: 1, queued: 0 });
-  expect((await waitForDataset(raster, "city")).failed).toBe(1);
-  expect(await retryFailed(raster, "city")).toBe(1);
-  expect((await waitForDataset(raster, "city")).failed).toBe(0);
-  expect(await shardsInState(raster, "city", ["completed"])).toEqual(new Set([0, 1, 2]));
-  expect((await rasterProgress(raster, "city")).rate?.tilesPerSecond).toBeGreaterThan(0);
+  expect(await enqueueShards(queues, "city", [1])).toEqual({ added: 0, retried: 1, queued: 0 });
+  expect((await waitForDataset(queues, "city")).failed).toBe(1);
+  expect(await retryFailed(queues, "city")).toEqual({ raster: 1, finalize: 0, train: 0, embed: 0 });
+  expect((await waitForDataset(queues, "city")).failed).toBe(0);
+  expect(await shardsInState(queues, "city", ["completed"])).toEqual(new Set([0, 1, 2]));
+  expect((await rasterProgress(queues, "city")).rate?.tilesPerSecond).toBeGreaterThan(0);
 });
 
 test("a shard that was lost after its job ended is queued again", async () => {
-  const raster = await freshQueue();
-  await enqueueShards(raster, "city", [0]);
+  const queues = await freshQueues();
+  await enqueueShards(queues, "city", [0]);
   let runs = 0;
-  work(raster, () => void runs++);
-  await waitForDataset(raster, "city");
-  expect(await enqueueShards(raster, "city", [0])).toEqual({ added: 1, retried: 0, queued: 0 });
-  await waitForDataset(raster, "city");
+  work(queues, () => void runs++);
+  await waitForDataset(queues, "city");
+  expect(await enqueueShards(queues, "city", [0])).toEqual({ added: 1, retried: 0, queued: 0 });
+  await waitForDataset(queues, "city");
   expect(runs).toBe(2);
 });
 
 test("waiting ends with the signal", async () => {
-  const raster = await freshQueue();
-  await enqueueShards(raster, "city", [0]);
+  const queues = await freshQueues();
+  await enqueueShards(queues, "city", [0]);
   const abort = new AbortController();
   setTimeout(() => abort.abort(new Error("enough")), 50);
-  await expect(waitForDataset(raster, "city", { signal: abort.signal })).rejects.toThrow("enough");
+  await expect(waitForDataset(queues, "city", { signal: abort.signal })).rejects.toThrow("enough");
 });

@@ -1,5 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import {
+  type Completion,
   checkName,
   type Dataset,
   datasetSchema,
@@ -9,11 +10,30 @@ import {
   locationTransforms,
   shardCount,
 } from "@loc2vec/core";
-import { CHUNK_ROWS, createArray, openArray, readArray, type StoredArray, writeArray } from "./array.ts";
+import { z } from "zod";
+import { CHUNK_ROWS, createArray, openArray, type StoredArray } from "./array.ts";
 import { DEFAULT_ZSTD_LEVEL } from "./compression.ts";
+import { readLines, writeLines } from "./lines.ts";
 import { describe, groupMetadata, readGroup, tilesMetadata, writeMetadata } from "./metadata.ts";
-import { checkShard, encodeShard, openShard, type ShardReader, shardKey, type Tiles } from "./shard.ts";
+import { quarantinePrefix } from "./quarantine.ts";
+import {
+  checkShard,
+  checkShardObject,
+  encodeShard,
+  openShard,
+  type ShardReader,
+  shardKey,
+  type Tiles,
+} from "./shard.ts";
 import type { ObjectStore } from "./store.ts";
+
+const completionSchema = z.object({
+  shards: z.int(),
+  tiles: z.int(),
+  empty: z.int(),
+  bytes: z.number(),
+  quarantined: z.int(),
+}) satisfies z.ZodType<Completion>;
 
 /** The key under which a data set lies. */
 export function datasetPrefix(name: string): string {
@@ -48,9 +68,9 @@ export async function createDataset(
     assertSameLocations(store, parsed, existing, hash.digest("hex"));
     return;
   }
-  await removeLeftovers(store, prefix);
+  await removeLeftovers(store, prefix, parsed.name);
   const labels = await writeLocations(store, prefix, parsed, locations, hash);
-  if (labels.length > 0) await writeLabels(store, prefix, labels);
+  if (labels.length > 0) await writeLines(store, `${prefix}/labels`, labels);
   await writeMetadata(store, `${prefix}/tiles`, tilesMetadata(parsed, DEFAULT_ZSTD_LEVEL));
   const digest = hash.digest("hex");
   const group = groupMetadata({ loc2vec: parsed, [LOCATIONS_HASH]: digest });
@@ -75,6 +95,10 @@ export interface DatasetReader {
   locations(first: number, end: number): Promise<Coordinates>;
   /** The labels that locations were given, by index of the location. */
   labels(): Promise<Map<number, string>>;
+  /** Set when all shards are there and checked. */
+  readonly complete: Completion | undefined;
+  /** Of a complete data set: why locations could not be rendered, by index of the location. Their tiles are empty. */
+  quarantine(): Promise<Map<number, string>>;
   shardKey(shard: number): string;
   /** See {@link openShard}. */
   openShard(shard: number, options?: { whole?: boolean }): Promise<ShardReader | undefined>;
@@ -104,6 +128,7 @@ export async function openDataset(store: ObjectStore, name: string): Promise<Dat
   };
   return {
     dataset,
+    complete: completionSchema.safeParse(attributes.complete).data,
     async locations(first, end) {
       const [lon, lat, kind] = await Promise.all([
         column("lon", "float64").then((array) => array.rows(first, end)),
@@ -112,21 +137,27 @@ export async function openDataset(store: ObjectStore, name: string): Promise<Dat
       ]);
       return { lon, lat, kind };
     },
-    labels: () => readLabels(store, prefix),
+    labels: () => readLines(store, `${prefix}/labels`),
+    quarantine: () => readLines(store, `${prefix}/quarantine`),
     shardKey: (shard) => shardKey(dataset.name, shard),
     openShard: (shard, options) => openShard(store, dataset, shard, options),
   };
 }
 
-export interface WrittenShard {
+/** A shard object. The same tiles always give the same one. */
+export interface ShardFacts {
+  tiles: number;
+  /** Tiles of zeros only. */
+  empty: number;
   /** Size of the object. */
   bytes: number;
-  /** Of the object, hex. The same tiles always give the same. */
+  /** Of the object, hex. */
   sha256: string;
+}
+
+export interface WrittenShard extends ShardFacts {
   encodeMs: number;
   writeMs: number;
-  tiles: number;
-  empty: number;
 }
 
 /** Encodes tiles as they come (see {@link encodeShard}) and writes the shard object, replacing any that is there. */
@@ -161,24 +192,21 @@ export async function listShards(
 }
 
 /**
- * Reads a whole shard, compares every checksum and decodes every tile. Undefined when there is no such object.
+ * Reads a whole shard, in one request, and compares every checksum in it. Undefined when there is no such object.
  *
  * @throws FarmError `data` naming the object and the tile that is damaged
  */
-export async function verifyShard(
+export async function inspectShard(
   store: ObjectStore,
   dataset: Dataset,
   shard: number,
-): Promise<{ tiles: number; empty: number } | undefined> {
-  const reader = await openShard(store, dataset, shard, { whole: true });
-  if (reader === undefined) return undefined;
-  let tiles = 0;
-  let empty = 0;
-  for await (const { location, sample } of reader.tiles()) {
-    tiles++;
-    if (reader.isEmpty(location, sample)) empty++;
-  }
-  return { tiles, empty };
+): Promise<ShardFacts | undefined> {
+  checkShard(dataset, shard);
+  const key = shardKey(dataset.name, shard);
+  const object = await store.get(key);
+  if (object === undefined) return undefined;
+  const counts = checkShardObject(dataset, shard, object, `${key} in ${store.url}`);
+  return { ...counts, bytes: object.length, sha256: createHash("sha256").update(object).digest("hex") };
 }
 
 interface Block extends Coordinates {
@@ -307,29 +335,11 @@ function transformsOf(
   return { rotation, offset };
 }
 
-/** Labels as lines of JSON, `[location, label]`, in an array of bytes: compressed, checked, and readable as Zarr. */
-async function writeLabels(store: ObjectStore, prefix: string, labels: Block["labels"]): Promise<void> {
-  const data = new TextEncoder().encode(labels.map((label) => `${JSON.stringify(label)}\n`).join(""));
-  await writeArray(store, `${prefix}/labels`, {
-    shape: [data.length],
-    dtype: "uint8",
-    chunkRows: 1 << 20,
-    dimensionNames: ["byte"],
-    attributes: { content: "application/x-ndjson: [location, label]" },
-    data,
-  });
-}
-
-async function readLabels(store: ObjectStore, prefix: string): Promise<Map<number, string>> {
-  const found = await readArray(store, `${prefix}/labels`, "uint8");
-  if (found === undefined) return new Map();
-  const lines = new TextDecoder().decode(found.data).split("\n");
-  return new Map(lines.filter((line) => line !== "").map((line) => JSON.parse(line) as [number, string]));
-}
-
 /** Removes what an earlier creation, or a data set that was removed by half, left under the prefix. */
-async function removeLeftovers(store: ObjectStore, prefix: string): Promise<void> {
-  for await (const key of store.list(`${prefix}/`)) await store.remove(key);
+async function removeLeftovers(store: ObjectStore, prefix: string, name: string): Promise<void> {
+  for (const each of [`${prefix}/`, quarantinePrefix(name)]) {
+    for await (const key of store.list(each)) await store.remove(key);
+  }
 }
 
 async function requireArray<T extends "float64" | "uint8">(

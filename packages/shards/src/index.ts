@@ -9,6 +9,14 @@ export {
   type Values,
   writeArray,
 } from "./array.ts";
+export {
+  type CheckOptions,
+  checkShards,
+  completeDataset,
+  readDigests,
+  type ShardDigest,
+  type ShardFinding,
+} from "./completion.ts";
 export { DEFAULT_ZSTD_LEVEL } from "./compression.ts";
 export { appendCrc32c, crc32c } from "./crc32c.ts";
 export {
@@ -16,14 +24,16 @@ export {
   createDataset,
   type DatasetReader,
   datasetPrefix,
+  inspectShard,
   listShards,
   openDataset,
-  verifyShard,
+  type ShardFacts,
   type WrittenShard,
   writeShard,
 } from "./dataset.ts";
 export { writeGroup } from "./group.ts";
 export { type DataType, readGroup } from "./metadata.ts";
+export { listQuarantine, readQuarantine, writeQuarantine } from "./quarantine.ts";
 export {
   type EncodedShard,
   encodeShard,

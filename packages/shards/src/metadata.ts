@@ -80,8 +80,28 @@ export function tilesMetadata(dataset: Dataset, level: number): unknown {
   };
 }
 
-export function groupMetadata(attributes: Readonly<Record<string, unknown>>): unknown {
+export function groupMetadata(attributes: Readonly<Record<string, unknown>>): object {
   return { zarr_format: 3, node_type: "group", attributes };
+}
+
+/**
+ * A group's metadata with those of its arrays inside, as zarr-python writes and reads them (`consolidated_metadata`, kind
+ * `inline`; zarr-python 3, not yet part of the specification, and marked as of no matter to other readers).
+ *
+ * @param names of arrays; those that are not there are left out
+ */
+export async function consolidate(
+  store: ObjectStore,
+  prefix: string,
+  group: object,
+  names: readonly string[],
+): Promise<unknown> {
+  const metadata: Record<string, unknown> = {};
+  for (const name of names) {
+    const found = await readMetadata(store, `${prefix}/${name}`, (json) => json);
+    if (found !== undefined) metadata[name] = found;
+  }
+  return { ...group, consolidated_metadata: { kind: "inline", must_understand: false, metadata } };
 }
 
 const arraySchema = z

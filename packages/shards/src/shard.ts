@@ -162,16 +162,39 @@ export function checkShard(dataset: Layout & Pick<Dataset, "name">, shard: numbe
   }
 }
 
+/**
+ * Compares every checksum of a shard object, and sees that every byte of it is under one.
+ *
+ * @param name of the object, for messages
+ * @throws FarmError `data` naming the object and the tile that is damaged
+ */
+export function checkShardObject(
+  dataset: Layout,
+  shard: number,
+  object: Uint8Array,
+  name: string,
+): { tiles: number; empty: number } {
+  const reader = readShard(dataset, shard, object, {
+    name,
+    fetch: async (offset, length) => object.subarray(offset, offset + length),
+  });
+  return reader.check(object);
+}
+
 interface Source {
   /** Names the object in messages. */
   name: string;
   fetch(offset: number, length: number): Promise<Uint8Array | undefined>;
 }
 
-const RENDER_AGAIN = "remove the object and enqueue the data set again";
+const RENDER_AGAIN = "pnpm farm:verify --repair renders it again";
+
+interface CheckingReader extends ShardReader {
+  check(object: Uint8Array): { tiles: number; empty: number };
+}
 
 /** @param tail the object, or at least its last bytes: the index */
-function readShard(dataset: Layout, shard: number, tail: Uint8Array, source: Source): ShardReader {
+function readShard(dataset: Layout, shard: number, tail: Uint8Array, source: Source): CheckingReader {
   const { first, end } = shardRange(dataset, shard);
   const damaged = (what: string, cause?: unknown): FarmError =>
     new FarmError("data", `${source.name}: ${what}`, RENDER_AGAIN, { cause });
@@ -226,6 +249,29 @@ function readShard(dataset: Layout, shard: number, tail: Uint8Array, source: Sou
     end,
     tile,
     isEmpty: (location, sample) => entry(location, sample) === undefined,
+    check(object) {
+      let next = 0;
+      let empty = 0;
+      for (let location = first; location < end; location++) {
+        for (let sample = 0; sample < dataset.samples; sample++) {
+          const place = entry(location, sample);
+          if (place === undefined) {
+            empty++;
+            continue;
+          }
+          const label = `tile of location ${location}, sample ${sample}`;
+          if (place.offset !== next) throw damaged(`${label}: is not where the tile before it ends`);
+          next += place.length;
+          if (next > object.length - size) throw damaged(`${label}: the shard is cut off`);
+          if (checkCrc32c(object.subarray(place.offset, next)) === undefined) {
+            throw damaged(`${label}: its checksum (crc32c) does not fit its bytes`);
+          }
+        }
+      }
+      if (next !== object.length - size)
+        throw damaged(`${object.length - size - next} bytes belong to no tile`);
+      return { tiles: (end - first) * dataset.samples, empty };
+    },
     async *tiles() {
       const ahead: Promise<ShardTile>[] = [];
       for (let location = first; location < end; location++) {

@@ -19,13 +19,13 @@ import {
   crc32c,
   createDataset,
   encodeShard,
+  inspectShard,
   listShards,
   type ObjectStore,
   openDataset,
   openStore,
   readArray,
   shardKey,
-  verifyShard,
   writeArray,
   writeShard,
 } from "../src/index.ts";
@@ -104,8 +104,8 @@ test("what is written comes back; the last shard is short, empty tiles take no s
       }
     }
   }
-  expect(await verifyShard(store, DATASET, 2)).toEqual({ tiles: 3, empty: 1 });
-  expect(await verifyShard(store, { ...DATASET, name: "other" }, 2)).toBeUndefined();
+  expect(await inspectShard(store, DATASET, 2)).toMatchObject({ tiles: 3, empty: 1 });
+  expect(await inspectShard(store, { ...DATASET, name: "other" }, 2)).toBeUndefined();
   const { lon, lat, kind } = await reader.locations(1, 4);
   expect([...lon]).toEqual(LOCATIONS.slice(1, 4).map((location) => location.lon));
   expect([...lat]).toEqual(LOCATIONS.slice(1, 4).map((location) => location.lat));
@@ -143,13 +143,13 @@ test("any flipped byte, and any cut, is found and named", async () => {
     const damaged = Buffer.from(whole);
     damaged[at] = (damaged[at] as number) ^ 0x10;
     await writeFile(path, damaged);
-    await expect(verifyShard(store, DATASET, 1)).rejects.toThrowError(
+    await expect(inspectShard(store, DATASET, 1)).rejects.toThrowError(
       /datasets\/city\/tiles\/c\/1\/0\/0\/0\/0 in file:.*: (tile of location [23], sample [02]|the index of the shard is damaged)/,
     );
   }
   for (const length of [0, 50, whole.length - 1]) {
     await writeFile(path, whole.subarray(0, length));
-    await expect(verifyShard(store, DATASET, 1)).rejects.toThrowError(/tiles\/c\/1\//);
+    await expect(inspectShard(store, DATASET, 1)).rejects.toThrowError(/tiles\/c\/1\//);
   }
 });
 

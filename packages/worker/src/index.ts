@@ -1,3 +1,4 @@
+export { type Consumer, type Task, WAIT_FOR_SHARDS } from "./consumer.ts";
 export * from "./rasterizer.ts";
 export * from "./shard.ts";
 export * from "./worker.ts";

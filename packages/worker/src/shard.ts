@@ -1,16 +1,24 @@
-import { createHash } from "node:crypto";
 import {
   type Dataset,
   type ErrorKind,
   errorMessage,
   FarmError,
   locationTransforms,
+  type Quarantined,
   type RasterJob,
   type ShardResult,
   shardCount,
   shardRange,
 } from "@loc2vec/core";
-import { type ObjectStore, openDataset, shardKey, verifyShard, writeShard } from "@loc2vec/shards";
+import {
+  inspectShard,
+  type ObjectStore,
+  openDataset,
+  readQuarantine,
+  type ShardFacts,
+  writeQuarantine,
+  writeShard,
+} from "@loc2vec/shards";
 import type { Rasterizer } from "./rasterizer.ts";
 
 export interface RenderShardOptions {
@@ -23,6 +31,9 @@ export interface RenderShardOptions {
   onLocation?: (done: number, total: number) => void;
 }
 
+/** Failures that are of a location, not of a service or the program: no further attempt mends them. */
+const OF_LOCATION: readonly ErrorKind[] = ["input", "data"];
+
 export interface RenderedShard extends ShardResult {
   /** The shard was there, whole and undamaged: nothing was rendered. */
   skipped: boolean;
@@ -31,6 +42,9 @@ export interface RenderedShard extends ShardResult {
 /**
  * Renders one shard of a data set and writes it to the store, unless it is there already. Every byte follows from the
  * data set, the map and the cartography, so doing it again, or twice at once, gives the same object.
+ *
+ * A location that cannot be rendered is set aside: its tiles are empty, and its index and the reason are written beside
+ * the shard. When it is more than half of several locations, the fault is not theirs, and the shard fails.
  *
  * The data set is read anew for each shard: a few small reads against minutes of rendering, and no worker can go on
  * with a data set that was removed and made again.
@@ -51,26 +65,37 @@ export async function renderShard(options: RenderShardOptions): Promise<Rendered
   }
   checkCartography(dataset, rasterizer);
   const { first, end } = shardRange(dataset, job.shard);
-  const count = { shard: job.shard, tiles: (end - first) * dataset.samples };
   const present = await presentShard(store, dataset, job.shard);
   if (present !== undefined) {
-    return { ...count, ...present, renderMs: 0, encodeMs: 0, writeMs: 0, skipped: true };
+    return { shard: job.shard, ...present, renderMs: 0, encodeMs: 0, writeMs: 0, skipped: true };
   }
   const { lon, lat } = await opened.locations(first, end);
   let renderMs = 0;
-  async function* tiles(): AsyncGenerator<Uint8Array> {
+  const aside: Quarantined[] = [];
+  let firstError: FarmError | undefined;
+  async function* tiles(): AsyncGenerator<Uint8Array | undefined> {
     for (let i = 0; i < end - first; i++) {
       const location = { lon: lon[i] as number, lat: lat[i] as number };
       options.signal?.throwIfAborted();
       const begin = performance.now();
-      const rendered = await renderLocation(dataset, rasterizer, job, first + i, location);
+      const rendered = await renderLocation(dataset, rasterizer, job, first + i, location).catch(
+        (error: FarmError) => {
+          if (!OF_LOCATION.includes(error.kind)) throw error;
+          firstError ??= error;
+          aside.push({ location: first + i, reason: error.line });
+          if (aside.length > 1 && 2 * aside.length > end - first) throw firstError;
+          return Array<undefined>(dataset.samples).fill(undefined);
+        },
+      );
       renderMs += performance.now() - begin;
       yield* rendered;
       options.onLocation?.(i + 1, end - first);
     }
+    // Before the object: a shard that is there has told all.
+    await writeQuarantine(store, dataset, job.shard, aside);
   }
   const written = await writeShard(store, dataset, job.shard, tiles());
-  return { ...count, ...written, renderMs, skipped: false };
+  return { shard: job.shard, ...written, quarantined: aside.length, renderMs, skipped: false };
 }
 
 /** What is in the store of a shard; undefined when it is not there, or damaged, so that it must be rendered. */
@@ -78,13 +103,11 @@ async function presentShard(
   store: ObjectStore,
   dataset: Dataset,
   shard: number,
-): Promise<{ empty: number; bytes: number; sha256: string } | undefined> {
+): Promise<(ShardFacts & { quarantined: number }) | undefined> {
   try {
-    const verified = await verifyShard(store, dataset, shard);
-    const object = await store.get(shardKey(dataset.name, shard));
-    if (verified === undefined || object === undefined) return undefined;
-    const sha256 = createHash("sha256").update(object).digest("hex");
-    return { empty: verified.empty, bytes: object.length, sha256 };
+    const facts = await inspectShard(store, dataset, shard);
+    if (facts === undefined) return undefined;
+    return { ...facts, quarantined: (await readQuarantine(store, dataset, shard)).length };
   } catch (error) {
     if (error instanceof FarmError && error.kind === "data") return undefined;
     throw error;

@@ -1,36 +1,39 @@
-import { type ErrorKind, errorMessage, FarmError, type RasterJob, type ShardResult } from "@loc2vec/core";
+import { FarmError, type QueueName, type RasterJob } from "@loc2vec/core";
 import {
+  checkClock,
   closeRedis,
   connectRedis,
+  type FarmQueues,
   OPEN_STATES,
-  openRasterQueue,
-  parseRasterJob,
-  RASTER_QUEUE,
-  type RasterQueue,
+  openQueues,
   shardsInState,
+  stageJobs,
 } from "@loc2vec/queue";
 import type { ObjectStore } from "@loc2vec/shards";
-import { type Job, UnrecoverableError, WaitingError, Worker } from "bullmq";
+import type { Worker } from "bullmq";
+import { type Consumer, consume } from "./consumer.ts";
+import { finalizeConsumer } from "./finalize.ts";
 import type { Rasterizer } from "./rasterizer.ts";
 import { type RenderedShard, renderShard } from "./shard.ts";
 
-/** Failures that no further attempt can mend. */
-const HOPELESS: readonly ErrorKind[] = ["usage", "input", "data"];
-/** How long a rasterizer that does not even finish its location holds up the end, after the grace period. */
+/** How long a job that does not even look at its signal holds up the end, after the grace period. */
 const LAST_LOCATION_MS = 5000;
 const POLL_MS = 300;
-const PROGRESS_MS = 1000;
 
 export interface RunWorkerOptions {
   redisUrl: string;
   /** Prefix of BullMQ's keys: the one that the producer used. */
   prefix: string;
   store: ObjectStore;
-  /** What draws: an open one, which stays open, or how to open one, which is closed at the end. */
-  rasterizer: Rasterizer | (() => Promise<Rasterizer>);
+  /** What draws: an open one, which stays open, or how to open one, which is closed at the end. Without one no shard is rendered. */
+  rasterizer?: Rasterizer | (() => Promise<Rasterizer>) | undefined;
+  /** Whether data sets are finalized here. Default true. */
+  finalize?: boolean;
+  /** How the jobs of other queues are done. */
+  consumers?: readonly Consumer[];
   /** Shards rendered at a time. Default 1. */
   concurrency?: number;
-  /** Stops the worker: no new shard is begun, those begun are finished within the grace period or handed back. */
+  /** Stops the worker: no new job is begun, those begun are finished within the grace period or handed back. */
   signal?: AbortSignal | undefined;
   /** Grace period after the signal, milliseconds. Default 20,000: Kubernetes kills after 30 s. */
   graceMs?: number;
@@ -45,7 +48,7 @@ export interface RunWorkerOptions {
   lockMs?: number;
   /** A shard was written, or was there already. */
   onShard?: (job: RasterJob, shard: RenderedShard) => void;
-  /** An attempt at a shard failed. `final`: there will be no further one. */
+  /** An attempt at a job failed. `final`: there will be no further one. */
   onFailure?: (id: string, reason: string, final: boolean) => void;
   /** Trouble with Redis that the worker waits out. */
   onTrouble?: (reason: string) => void;
@@ -64,6 +67,8 @@ export interface WorkerSummary {
   tiles: number;
   /** Of those, without a single drawn pixel: the trainer leaves them out. */
   empty: number;
+  /** Locations set aside, as nothing can render them. */
+  quarantined: number;
   bytes: number;
   renderMs: number;
   seconds: number;
@@ -72,13 +77,13 @@ export interface WorkerSummary {
 }
 
 /**
- * Renders the shards of the queue, until it is empty or the signal is given.
+ * Does the jobs of the queues, until they are empty or the signal is given.
  *
  * A worker may die at any moment: what it had begun goes to another after `lockMs`, and is given up only when five
  * workers died of it. An error is retried with growing delays if time can mend it; else the job fails at once and says
  * why.
  *
- * @throws FarmError what `connectRedis` and the rasterizer's opening throw; errors of single shards end in their jobs
+ * @throws FarmError what `connectRedis`, `checkClock` and the rasterizer's opening throw; errors of single jobs end in them
  */
 export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummary> {
   const { concurrency = 1, graceMs = 20_000, lockMs = 60_000, until = "forever", signal } = options;
@@ -93,6 +98,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
     handedBack: 0,
     tiles: 0,
     empty: 0,
+    quarantined: 0,
     bytes: 0,
     renderMs: 0,
     seconds: 0,
@@ -100,114 +106,106 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
   };
   const connection = await connectRedis(options.redisUrl);
   let own: Rasterizer | undefined;
-  let raster: RasterQueue | undefined;
+  let queues: FarmQueues | undefined;
   try {
-    raster = await openRasterQueue({ connection, prefix: options.prefix });
+    await checkClock(connection, "Redis");
+    queues = await openQueues({ connection, prefix: options.prefix });
     if (typeof options.rasterizer === "function") own = await options.rasterizer();
-    const rasterizer = own ?? (options.rasterizer as Rasterizer);
-    const handBack = new AbortController();
-    const worker = new Worker<RasterJob, ShardResult, "shard">(
-      RASTER_QUEUE,
-      (job, token) => work(job, token, rasterizer, handBack.signal, options, summary),
-      {
-        connection,
-        prefix: options.prefix,
-        concurrency,
-        lockDuration: lockMs,
-        lockRenewTime: lockMs / 4,
-        stalledInterval: lockMs / 2,
-        maxStalledCount: 5,
-      },
-    );
-    worker.on("error", (error) => options.onTrouble?.(errorMessage(error)));
-    worker.on("failed", (job, error) => {
-      summary.failures++;
-      const final = job === undefined || job.finishedOn !== undefined;
-      options.onFailure?.(job?.id ?? "unknown", error.message, final);
-    });
-    // During an outage of Redis the question waits for an answer; the signal does not.
+    const rasterizer = own ?? (options.rasterizer as Rasterizer | undefined);
+    const consumers: Consumer[] = [...(options.consumers ?? [])];
+    if (rasterizer !== undefined) consumers.push(rasterConsumer(rasterizer, options, summary) as Consumer);
+    if (options.finalize ?? true) consumers.push(finalizeConsumer(options.store) as Consumer);
+    // During an outage of Redis the questions below wait for an answer; the signal does not.
     const stopped = aborted(signal);
+    const handBack = new AbortController();
+    const given = {
+      queues,
+      lockMs,
+      onHandBack: () => void summary.handedBack++,
+      onFailure: (id: string, reason: string, final: boolean) => {
+        summary.failures++;
+        options.onFailure?.(id, reason, final);
+      },
+      onTrouble: (reason: string) => options.onTrouble?.(reason),
+    };
+    const atOnce = new AbortController();
+    stopped.promise.then(() => atOnce.abort(new Error("the worker was stopped")));
+    const workers = consumers.map((consumer) =>
+      consume(consumer, { ...given, handBack: (consumer.handBack === "at once" ? atOnce : handBack).signal }),
+    );
+    const watched = consumers.map(({ queue }) => queue);
     while (!(signal?.aborted ?? false)) {
-      if (until === "empty" && (await Promise.race([isEmpty(raster, options.dataset), stopped.promise])))
-        break;
+      const empty = (): Promise<boolean> => isEmpty(queues as FarmQueues, watched, options.dataset);
+      if (until === "empty" && (await Promise.race([empty(), stopped.promise]))) break;
       await Promise.race([new Promise((resolve) => setTimeout(resolve, POLL_MS)), stopped.promise]);
     }
-    await close(worker, handBack, stopped.promise, graceMs);
+    await close(workers, handBack, stopped.promise, graceMs);
     stopped.forget();
     summary.interrupted = signal?.aborted ?? false;
   } finally {
     await own?.close();
-    await raster?.close();
+    await queues?.close();
     await closeRedis(connection);
   }
   summary.seconds = (performance.now() - begin) / 1000;
   return summary;
 }
 
-async function work(
-  job: Job<RasterJob, ShardResult, "shard">,
-  token: string | undefined,
+/** Renders shards, and counts them. */
+function rasterConsumer(
   rasterizer: Rasterizer,
-  handBack: AbortSignal,
-  { store, onShard }: RunWorkerOptions,
+  { store, onShard, concurrency = 1 }: RunWorkerOptions,
   summary: WorkerSummary,
-): Promise<ShardResult> {
-  try {
-    const payload = parseRasterJob(`job ${job.id}`, job.data);
-    const { skipped, ...result } = await renderShard({
-      store,
-      job: payload,
-      rasterizer,
-      signal: handBack,
-      onLocation: progressOf(job),
-    });
-    if (skipped) summary.skipped++;
-    else {
-      summary.shards++;
-      summary.tiles += result.tiles;
-      summary.empty += result.empty;
-      summary.bytes += result.bytes;
-      summary.renderMs += result.renderMs;
-    }
-    onShard?.(payload, { ...result, skipped });
-    return result;
-  } catch (error) {
-    if (handBack.aborted && error === handBack.reason) {
-      await job.moveToWait(token);
-      summary.handedBack++;
-      throw new WaitingError();
-    }
-    const line = errorMessage(error);
-    if (error instanceof FarmError && HOPELESS.includes(error.kind)) throw new UnrecoverableError(line);
-    throw new Error(line, { cause: error });
-  }
-}
-
-/** Tells Redis how far a job is: now and then, one message at a time, and never in the way of the work. */
-function progressOf(job: Job<RasterJob, ShardResult, "shard">): (done: number, total: number) => void {
-  let last = performance.now();
-  let sending = false;
-  return (done, total) => {
-    if (sending || (performance.now() - last < PROGRESS_MS && done < total)) return;
-    last = performance.now();
-    sending = true;
-    job
-      .updateProgress({ locations: done, of: total })
-      .catch(() => {})
-      .finally(() => {
-        sending = false;
+): Consumer<"raster"> {
+  return {
+    queue: "raster",
+    concurrency,
+    async process(job, { signal, progress }) {
+      const { skipped, ...result } = await renderShard({
+        store,
+        job,
+        rasterizer,
+        signal,
+        onLocation: (locations, of) => progress({ locations, of }, locations === of),
       });
+      if (skipped) summary.skipped++;
+      else {
+        summary.shards++;
+        summary.tiles += result.tiles;
+        summary.empty += result.empty;
+        summary.quarantined += result.quarantined;
+        summary.bytes += result.bytes;
+        summary.renderMs += result.renderMs;
+      }
+      onShard?.(job, { ...result, skipped });
+      return result;
+    },
   };
 }
 
-async function isEmpty(raster: RasterQueue, dataset: string | undefined): Promise<boolean> {
-  if (dataset !== undefined) return (await shardsInState(raster, dataset, OPEN_STATES)).size === 0;
-  return (await raster.queue.getJobCountByTypes(...OPEN_STATES, "prioritized")) === 0;
+/** Whether none of these queues has a job that will run; of one data set, or of all. */
+async function isEmpty(
+  queues: FarmQueues,
+  watched: readonly QueueName[],
+  dataset: string | undefined,
+): Promise<boolean> {
+  if (dataset === undefined) {
+    const counts = await Promise.all(
+      watched.map((name) => queues[name].getJobCountByTypes(...OPEN_STATES, "prioritized")),
+    );
+    return counts.every((count) => count === 0);
+  }
+  // Shards first: the last of them opens the job after it in one step.
+  if (watched.includes("raster") && (await shardsInState(queues, dataset, OPEN_STATES)).size > 0)
+    return false;
+  const open: readonly string[] = [...OPEN_STATES, "prioritized"];
+  const stages = await stageJobs(queues, dataset);
+  return !stages.some(({ queue, state }) => watched.includes(queue) && open.includes(state));
 }
 
-/** Lets the shards begun be finished; for the grace period only once stopped, then they go back at their next location. */
+/** Lets the jobs begun be finished; for the grace period only once stopped, then they go back at their next location. */
 async function close(
-  worker: Worker<RasterJob, ShardResult, "shard">,
+  workers: readonly Worker[],
   handBack: AbortController,
   stopped: Promise<unknown>,
   graceMs: number,
@@ -218,13 +216,13 @@ async function close(
       new Promise<void>((resolve) => {
         timers.push(
           setTimeout(() => handBack.abort(new Error("the grace period is over")), graceMs),
-          // Whatever then still hangs keeps its lock until that runs out; another worker takes the shard.
+          // Whatever then still hangs keeps its lock until that runs out; another worker takes it.
           setTimeout(resolve, graceMs + LAST_LOCATION_MS),
         );
       }),
   );
   try {
-    await Promise.race([worker.close(), tooLong]);
+    await Promise.race([Promise.all(workers.map((worker) => worker.close())), tooLong]);
   } finally {
     for (const timer of timers) clearTimeout(timer);
   }

@@ -9,9 +9,10 @@ import {
   DEFAULT_AUGMENTATION,
   type Location,
   OSM_ATTRIBUTION,
+  QUEUE_NAMES,
   shardCount,
 } from "@loc2vec/core";
-import { enqueueShards, openRasterQueue, type RasterQueue } from "@loc2vec/queue";
+import { enqueueShards, type FarmQueues, openQueues } from "@loc2vec/queue";
 import { createDataset, type ObjectStore, openStore } from "@loc2vec/shards";
 import { afterEach, inject } from "vitest";
 import { STYLE_HASH } from "./rasterizer.ts";
@@ -28,7 +29,7 @@ export interface Farm {
   prefix: string;
   storeUrl: string;
   store: ObjectStore;
-  queue: RasterQueue;
+  queues: FarmQueues;
 }
 
 const cleanups: (() => Promise<void>)[] = [];
@@ -43,12 +44,12 @@ export async function freshFarm(): Promise<Farm> {
   const storeUrl = pathToFileURL(folder).href;
   const redisUrl = inject("redisUrl");
   const prefix = `test-${randomUUID()}`;
-  const queue = await openRasterQueue({ redisUrl, prefix, retryDelayMs: 10 });
+  const queues = await openQueues({ redisUrl, prefix, retryDelayMs: 10 });
   cleanups.push(async () => {
-    await queue.queue.obliterate({ force: true });
-    await queue.close();
+    for (const name of QUEUE_NAMES) await queues[name].obliterate({ force: true });
+    await queues.close();
   });
-  return { redisUrl, prefix, storeUrl, store: openStore(storeUrl), queue };
+  return { redisUrl, prefix, storeUrl, store: openStore(storeUrl), queues };
 }
 
 export const CHANNELS = Array.from({ length: 12 }, (_, i) => `channel${i}`);
@@ -81,7 +82,7 @@ export async function* locationsOf(dataset: Dataset): AsyncGenerator<Location> {
 /** Writes the data set's locations and queues all of its shards. */
 export async function enqueue(farm: Farm, dataset: Dataset): Promise<void> {
   await createDataset(farm.store, dataset, locationsOf(dataset));
-  await enqueueShards(farm.queue, dataset.name, Array(shardCount(dataset)).keys());
+  await enqueueShards(farm.queues, dataset.name, Array(shardCount(dataset)).keys());
 }
 
 /** The sha256 of every object in the store, by key. */

@@ -47,7 +47,7 @@ test("renders all shards of the queue, then ends; told again, finds them there",
   expect(await listShards(farm.store, dataset)).toEqual(new Set([0, 1, 2]));
   const before = await hashes(farm.store);
 
-  await enqueueShards(farm.queue, dataset.name, [0, 1, 2]);
+  await enqueueShards(farm.queues, dataset.name, [0, 1, 2]);
   const refuse = stripes(() => {
     throw new Error("rendered again");
   });
@@ -68,7 +68,7 @@ test("a shard that is damaged in the store is rendered again", async () => {
     const key = shardKey(dataset.name, shard);
     await farm.store.put(key, damage((await farm.store.get(key)) as Uint8Array));
   }
-  await enqueueShards(farm.queue, dataset.name, [0, 1, 2]);
+  await enqueueShards(farm.queues, dataset.name, [0, 1, 2]);
   expect(await run(farm)).toMatchObject({ shards: 2, skipped: 1, failures: 0 });
   expect(await hashes(farm.store)).toEqual(before);
 });
@@ -109,7 +109,7 @@ test("an error that comes each time is given up after all attempts, the other sh
     }),
   });
   expect(summary).toMatchObject({ shards: 2, failures: ATTEMPTS });
-  const { failures } = await rasterProgress(farm.queue, dataset.name);
+  const { failures } = await rasterProgress(farm.queues, dataset.name);
   expect(failures).toEqual([
     {
       shard: 1,
@@ -130,9 +130,9 @@ test("what no attempt can mend fails at once, with the reason and both sides", a
     shard: number,
     rasterizer: Rasterizer = stripes(),
   ): Promise<string> => {
-    await enqueueShards(farm.queue, dataset, [shard]);
+    await enqueueShards(farm.queues, dataset, [shard]);
     await run(farm, { rasterizer });
-    const { failures } = await rasterProgress(farm.queue, dataset);
+    const { failures } = await rasterProgress(farm.queues, dataset);
     const failure = failures.find((found) => found.shard === shard);
     expect(failure?.attempts).toBe(1);
     return failure?.reason ?? "";
@@ -155,7 +155,7 @@ test("what no attempt can mend fails at once, with the reason and both sides", a
 
 test("a payload that somebody else wrote is refused", async () => {
   const farm = await freshFarm();
-  await farm.queue.queue.add("shard", { dataset: "../etc", shard: 0 }, { jobId: "evil.0" });
+  await farm.queues.raster.add("shard", { dataset: "../etc", shard: 0 }, { jobId: "evil.0" });
   const failures: string[] = [];
   await run(farm, { onFailure: (_, reason, final) => failures.push(`${reason} ${final}`) });
   expect(failures).toHaveLength(1);
@@ -167,7 +167,7 @@ test("a rasterizer with tiles of a wrong shape is named, not written", async () 
   const dataset = datasetOf({ locations: 4 });
   await enqueue(farm, dataset);
   await run(farm, { rasterizer: { ...stripes(), render: async () => [new Uint8Array(5)] } });
-  expect((await rasterProgress(farm.queue, "city")).failures[0]?.reason).toContain(
+  expect((await rasterProgress(farm.queues, "city")).failures[0]?.reason).toContain(
     "1 tiles of 5 bytes instead of 3",
   );
   expect(await listShards(farm.store, dataset)).toEqual(new Set());
@@ -186,7 +186,7 @@ test("stopped half way, it finishes its shard in the grace period; the next work
     }),
   });
   expect(summary).toMatchObject({ shards: 1, handedBack: 0, interrupted: true });
-  expect(await rasterProgress(farm.queue, "city")).toMatchObject({ waiting: 2, active: 0, failed: 0 });
+  expect(await rasterProgress(farm.queues, "city")).toMatchObject({ waiting: 2, active: 0, failed: 0 });
   expect(await run(farm)).toMatchObject({ shards: 2, interrupted: false });
   expect(await hashes(farm.store)).toEqual(await undisturbed());
 });
@@ -206,8 +206,8 @@ test("after the grace period it hands its shard back at once and without the los
   });
   expect(performance.now() - begin).toBeLessThan(3000);
   expect(summary).toMatchObject({ shards: 0, handedBack: 1, failures: 0, interrupted: true });
-  expect((await farm.queue.queue.getJob("city.0"))?.attemptsMade).toBe(0);
-  expect(await rasterProgress(farm.queue, "city")).toMatchObject({
+  expect((await farm.queues.raster.getJob("city.0"))?.attemptsMade).toBe(0);
+  expect(await rasterProgress(farm.queues, "city")).toMatchObject({
     waiting: 3,
     active: 0,
     delayed: 0,

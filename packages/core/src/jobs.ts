@@ -1,0 +1,74 @@
+import { z } from "zod";
+import { NAME } from "./names.ts";
+
+/** The BullMQ queues of the farm, in the order in which a data set passes them. */
+export const QUEUE_NAMES = ["raster", "finalize", "train", "embed"] as const;
+export type QueueName = (typeof QUEUE_NAMES)[number];
+
+const name = z
+  .string()
+  .regex(NAME)
+  .refine((value) => !value.includes(".."), "must not hold '..'");
+const count = z.int().min(1);
+
+/** Payloads of the jobs, by queue: names and numbers, never data. */
+export const JOB_SCHEMAS = {
+  /** Renders one shard of a data set. */
+  raster: z.strictObject({ dataset: name, shard: z.int().min(0) }),
+  /** Checks every shard, and marks the data set complete; `round` counts how often it had shards rendered again. */
+  finalize: z.strictObject({ dataset: name, round: z.int().min(0).optional() }),
+  /** Trains a model up to a number of steps. */
+  train: z.strictObject({
+    dataset: name,
+    model: name,
+    steps: count,
+    seed: z.int().min(0),
+    batch: z.strictObject({ locations: z.int().min(2), pairs: count }),
+    loss: z.enum(["softpn", "ratio"]),
+    learningRate: z.number().positive(),
+    checkpointEvery: count,
+    empty: z.enum(["skip", "keep"]),
+  }),
+  /** Embeds every anchor of a data set. */
+  embed: z.strictObject({ dataset: name, model: name }),
+} as const satisfies Record<QueueName, z.ZodType>;
+
+export type JobPayload<Q extends QueueName = QueueName> = z.infer<(typeof JOB_SCHEMAS)[Q]>;
+export type RasterJob = JobPayload<"raster">;
+export type TrainJob = JobPayload<"train">;
+
+/** A location that could not be rendered: its tiles are empty, and nothing is trained on them. */
+export interface Quarantined {
+  /** Index in the data set. */
+  location: number;
+  reason: string;
+}
+
+/** What a raster job returns. */
+export interface ShardResult {
+  shard: number;
+  tiles: number;
+  /** Tiles without a single drawn pixel. */
+  empty: number;
+  /** Locations set aside, as nothing can render them. */
+  quarantined: number;
+  /** Size of the shard object. */
+  bytes: number;
+  /** Of the shard object, hex. */
+  sha256: string;
+  renderMs: number;
+  encodeMs: number;
+  writeMs: number;
+}
+
+/** What a finalize job returns, and what a complete data set says of itself. */
+export interface Completion {
+  shards: number;
+  tiles: number;
+  /** Tiles without a single drawn pixel. */
+  empty: number;
+  /** Of all shard objects. */
+  bytes: number;
+  /** Locations set aside. */
+  quarantined: number;
+}

@@ -1,0 +1,29 @@
+import { readArray, writeArray } from "./array.ts";
+import type { ObjectStore } from "./store.ts";
+
+/** Short texts of some locations, `[location, text]`, as lines of JSON in an array of bytes: compressed, checked, and readable as Zarr. */
+export async function writeLines(
+  store: ObjectStore,
+  prefix: string,
+  lines: Iterable<readonly [location: number, text: string]>,
+): Promise<void> {
+  let text = "";
+  for (const line of lines) text += `${JSON.stringify(line)}\n`;
+  const data = new TextEncoder().encode(text);
+  await writeArray(store, prefix, {
+    shape: [data.length],
+    dtype: "uint8",
+    chunkRows: 1 << 20,
+    dimensionNames: ["byte"],
+    attributes: { content: "application/x-ndjson: [location, text]" },
+    data,
+  });
+}
+
+/** By location; empty when there is no such array. */
+export async function readLines(store: ObjectStore, prefix: string): Promise<Map<number, string>> {
+  const found = await readArray(store, prefix, "uint8");
+  if (found === undefined) return new Map();
+  const lines = new TextDecoder().decode(found.data).split("\n");
+  return new Map(lines.filter((line) => line !== "").map((line) => JSON.parse(line) as [number, string]));
+}

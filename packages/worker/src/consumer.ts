@@ -1,0 +1,112 @@
+import { type ErrorKind, errorMessage, FarmError, type JobPayload, type QueueName } from "@loc2vec/core";
+import { type FarmQueues, type JobResults, parsePayload } from "@loc2vec/queue";
+import { type Job, UnrecoverableError, WaitingChildrenError, WaitingError, Worker } from "bullmq";
+
+/** Failures that no further attempt can mend. */
+const HOPELESS: readonly ErrorKind[] = ["usage", "input", "data"];
+const PROGRESS_MS = 1000;
+
+/** What a processor returns when other jobs must be done first: it is called again after them. */
+export const WAIT_FOR_SHARDS = Symbol("wait for shards");
+
+/** What a processor is given beside its payload. */
+export interface Task<Q extends QueueName = QueueName> {
+  /** Throw its reason when it is given: the job goes back into the queue, without the loss of an attempt. */
+  readonly signal: AbortSignal;
+  /** The queues themselves, for jobs that add others. */
+  readonly queues: FarmQueues;
+  /** Says how far the job is: now and then, never in the way of the work. */
+  progress(value: object, last?: boolean): void;
+  /** Changes the payload, which a further call is then given. */
+  update(payload: JobPayload<Q>): Promise<void>;
+  /** Results of the jobs that this one waited for. */
+  childResults(): Promise<unknown[]>;
+  /** Whether jobs that this one depends on are still to be done. */
+  hasOpenChildren(): Promise<boolean>;
+}
+
+/** How the jobs of one queue are done. */
+export interface Consumer<Q extends QueueName = QueueName> {
+  readonly queue: Q;
+  /** Jobs at a time. Default 1. */
+  readonly concurrency?: number;
+  /** When a worker that is stopped asks for its jobs back. Default `grace`: after the grace period; else `at once`. */
+  readonly handBack?: "grace" | "at once";
+  /** @throws FarmError `usage`, `input` or `data` for what no attempt can mend; anything else is tried again */
+  process(payload: JobPayload<Q>, task: Task<Q>): Promise<JobResults[Q] | typeof WAIT_FOR_SHARDS>;
+}
+
+export interface ConsumeOptions {
+  queues: FarmQueues;
+  lockMs: number;
+  handBack: AbortSignal;
+  onHandBack: () => void;
+  onFailure: (id: string, reason: string, final: boolean) => void;
+  onTrouble: (reason: string) => void;
+}
+
+/** Begins to do the jobs of a queue. */
+export function consume<Q extends QueueName>(
+  consumer: Consumer<Q>,
+  { queues, lockMs, handBack, onHandBack, onFailure, onTrouble }: ConsumeOptions,
+): Worker {
+  const process = async (job: Job<JobPayload<Q>, JobResults[Q]>, token?: string): Promise<JobResults[Q]> => {
+    try {
+      const payload = parsePayload(consumer.queue, `job ${job.id}`, job.data);
+      const result = await consumer.process(payload, {
+        signal: handBack,
+        queues,
+        progress: progressOf(job),
+        update: (changed) => job.updateData(changed),
+        childResults: async () => Object.values(await job.getChildrenValues()),
+        hasOpenChildren: async () =>
+          ((await job.getDependenciesCount({ unprocessed: true })).unprocessed ?? 0) > 0,
+      });
+      if (result !== WAIT_FOR_SHARDS) return result as JobResults[Q];
+    } catch (error) {
+      if (handBack.aborted && error === handBack.reason) {
+        await job.moveToWait(token);
+        onHandBack();
+        throw new WaitingError();
+      }
+      const line = errorMessage(error);
+      if (error instanceof FarmError && HOPELESS.includes(error.kind)) throw new UnrecoverableError(line);
+      throw new Error(line, { cause: error });
+    }
+    // Should all of them be done by now, the job is put back and called at once.
+    if (await job.moveToWaitingChildren(token ?? "")) throw new WaitingChildrenError();
+    await job.moveToWait(token);
+    throw new WaitingError();
+  };
+  const worker = new Worker(consumer.queue, process, {
+    connection: queues.connection,
+    prefix: queues.prefix,
+    concurrency: consumer.concurrency ?? 1,
+    lockDuration: lockMs,
+    lockRenewTime: lockMs / 4,
+    stalledInterval: lockMs / 2,
+    maxStalledCount: 5,
+  });
+  worker.on("error", (error) => onTrouble(errorMessage(error)));
+  worker.on("failed", (job, error) => {
+    onFailure(job?.id ?? "unknown", error.message, job === undefined || job.finishedOn !== undefined);
+  });
+  return worker;
+}
+
+/** One message at a time, and not more than one a second, but for the last. */
+function progressOf(job: Job): Task["progress"] {
+  let last = performance.now();
+  let sending = false;
+  return (value, final = false) => {
+    if (sending || (performance.now() - last < PROGRESS_MS && !final)) return;
+    last = performance.now();
+    sending = true;
+    job
+      .updateProgress(value)
+      .catch(() => {})
+      .finally(() => {
+        sending = false;
+      });
+  };
+}
