@@ -13,6 +13,8 @@ export interface Context {
   /** Given at Ctrl-C or SIGTERM. */
   readonly signal: AbortSignal;
   readonly quiet: boolean;
+  /** Whether the result is to be JSON. */
+  readonly json: boolean;
   /** Says what is being done, on stderr. */
   log(line: string): void;
   /** The outcome: lines for people, or the value as one line of JSON. */
@@ -32,6 +34,7 @@ export function createContext({ json = false, quiet = false }: GlobalOptions, si
     config,
     signal,
     quiet,
+    json,
     log: (line) => {
       if (!quiet) process.stderr.write(`${line}\n`);
     },

@@ -5,10 +5,10 @@ import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
 import { importMap, locations } from "./commands/map.ts";
 import { embedCommand, reportCommand, trainCommand } from "./commands/model.ts";
-import { enqueueCommand, status, workCommand } from "./commands/raster.ts";
+import { enqueueCommand, retryCommand, status, verifyCommand, workCommand } from "./commands/raster.ts";
 import { config, down, up } from "./commands/services.ts";
 import { type Context, createContext, type GlobalOptions } from "./context.ts";
-import { kind, levels, positive, ratio, whole } from "./options.ts";
+import { kind, levels, positive, queueNames, ratio, whole } from "./options.ts";
 
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
@@ -67,6 +67,7 @@ command("locations", "sample locations from the imported map, as CSV", locations
 command("enqueue", "describe a data set and queue its shards", enqueueCommand)
   .requiredOption("--dataset <name>", "name of the data set")
   .option("--locations <file>", "CSV, GeoJSON or NDJSON of lon, lat and optionally kind, weight, label")
+  .option("--table <name>", "a table or view of FARM_DATABASE_URL with geom, or lon and lat")
   .option("--sample <n>", "sample so many from the map instead", whole(1))
   .option("--kinds <visits:transport>", "shares of sampled locations", ratio, { visit: 2, transport: 1 })
   .option("--kind <kind>", "of locations in the file that name none", kind, "visit")
@@ -77,16 +78,32 @@ command("enqueue", "describe a data set and queue its shards", enqueueCommand)
       .argParser(levels)
       .default(16),
   )
-  .addOption(seed("of sampling and augmentation"));
-command("work", "render queued shards", workCommand)
+  .addOption(seed("of sampling and augmentation"))
+  .option("--train <model>", "once the data set is complete, train this model on it")
+  .option("--steps <n>", "of that training", whole(1))
+  .option("--embed", "then embed the data set with it");
+command("work", "render queued shards and complete their data sets, or do other jobs", workCommand)
+  .option("--queues <names>", "raster, finalize, train, embed, by commas", queueNames, ["raster", "finalize"])
   .option("--dataset <name>", "with --until empty: wait for this one alone")
   .addOption(new Option("--until <when>", "when to end").choices(["empty", "forever"]).default("forever"))
   .option("--concurrency <n>", "shards at a time (default: FARM_WORKERS)", whole(1, 1024))
-  .option("--grace <seconds>", "to finish shards after Ctrl-C or SIGTERM (default: 20)", whole(0, 3600));
-command("status", "where a data set stands", status).requiredOption(
-  "--dataset <name>",
-  "name of the data set",
-);
+  .option("--grace <seconds>", "to finish shards after Ctrl-C or SIGTERM (default: 20)", whole(0, 3600))
+  .option(
+    "--lock <seconds>",
+    "after which a dead worker's job goes to another (default: 60)",
+    whole(1, 3600),
+  );
+command("status", "where a data set stands; on a terminal, live until nothing is left to do", status)
+  .requiredOption("--dataset <name>", "name of the data set")
+  .option("--once", "look once");
+command(
+  "retry",
+  "put the failed jobs of a data set back, with all their attempts",
+  retryCommand,
+).requiredOption("--dataset <name>", "name of the data set");
+command("verify", "read a whole data set and compare every checksum", verifyCommand)
+  .requiredOption("--dataset <name>", "name of the data set")
+  .option("--repair", "have what is missing or damaged rendered again");
 command("train", "train an encoder on a data set", trainCommand)
   .requiredOption("--dataset <name>", "name of the data set")
   .requiredOption("--model <name>", "name of the model; goes on where it stands")

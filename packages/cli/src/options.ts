@@ -1,4 +1,4 @@
-import { type Levels, LOCATION_KINDS, type LocationKind } from "@loc2vec/core";
+import { type Levels, LOCATION_KINDS, type LocationKind, QUEUE_NAMES, type QueueName } from "@loc2vec/core";
 import { InvalidArgumentError } from "commander";
 
 /** A parser of whole numbers for commander. */
@@ -30,6 +30,15 @@ export function kind(text: string): LocationKind {
     throw new InvalidArgumentError(`must be one of ${LOCATION_KINDS.join(", ")}`);
   }
   return text as LocationKind;
+}
+
+/** `raster,finalize` */
+export function queueNames(text: string): QueueName[] {
+  const names = text.split(",").map((name) => name.trim());
+  const unknown = names.find((name) => !QUEUE_NAMES.includes(name as QueueName));
+  if (unknown !== undefined)
+    throw new InvalidArgumentError(`${unknown} is not one of ${QUEUE_NAMES.join(", ")}`);
+  return names as QueueName[];
 }
 
 export function levels(value: string): Levels {

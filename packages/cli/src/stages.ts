@@ -8,6 +8,7 @@ import {
   type Levels,
   type Location,
   OSM_ATTRIBUTION,
+  type QueueName,
   startProgress,
   TILE_PIXELS,
   TILE_RADIUS_M,
@@ -15,11 +16,18 @@ import {
 import type { Loss } from "@loc2vec/encoder";
 import type { Profile } from "@loc2vec/gis";
 import { type EnqueueDatasetResult, enqueueDataset } from "@loc2vec/producer";
-import { openRasterQueue } from "@loc2vec/queue";
+import { type FarmQueues, type Follow, openQueues } from "@loc2vec/queue";
 import { createRasterizer, rendererInfo } from "@loc2vec/rasterizer";
 import type { Services } from "@loc2vec/services";
-import { type BatchShape, type EmbedResult, embedDataset, type TrainResult, train } from "@loc2vec/trainer";
-import { runWorker, type WorkerSummary } from "@loc2vec/worker";
+import {
+  type BatchShape,
+  type EmbedResult,
+  embedDataset,
+  type HistoryEntry,
+  type TrainResult,
+  train,
+} from "@loc2vec/trainer";
+import { type Consumer, runWorker, type WorkerSummary } from "@loc2vec/worker";
 import type { Context } from "./context.ts";
 
 /** The stages that commands and the demo are made of. */
@@ -61,21 +69,36 @@ export function describeDataset(
   };
 }
 
+/** Runs `work` with the queues, and closes them whatever happens. */
+export async function withQueues<T>(
+  { config }: Context,
+  { redisUrl }: Pick<Services, "redisUrl">,
+  work: (queues: FarmQueues) => Promise<T>,
+): Promise<T> {
+  const queues = await openQueues({ redisUrl, prefix: config.queuePrefix });
+  try {
+    return await work(queues);
+  } finally {
+    await queues.close();
+  }
+}
+
 export async function enqueue(
   context: Context,
-  { redisUrl }: Pick<Services, "redisUrl">,
+  services: Pick<Services, "redisUrl">,
   dataset: Dataset,
   locations: AsyncIterable<Location>,
+  follow: Follow = {},
 ): Promise<EnqueueDatasetResult> {
-  const { config, signal, quiet } = context;
-  const queue = await openRasterQueue({ redisUrl, prefix: config.queuePrefix });
+  const { signal, quiet } = context;
   const progress = startProgress({ label: "enqueue", total: dataset.locations, unit: "locations", quiet });
-  try {
+  return withQueues(context, services, async (queues) => {
     const result = await enqueueDataset({
       store: context.store(),
       dataset,
       locations,
-      queue,
+      queues,
+      follow,
       signal,
       progress: (stage, done) => {
         if (stage === "locations") progress.update(done);
@@ -84,39 +107,47 @@ export async function enqueue(
     progress.update(dataset.locations);
     progress.finish(`${result.added + result.retried} of ${result.shards} shards queued`);
     return result;
-  } finally {
-    await queue.close();
-  }
+  });
 }
 
 export interface WorkOptions {
+  /** Default: shards, and finalizing. */
+  queues?: readonly QueueName[];
   concurrency?: number;
+  lockMs?: number | undefined;
   until: "empty" | "forever";
   dataset?: string | undefined;
   graceMs?: number | undefined;
 }
 
+/** @param services the database is needed for shards alone */
 export async function work(
   context: Context,
-  { redisUrl, databaseUrl }: Pick<Services, "redisUrl" | "databaseUrl">,
-  { concurrency, until, dataset, graceMs }: WorkOptions,
+  { redisUrl, databaseUrl }: { redisUrl: string; databaseUrl: string | undefined },
+  { queues = ["raster", "finalize"], concurrency, until, dataset, graceMs, lockMs }: WorkOptions,
   total = 0,
 ): Promise<WorkerSummary> {
   const { config, signal, quiet, log } = context;
   const profile = await context.profile();
+  const consumers = [trainConsumer(context), embedConsumer(context)] as Consumer[];
   const progress = startProgress({ label: "render", total, unit: "tiles", quiet });
   let done = 0;
   const summary = await runWorker({
     redisUrl,
     prefix: config.queuePrefix,
     store: context.store(),
-    rasterizer: () =>
-      createRasterizer({ databaseUrl, profile, kind: config.renderer, outside: config.outside }),
+    rasterizer:
+      queues.includes("raster") && databaseUrl !== undefined
+        ? () => createRasterizer({ databaseUrl, profile, kind: config.renderer, outside: config.outside })
+        : undefined,
+    finalize: queues.includes("finalize"),
+    consumers: consumers.filter(({ queue }) => queues.includes(queue)),
     concurrency: concurrency ?? config.workers,
     signal,
     until,
     ...(dataset === undefined ? {} : { dataset }),
     ...(graceMs === undefined ? {} : { graceMs }),
+    ...(lockMs === undefined ? {} : { lockMs }),
     onShard: (_, { tiles }) => {
       done += tiles;
       progress.update(done);
@@ -126,8 +157,49 @@ export async function work(
   });
   progress.update(done);
   progress.finish();
+  if (summary.quarantined > 0)
+    log(`render: ${summary.quarantined} locations set aside; farm status lists them`);
   if (summary.empty > 0) log(`render: ${summary.empty} of ${summary.tiles} tiles show nothing of the map`);
   return summary;
+}
+
+/** Trainings as jobs of a queue: stopped, they keep what they reached and go back at once. */
+function trainConsumer(context: Context): Consumer<"train"> {
+  return {
+    queue: "train",
+    handBack: "at once",
+    async process({ dataset, model, ...settings }, { signal, progress }) {
+      const onStep = ({ step, loss, seconds }: HistoryEntry): void =>
+        progress({ step, of: settings.steps, loss, stepMs: 1000 * seconds }, step === settings.steps);
+      const { step, history } = await trainModel(
+        { ...context, signal },
+        dataset,
+        model,
+        settings,
+        onStep,
+      ).catch((error: unknown) => {
+        throw signal.aborted ? signal.reason : error;
+      });
+      return { step, loss: history.at(-1)?.loss };
+    },
+  };
+}
+
+function embedConsumer(context: Context): Consumer<"embed"> {
+  return {
+    queue: "embed",
+    handBack: "at once",
+    async process({ dataset, model }, { signal, progress }) {
+      const onProgress = (locations: number, of: number): void =>
+        progress({ locations, of }, locations === of);
+      const { locations, prefix } = await embed({ ...context, signal }, dataset, model, onProgress).catch(
+        (error: unknown) => {
+          throw signal.aborted ? signal.reason : error;
+        },
+      );
+      return { locations, prefix };
+    },
+  };
 }
 
 export interface TrainSettings {
@@ -145,6 +217,7 @@ export async function trainModel(
   dataset: string,
   model: string,
   { learningRate, checkpointEvery, ...settings }: TrainSettings,
+  onStep: (entry: HistoryEntry) => void = () => {},
 ): Promise<TrainResult> {
   const progress = startProgress({
     label: "train",
@@ -160,8 +233,11 @@ export async function trainModel(
     ...(learningRate === undefined ? {} : { learningRate }),
     ...(checkpointEvery === undefined ? {} : { checkpointEvery }),
     signal: context.signal,
-    onStep: ({ step, loss, accuracy }) =>
-      progress.update(step, `loss ${loss.toFixed(4)}, ${Math.round(100 * accuracy)}% of triplets right`),
+    onStep: (entry) => {
+      const { step, loss, accuracy } = entry;
+      progress.update(step, `loss ${loss.toFixed(4)}, ${Math.round(100 * accuracy)}% of triplets right`);
+      onStep(entry);
+    },
   });
   progress.update(result.step);
   progress.finish();
@@ -183,14 +259,18 @@ export async function trainModel(
   return result;
 }
 
-export async function embed(context: Context, dataset: string, model: string): Promise<EmbedResult> {
-  const progress = startProgress({ label: "embed", total: 0, unit: "locations", quiet: true });
+export async function embed(
+  context: Context,
+  dataset: string,
+  model: string,
+  onProgress: (done: number, total: number) => void = () => {},
+): Promise<EmbedResult> {
   const result = await embedDataset({
     store: context.store(),
     dataset,
     model,
     signal: context.signal,
-    progress: (done) => progress.update(done),
+    progress: onProgress,
   });
   context.log(`embed: ${result.locations} locations, ${result.size}-D, to ${result.prefix}`);
   return result;

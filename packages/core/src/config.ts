@@ -74,6 +74,12 @@ const SETTINGS = {
     schema: z.enum(["error", "empty"]),
     help: "locations beyond the imported map: error fails their shard and names them, empty gives tiles of zeros",
   },
+  boardPassword: {
+    env: "FARM_BOARD_PASSWORD",
+    schema: z.string().min(12, "must be 12 characters or longer").optional(),
+    help: "password of the board and its metrics; unset: one made under FARM_HOME, and loopback only",
+    secret: true,
+  },
   style: { env: "FARM_STYLE", schema: z.string().min(1), help: "the channel profile (YAML)" },
 } as const;
 
@@ -92,6 +98,7 @@ export interface Config {
   readonly tensorflow: "cpu" | "gpu" | "official";
   readonly renderer: "fast" | "exact";
   readonly outside: "error" | "empty";
+  readonly boardPassword: string | undefined;
   readonly style: string;
 }
 
@@ -131,7 +138,7 @@ export function readConfig(
     if (!parsed.success) {
       throw new FarmError(
         "usage",
-        `${setting.env}=${redact(String(raw))}: ${parsed.error.issues[0]?.message}`,
+        `${setting.env}=${shown(setting, raw)}: ${parsed.error.issues[0]?.message}`,
         setting.help,
       );
     }
@@ -141,9 +148,15 @@ export function readConfig(
   return values as unknown as Config;
 }
 
-/** Hides the password of a URL: `redis://user:***@host`. */
+/** Hides the password of a URL, before its host or among its parameters: `redis://user:***@host`. */
 export function redact(value: string): string {
-  return value.replace(/(\/\/[^/@:]*):[^/]*@/, "$1:***@");
+  return value
+    .replace(/(\/\/[^/@:]*):[^/]*@/, "$1:***@")
+    .replace(/([?&](?:password|sslpassword|passphrase|secret|token)=)[^&#]*/gi, "$1***");
+}
+
+function shown(setting: { env: string; secret?: boolean }, value: unknown): string {
+  return setting.secret === true ? "***" : redact(String(value));
 }
 
 export interface SettingDescription {
@@ -161,7 +174,7 @@ export function describeConfig(config: Config): SettingDescription[] {
     return {
       name: name as SettingName,
       env: setting.env,
-      value: value === undefined ? "" : redact(String(value)),
+      value: value === undefined ? "" : shown(setting, value),
       help: setting.help,
     };
   });

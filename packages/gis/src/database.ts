@@ -8,15 +8,8 @@ export function isMissingTable(error: unknown): boolean {
   return error instanceof Error && MISSING_TABLE.has(String((error as { code?: unknown }).code));
 }
 
-/**
- * Runs `work` with a connection and closes it whatever happens.
- *
- * @throws FarmError `service` when the server cannot be reached or refuses; other errors of `work` pass through
- */
-export async function withDatabase<T>(
-  databaseUrl: string,
-  work: (client: pg.Client) => Promise<T>,
-): Promise<T> {
+/** @throws FarmError `service` when the server cannot be reached or refuses */
+export async function connectDatabase(databaseUrl: string): Promise<pg.Client> {
   const client = new pg.Client({
     connectionString: databaseUrl,
     connectionTimeoutMillis: 10_000,
@@ -34,6 +27,19 @@ export async function withDatabase<T>(
       { cause: error },
     );
   }
+  return client;
+}
+
+/**
+ * Runs `work` with a connection and closes it whatever happens.
+ *
+ * @throws FarmError what {@link connectDatabase} throws; other errors of `work` pass through
+ */
+export async function withDatabase<T>(
+  databaseUrl: string,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = await connectDatabase(databaseUrl);
   try {
     return await work(client);
   } finally {
@@ -52,6 +58,9 @@ export function libpqEnvironment(databaseUrl: string): Record<string, string> {
     ["PGPASSWORD", decodeURIComponent(url.password)],
     ["PGDATABASE", decodeURIComponent(url.pathname.slice(1))],
     ["PGSSLMODE", sslmode],
+    ["PGSSLROOTCERT", url.searchParams.get("sslrootcert")],
+    ["PGSSLCERT", url.searchParams.get("sslcert")],
+    ["PGSSLKEY", url.searchParams.get("sslkey")],
   ];
   return Object.fromEntries(entries.filter((entry): entry is [string, string] => !!entry[1]));
 }

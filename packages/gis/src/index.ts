@@ -6,3 +6,4 @@ export { checkOsmFile, type OsmFile, type OsmFormat } from "./osmfile.ts";
 export * from "./profile.ts";
 export * from "./sample.ts";
 export * from "./style.ts";
+export * from "./table.ts";

@@ -49,7 +49,7 @@ export async function* readLocations(path: string, options: ReadOptions = {}): A
   if (count === 0) throw new FarmError("input", `${file}: holds no location`, "add at least one row");
 }
 
-type Fields = Partial<Record<keyof Location, unknown>>;
+export type Fields = Partial<Record<keyof Location, unknown>>;
 interface Row {
   /** `row 7` */
   place: string;
@@ -172,7 +172,8 @@ function fieldsOf(value: unknown, where: string): Fields {
 
 const absent = (value: unknown): boolean => value === undefined || value === null || value === "";
 
-function toLocation(fields: Fields, where: string, options: ReadOptions): Location {
+/** A location from its fields as they were read. @param where names the place, for errors */
+export function toLocation(fields: Fields, where: string, options: ReadOptions): Location {
   const number = (name: string, value: unknown): number => {
     const result =
       typeof value === "number" || (typeof value === "string" && !absent(value)) ? Number(value) : Number.NaN;

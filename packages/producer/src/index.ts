@@ -1,2 +1,3 @@
 export * from "./enqueue.ts";
 export * from "./status.ts";
+export * from "./verify.ts";

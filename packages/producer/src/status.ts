@@ -1,4 +1,4 @@
-import { type Completion, checkName, type Dataset, shardCount } from "@loc2vec/core";
+import { type Completion, checkName, type Dataset, type Quarantined, shardCount } from "@loc2vec/core";
 import {
   type FarmQueues,
   type RasterProgress,
@@ -6,7 +6,7 @@ import {
   type StageJob,
   stageJobs,
 } from "@loc2vec/queue";
-import { listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
+import { listQuarantine, listShards, type ObjectStore, openDataset, readQuarantine } from "@loc2vec/shards";
 
 export interface DatasetStatus extends RasterProgress {
   dataset: Dataset;
@@ -17,10 +17,24 @@ export interface DatasetStatus extends RasterProgress {
   lost: number;
   /** Set when every shard is there, checked and recorded. */
   complete: Completion | undefined;
+  /** Locations set aside so far, at most 20 of them listed. */
+  quarantined: Quarantined[];
   /** Finalizing, and training and embedding where they were asked for. */
   stages: StageJob[];
   /** Seconds until the open jobs are done, at the present rate; undefined without a rate. */
   etaSeconds: number | undefined;
+}
+
+/** The most locations in quarantine that a report lists. */
+const LISTED = 20;
+
+async function someQuarantined(store: ObjectStore, dataset: Dataset): Promise<Quarantined[]> {
+  const found: Quarantined[] = [];
+  for (const shard of await listQuarantine(store, dataset.name)) {
+    if (found.length >= LISTED) break;
+    found.push(...(await readQuarantine(store, dataset, shard)));
+  }
+  return found.slice(0, LISTED);
 }
 
 /**
@@ -49,6 +63,7 @@ export async function datasetStatus({
     shards,
     done,
     complete,
+    quarantined: await someQuarantined(store, dataset),
     stages: await stageJobs(queues, name),
     lost: Math.max(0, shards - done - open - progress.failed),
     etaSeconds: progress.rate === undefined ? undefined : open / progress.rate.shardsPerSecond,

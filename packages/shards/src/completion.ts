@@ -6,15 +6,29 @@ import {
   type ShardResult,
   shardCount,
 } from "@loc2vec/core";
-import { readArray, writeArray } from "./array.ts";
+import { CHUNK_ROWS, openArray, readArray, writeArray } from "./array.ts";
 import { datasetPrefix, inspectShard, type ShardFacts } from "./dataset.ts";
 import { writeLines } from "./lines.ts";
-import { consolidate, groupMetadata, readGroup, writeMetadata } from "./metadata.ts";
+import { consolidate, type DataType, groupMetadata, readGroup, writeMetadata } from "./metadata.ts";
 import { listQuarantine, readQuarantine } from "./quarantine.ts";
 import type { ObjectStore } from "./store.ts";
 
 /** Shards that are read at a time: enough to hide the way to S3, little enough for memory. */
 const READING = 8;
+
+/** The arrays of a data set beside its tiles; the last ones of a complete one, and where there are any. */
+const ARRAYS: Readonly<Record<string, DataType>> = {
+  lon: "float64",
+  lat: "float64",
+  kind: "uint8",
+  rotation: "float32",
+  offset: "float32",
+  labels: "uint8",
+  shard_bytes: "float64",
+  shard_sha256: "uint8",
+  quarantine: "uint8",
+};
+const REQUIRED = ["lon", "lat", "kind", "rotation", "offset"];
 
 /** What is expected of a shard: as it was written, or as the complete data set says. */
 export type ShardDigest = Pick<ShardResult, "bytes" | "sha256">;
@@ -140,6 +154,27 @@ export async function completeDataset(
   ];
   await writeMetadata(store, prefix, await consolidate(store, prefix, group, [...arrays, "tiles"]));
   return completion;
+}
+
+/** Reads all arrays of a data set but its tiles. @returns of each that is damaged, why */
+export async function checkArrays(
+  store: ObjectStore,
+  dataset: Dataset,
+): Promise<{ array: string; reason: string }[]> {
+  const findings: { array: string; reason: string }[] = [];
+  for (const [array, dtype] of Object.entries(ARRAYS)) {
+    try {
+      const opened = await openArray(store, `${datasetPrefix(dataset.name)}/${array}`, dtype);
+      const rows = opened?.shape[0] ?? 0;
+      for (let first = 0; first < rows; first += CHUNK_ROWS)
+        await opened?.rows(first, Math.min(first + CHUNK_ROWS, rows));
+      if (opened === undefined && REQUIRED.includes(array)) findings.push({ array, reason: "missing" });
+    } catch (error) {
+      if (!(error instanceof FarmError && error.kind === "data")) throw error;
+      findings.push({ array, reason: error.message });
+    }
+  }
+  return findings;
 }
 
 /** What a complete data set says of its shards; undefined of one that is not complete. @throws FarmError `data` when that is damaged */

@@ -11,6 +11,7 @@ export {
 } from "./array.ts";
 export {
   type CheckOptions,
+  checkArrays,
   checkShards,
   completeDataset,
   readDigests,
