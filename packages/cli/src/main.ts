@@ -131,10 +131,14 @@ command("demo", "one real city through every part", demo)
   .addOption(seed("of all draws"));
 command(
   "bench <name>",
-  "measure: raster, shards, workers, or render, shard, step, or all of these three",
+  "measure: raster, shards, workers, enqueue, farm, or render, shard, step, or all of these three",
   benchCommand,
 )
-  .option("--locations <n>", "of the raster, shards and workers benches (shards: at most 48)", whole(1), 200)
+  .option(
+    "--locations <n>",
+    "of the raster, shards (at most 48), workers, enqueue and farm benches",
+    whole(1),
+  )
   .option("--density <n>", "raster: each feature so many times, shifted at random", whole(1, 100), 1)
   .option("--pbf <file>", "map to use instead of a small one that is fetched")
   .option("--repeats <n>", "medians are taken of", whole(1, 1000), 5);

@@ -14,13 +14,15 @@ function fmix32(h: number): number {
 /** Folds integer keys (|key| < 2^53) into one uint32. Order matters: `hashKeys(1, 2) !== hashKeys(2, 1)`. */
 export function hashKeys(...keys: readonly number[]): number {
   let h = 0x9e3779b9;
-  for (const key of keys) {
-    const low = key >>> 0;
-    const high = Math.floor(key / 4294967296) >>> 0;
-    h = fmix32(Math.imul(h ^ low, 0xcc9e2d51) + 0x6b43a9b5);
-    h = fmix32(Math.imul(h ^ high, 0x1b873593) + 0xe6546b64);
-  }
+  for (const key of keys) h = fold(h, key);
   return h;
+}
+
+function fold(h: number, key: number): number {
+  const low = key >>> 0;
+  const high = Math.floor(key / 4294967296) >>> 0;
+  const mixed = fmix32(Math.imul(h ^ low, 0xcc9e2d51) + 0x6b43a9b5);
+  return fmix32(Math.imul(mixed ^ high, 0x1b873593) + 0xe6546b64);
 }
 
 export interface Random {
@@ -71,7 +73,8 @@ export function randomFromState(state: readonly [number, number, number, number]
  * Different keys give independent streams.
  */
 export function randomOf(...keys: readonly number[]): Random {
-  const random = randomFromState([hashKeys(...keys, 1), hashKeys(...keys, 2), hashKeys(...keys, 3), 1]);
+  const h = hashKeys(...keys);
+  const random = randomFromState([fold(h, 1), fold(h, 2), fold(h, 3), 1]);
   for (let i = 0; i < 6; i++) random.uniform();
   return random;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { describeConfig, readConfig, redact } from "../src/config.ts";
-import { checkName } from "../src/dataset.ts";
+import { checkName } from "../src/names.ts";
 import { errorMessage, FarmError } from "../src/errors.ts";
 
 describe("readConfig", () => {

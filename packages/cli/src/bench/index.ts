@@ -13,6 +13,7 @@ import { encodeShard } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { type Context, withServices } from "../context.ts";
 import { describeDataset } from "../stages.ts";
+import { enqueueBench } from "./enqueue.ts";
 import { type Measurement, machine, mapFile, measure } from "./harness.ts";
 import { rasterBench } from "./raster.ts";
 import { shardsBench } from "./shards.ts";
@@ -20,8 +21,6 @@ import { workersBench } from "./workers.ts";
 
 /** Locations of a run. */
 const LOCATIONS = 24;
-/** Benches with results of their own. */
-const OTHERS: ReadonlySet<string> = new Set(["shards", "workers"]);
 /** Locations whose tiles the shards bench keeps in memory, at most. */
 const SHARDED = 48;
 
@@ -72,81 +71,106 @@ const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<Record<string, 
   },
 };
 
+interface BenchOptions {
+  pbf?: string;
+  repeats: number;
+  locations?: number;
+  density: number;
+}
+
+/** Benches with results of their own: one object each, or nothing where it was printed already. */
+const OTHERS: Readonly<
+  Record<string, (context: Context, options: BenchOptions) => Promise<object | undefined>>
+> = {
+  raster: async (context, { locations = 200, ...options }) => {
+    await rasterBench(context, { ...options, locations });
+    return undefined;
+  },
+  shards: (context, { pbf, locations = SHARDED }) =>
+    withMap(context, pbf, async ({ databaseUrl, render }) => {
+      const sampled = await sampleLocations({ databaseUrl, count: Math.min(locations, SHARDED), seed: 1 });
+      const given = { name: "bench", seed: 1, positives: 20, shardLocations: LOCATIONS };
+      return shardsBench({
+        dataset: describeDataset(context, await context.profile(), sampled.length, given),
+        locations: sampled,
+        render: async (levels) => (await render(sampled, levels)).flat(),
+        log: context.log,
+      });
+    }),
+  workers: (context, { pbf, repeats, locations = 200 }) =>
+    withMap(context, pbf, ({ databaseUrl }) =>
+      workersBench({ databaseUrl, style: context.config.style, locations }, repeats),
+    ),
+  enqueue: (context, { locations = 1_500_000 }) =>
+    withServices(context, ["redis", "database"], (services) => enqueueBench(context, services, locations)),
+};
+
 /** Prints one object: name, machine, and what was measured, all in this one run. */
-export async function benchCommand(
-  context: Context,
-  name: string,
-  {
-    pbf,
-    repeats,
-    locations: count,
-    density,
-  }: { pbf?: string; repeats: number; locations: number; density: number },
-): Promise<void> {
-  if (name === "raster")
-    return rasterBench(context, {
-      ...(pbf === undefined ? {} : { pbf }),
-      repeats,
-      locations: count,
-      density,
-    });
-  const names = name === "all" ? Object.keys(BENCHES) : [name];
-  const unknown = names.find((each) => BENCHES[each] === undefined);
-  if (unknown !== undefined && !OTHERS.has(name))
-    throw new FarmError(
-      "usage",
-      `unknown bench ${unknown}`,
-      `one of all, raster, ${[...OTHERS].join(", ")}, ${Object.keys(BENCHES).join(", ")}`,
-    );
-  const map = await mapFile(context, pbf);
-  const profile = await context.profile();
-  const results = await withServices(context, ["database"], async ({ databaseUrl: server }) => {
-    const databaseUrl =
-      context.config.databaseUrl === undefined ? await ensureDatabase(server, "loc2vec_demo") : server;
-    if (context.config.databaseUrl === undefined)
-      await importPbf({ pbf: map, databaseUrl, profile, signal: context.signal });
-    if (name === "workers")
-      return workersBench({ databaseUrl, style: context.config.style, locations: count }, repeats);
-    const locations: Location[] = await sampleLocations({
-      databaseUrl,
-      count: name === "shards" ? Math.min(count, SHARDED) : LOCATIONS,
-      seed: 1,
-    });
-    const rasterizer = await createRasterizer({ databaseUrl, profile, kind: context.config.renderer });
-    const drawn = { seed: 1, samples: SAMPLES_PER_LOCATION, augmentation: DEFAULT_AUGMENTATION };
-    const render = (levels?: Levels): Promise<Uint8Array[][]> =>
-      Promise.all(
-        locations.map((location, i) => rasterizer.render(location, locationTransforms(drawn, i), levels)),
-      );
-    try {
-      if (name === "shards") {
-        const given = { name: "bench", seed: 1, positives: 20, shardLocations: LOCATIONS };
-        return await shardsBench({
-          dataset: describeDataset(context, profile, locations.length, given),
-          locations,
-          render: async (levels) => (await render(levels)).flat(),
-          log: context.log,
-        });
-      }
-      const found: Record<string, Measurement> = {};
-      for (const each of names) Object.assign(found, await BENCHES[each]?.({ context, repeats, render }));
-      return found;
-    } finally {
-      await rasterizer.close();
-    }
-  });
-  if (OTHERS.has(name)) {
-    const found = results as Record<string, unknown>;
+export async function benchCommand(context: Context, name: string, options: BenchOptions): Promise<void> {
+  const other = OTHERS[name];
+  if (other !== undefined) {
+    const found = await other(context, options);
+    if (found === undefined) return;
     context.result(
-      { bench: name, map, ...found },
+      { bench: name, ...found },
       Object.entries(found).map(([key, value]) => `${key.padEnd(20)} ${JSON.stringify(value)}`),
     );
     return;
   }
+  const names = name === "all" ? Object.keys(BENCHES) : [name];
+  const unknown = names.find((each) => BENCHES[each] === undefined);
+  if (unknown !== undefined)
+    throw new FarmError(
+      "usage",
+      `unknown bench ${unknown}`,
+      `one of all, ${Object.keys(BENCHES).join(", ")}, ${Object.keys(OTHERS).join(", ")}`,
+    );
+  const { pbf, repeats } = options;
+  const { map, results } = await withMap(context, pbf, async ({ map, databaseUrl, render }) => {
+    const locations = await sampleLocations({ databaseUrl, count: LOCATIONS, seed: 1 });
+    const results: Record<string, Measurement> = {};
+    for (const each of names)
+      Object.assign(results, await BENCHES[each]?.({ context, repeats, render: () => render(locations) }));
+    return { map, results };
+  });
   context.result({ bench: name, machine: machine(), map, results }, [
-    ...Object.entries(results as Record<string, Measurement>).map(
+    ...Object.entries(results).map(
       ([what, { rate, unit, seconds }]) =>
         `${what.padEnd(8)} ${rate.toFixed(1)} ${unit}/s (median of ${repeats}; ${seconds.min.toFixed(3)}–${seconds.max.toFixed(3)} s a run)`,
     ),
   ]);
+}
+
+interface ImportedMap {
+  map: string;
+  databaseUrl: string;
+  /** Renders an anchor and 20 positives of each location. */
+  render: (locations: readonly Location[], levels?: Levels) => Promise<Uint8Array[][]>;
+}
+
+/** Imports the map, into a database of its own on the private server, and runs `work` with a renderer. */
+async function withMap<T>(
+  context: Context,
+  pbf: string | undefined,
+  work: (imported: ImportedMap) => Promise<T>,
+): Promise<T> {
+  const map = await mapFile(context, pbf);
+  const profile = await context.profile();
+  const { config, signal } = context;
+  return withServices(context, ["database"], async ({ databaseUrl: server }) => {
+    const own = config.databaseUrl === undefined;
+    const databaseUrl = own ? await ensureDatabase(server, "loc2vec_demo") : server;
+    if (own) await importPbf({ pbf: map, databaseUrl, profile, signal });
+    const rasterizer = await createRasterizer({ databaseUrl, profile, kind: config.renderer });
+    const drawn = { seed: 1, samples: SAMPLES_PER_LOCATION, augmentation: DEFAULT_AUGMENTATION };
+    const render = (locations: readonly Location[], levels?: Levels): Promise<Uint8Array[][]> =>
+      Promise.all(
+        locations.map((location, i) => rasterizer.render(location, locationTransforms(drawn, i), levels)),
+      );
+    try {
+      return await work({ map, databaseUrl, render });
+    } finally {
+      await rasterizer.close();
+    }
+  });
 }

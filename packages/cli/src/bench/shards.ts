@@ -45,7 +45,7 @@ export interface ShardsBench {
  * Sizes and speeds of our shards; of the same tiles as WebDataset tar, TFRecord (GZIP) and one npy.zst file per tile; and what
  * levels, zstd's level, the order of channels and a dictionary give. All on the same disk, its cache warm.
  */
-export async function shardsBench({ dataset, locations, render, log }: ShardsBench): Promise<unknown> {
+export async function shardsBench({ dataset, locations, render, log }: ShardsBench): Promise<object> {
   const folder = await mkdtemp(join(tmpdir(), "loc2vec-bench-"));
   try {
     log("bench: rendering");
