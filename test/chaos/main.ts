@@ -8,7 +8,7 @@ import { createWorld } from "./world.ts";
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
-    shards: { type: "string", default: "120" },
+    shards: { type: "string", default: "140" },
     workers: { type: "string", default: "2" },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
@@ -34,8 +34,10 @@ const world = await createWorld(await pythonEnvironment(), seed);
 let code = 1;
 try {
   log(`chaos: ${shards} shards undisturbed`);
+  const begin = performance.now();
   const calm = await calmRun(world, size);
-  const options = { name: "storm", random: randomOf(seed, 3), workers, log };
+  log(`chaos: done in ${((performance.now() - begin) / 1000).toFixed(1)} s`);
+  const options = { name: "storm", random: randomOf(seed, 3), workers, thenVerify: true, log };
   const outcome = await stormRun(world, size, drawStorm(seed), calm, options);
   const { faults, ...sums } = outcome;
   if (values.json) console.log(JSON.stringify({ seed, ...outcome }));

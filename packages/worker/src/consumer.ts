@@ -5,6 +5,8 @@ import { type Job, UnrecoverableError, WaitingChildrenError, WaitingError, Worke
 /** Failures that no further attempt can mend. */
 const HOPELESS: readonly ErrorKind[] = ["usage", "input", "data"];
 const PROGRESS_MS = 1000;
+/** How long a worker takes no job after the store or the map could not be reached: at first, and at most. */
+const REST_MS = [1000, 30_000] as const;
 
 /** What a processor returns when other jobs must be done first: it is called again after them. */
 export const WAIT_FOR_SHARDS = Symbol("wait for shards");
@@ -50,6 +52,7 @@ export function consume<Q extends QueueName>(
   consumer: Consumer<Q>,
   { queues, lockMs, handBack, onHandBack, onFailure, onTrouble }: ConsumeOptions,
 ): Worker {
+  const outage = restAfterOutage(() => worker);
   const process = async (job: Job<JobPayload<Q>, JobResults[Q]>, token?: string): Promise<JobResults[Q]> => {
     try {
       const payload = parsePayload(consumer.queue, `job ${job.id}`, job.data);
@@ -62,6 +65,7 @@ export function consume<Q extends QueueName>(
         hasOpenChildren: async () =>
           ((await job.getDependenciesCount({ unprocessed: true })).unprocessed ?? 0) > 0,
       });
+      outage.over();
       if (result !== WAIT_FOR_SHARDS) return result as JobResults[Q];
     } catch (error) {
       if (handBack.aborted && error === handBack.reason) {
@@ -70,6 +74,7 @@ export function consume<Q extends QueueName>(
         throw new WaitingError();
       }
       const line = errorMessage(error);
+      if (error instanceof FarmError && error.kind === "service") outage.begin();
       if (error instanceof FarmError && HOPELESS.includes(error.kind)) throw new UnrecoverableError(line);
       throw new Error(line, { cause: error });
     }
@@ -88,10 +93,40 @@ export function consume<Q extends QueueName>(
     maxStalledCount: 5,
   });
   worker.on("error", (error) => onTrouble(errorMessage(error)));
+  worker.on("closing", outage.over);
   worker.on("failed", (job, error) => {
     onFailure(job?.id ?? "unknown", error.message, job === undefined || job.finishedOn !== undefined);
   });
   return worker;
+}
+
+/**
+ * Lets a worker rest while a service is away: it would else take one job after the other, and spend an attempt of each
+ * of them within seconds. Each failure in a row doubles the rest; half of it is random.
+ */
+function restAfterOutage(worker: () => Worker): { begin(): void; over(): void } {
+  let restMs: number = REST_MS[0];
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    begin() {
+      if (timer !== undefined || worker().closing) return;
+      void worker().pause(true);
+      timer = setTimeout(
+        () => {
+          timer = undefined;
+          if (!worker().closing) worker().resume();
+        },
+        restMs * (0.5 + 0.5 * Math.random()),
+      );
+      restMs = Math.min(2 * restMs, REST_MS[1]);
+    },
+    over() {
+      [restMs] = REST_MS;
+      clearTimeout(timer);
+      if (timer !== undefined && !worker().closing) worker().resume();
+      timer = undefined;
+    },
+  };
 }
 
 /** One message at a time, and not more than one a second, but for the last. */
