@@ -59,6 +59,8 @@ export interface ShardResult {
   renderMs: number;
   encodeMs: number;
   writeMs: number;
+  /** From the job's beginning to its end in the worker. */
+  ms: number;
 }
 
 /** What a finalize job returns, and what a complete data set says of itself. */

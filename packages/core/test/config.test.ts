@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { describeConfig, readConfig, redact } from "../src/config.ts";
-import { checkName } from "../src/names.ts";
 import { errorMessage, FarmError } from "../src/errors.ts";
+import { checkName } from "../src/names.ts";
 
 describe("readConfig", () => {
   it("has defaults under the project's .farm", () => {

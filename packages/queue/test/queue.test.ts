@@ -46,6 +46,8 @@ const RESULT: Omit<ShardResult, "shard"> = {
   renderMs: 1,
   encodeMs: 1,
   writeMs: 1,
+  ms: 3,
+  quarantined: 0,
 };
 
 /** A real BullMQ worker with a processor of the test. */

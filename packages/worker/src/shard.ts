@@ -54,6 +54,7 @@ export interface RenderedShard extends ShardResult {
  */
 export async function renderShard(options: RenderShardOptions): Promise<RenderedShard> {
   const { store, job, rasterizer } = options;
+  const started = performance.now();
   const opened = await openDataset(store, job.dataset);
   const { dataset } = opened;
   if (job.shard >= shardCount(dataset)) {
@@ -67,7 +68,15 @@ export async function renderShard(options: RenderShardOptions): Promise<Rendered
   const { first, end } = shardRange(dataset, job.shard);
   const present = await presentShard(store, dataset, job.shard);
   if (present !== undefined) {
-    return { shard: job.shard, ...present, renderMs: 0, encodeMs: 0, writeMs: 0, skipped: true };
+    return {
+      shard: job.shard,
+      ...present,
+      renderMs: 0,
+      encodeMs: 0,
+      writeMs: 0,
+      ms: performance.now() - started,
+      skipped: true,
+    };
   }
   const { lon, lat } = await opened.locations(first, end);
   let renderMs = 0;
@@ -95,7 +104,14 @@ export async function renderShard(options: RenderShardOptions): Promise<Rendered
     await writeQuarantine(store, dataset, job.shard, aside);
   }
   const written = await writeShard(store, dataset, job.shard, tiles());
-  return { shard: job.shard, ...written, quarantined: aside.length, renderMs, skipped: false };
+  return {
+    shard: job.shard,
+    ...written,
+    quarantined: aside.length,
+    renderMs,
+    ms: performance.now() - started,
+    skipped: false,
+  };
 }
 
 /** What is in the store of a shard; undefined when it is not there, or damaged, so that it must be rendered. */

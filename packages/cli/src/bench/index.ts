@@ -14,6 +14,7 @@ import { loadTensorflow } from "@loc2vec/tensorflow";
 import { type Context, withServices } from "../context.ts";
 import { describeDataset } from "../stages.ts";
 import { enqueueBench } from "./enqueue.ts";
+import { farmBench } from "./farm.ts";
 import { type Measurement, machine, mapFile, measure } from "./harness.ts";
 import { rasterBench } from "./raster.ts";
 import { shardsBench } from "./shards.ts";
@@ -100,6 +101,15 @@ const OTHERS: Readonly<
   workers: (context, { pbf, repeats, locations = 200 }) =>
     withMap(context, pbf, ({ databaseUrl }) =>
       workersBench({ databaseUrl, style: context.config.style, locations }, repeats),
+    ),
+  farm: (context, { pbf, locations = 1920, repeats }) =>
+    withMap(context, pbf, ({ databaseUrl }) =>
+      withServices(context, ["redis"], async ({ redisUrl }) => {
+        const sampled = await sampleLocations({ databaseUrl, count: locations, seed: 1 });
+        const given = { name: "bench", seed: 1, positives: 20, shardLocations: 32 };
+        const dataset = describeDataset(context, await context.profile(), sampled.length, given);
+        return farmBench({ context, redisUrl, databaseUrl, dataset, locations: sampled, repeats });
+      }),
     ),
   enqueue: (context, { locations = 1_500_000 }) =>
     withServices(context, ["redis", "database"], (services) => enqueueBench(context, services, locations)),

@@ -2,6 +2,7 @@
 import { DEFAULT_AUGMENTATION, locationTransforms, SAMPLES_PER_LOCATION } from "@loc2vec/core";
 import { loadProfile, sampleLocations } from "@loc2vec/gis";
 import { createRasterizer } from "@loc2vec/rasterizer";
+import { next, send } from "./child.ts";
 
 export interface Task {
   databaseUrl: string;
@@ -10,10 +11,6 @@ export interface Task {
   seed: number;
   locations: number;
 }
-
-const next = (): Promise<unknown> => new Promise((resolve) => process.once("message", resolve));
-const send = (message: unknown): Promise<void> =>
-  new Promise((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
 
 const { databaseUrl, style, seed, locations: count } = (await next()) as Task;
 const locations = await sampleLocations({ databaseUrl, count, seed });

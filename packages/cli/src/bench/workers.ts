@@ -1,7 +1,6 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { cpus } from "node:os";
-import { FarmError, SAMPLES_PER_LOCATION } from "@loc2vec/core";
+import { SAMPLES_PER_LOCATION } from "@loc2vec/core";
+import { answer, withChildren } from "./child.ts";
 import { machine, medianOf } from "./harness.ts";
 import type { Task } from "./part.ts";
 
@@ -47,11 +46,8 @@ function busyMs(): number {
 }
 
 async function measured(task: Omit<Task, "seed">, processes: number): Promise<Run> {
-  const children = Array.from({ length: processes }, () => fork(new URL("./part.js", import.meta.url)));
-  try {
-    const ready = children.map(answer);
-    for (const [i, child] of children.entries()) child.send({ ...task, seed: 1 + i } satisfies Task);
-    await Promise.all(ready);
+  const tasks = Array.from({ length: processes }, (_, i): Task => ({ ...task, seed: 1 + i }));
+  return withChildren(new URL("./part.js", import.meta.url), tasks, async (children) => {
     const ends = children.map(answer);
     const [begin, busy] = [performance.now(), busyMs()];
     for (const child of children) child.send("go");
@@ -61,16 +57,5 @@ async function measured(task: Omit<Task, "seed">, processes: number): Promise<Ru
       rate: (processes * task.locations * SAMPLES_PER_LOCATION) / (ms / 1000),
       busy: (busyMs() - busy) / ms,
     };
-  } finally {
-    for (const child of children) child.kill();
-  }
-}
-
-async function answer(child: ChildProcess): Promise<unknown> {
-  const ended = once(child, "exit").then(([code]) => {
-    throw new FarmError("internal", `a rendering process ended with code ${code}`);
   });
-  ended.catch(() => {});
-  const [message] = await Promise.race([once(child, "message"), ended]);
-  return message;
 }

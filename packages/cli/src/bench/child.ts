@@ -1,0 +1,39 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { FarmError } from "@loc2vec/core";
+
+/** Both ends of the talk between a bench and its processes: a task, `ready`, `go`, and an answer. */
+
+/** In the child: what the bench says next. */
+export const next = (): Promise<unknown> => new Promise((resolve) => process.once("message", resolve));
+
+/** In the child. */
+export const send = (message: unknown): Promise<void> =>
+  new Promise((resolve) => process.send?.(message, undefined, undefined, () => resolve()));
+
+/** In the bench: what a child says next. @throws FarmError `internal` when it ends instead */
+export async function answer(child: ChildProcess): Promise<unknown> {
+  const ended = once(child, "exit").then(([code]) => {
+    throw new FarmError("internal", `a process of the bench ended with code ${code}`);
+  });
+  ended.catch(() => {});
+  const [message] = await Promise.race([once(child, "message"), ended]);
+  return message;
+}
+
+/** Starts a process for each task, and runs `work` when all are ready; ends them whatever happens. */
+export async function withChildren<T>(
+  script: URL,
+  tasks: readonly object[],
+  work: (children: readonly ChildProcess[]) => Promise<T>,
+): Promise<T> {
+  const children = tasks.map(() => fork(script));
+  try {
+    const ready = children.map(answer);
+    for (const [i, child] of children.entries()) child.send(tasks[i] as object);
+    await Promise.all(ready);
+    return await work(children);
+  } finally {
+    for (const child of children) child.kill();
+  }
+}

@@ -1,0 +1,217 @@
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
+import { type Dataset, FarmError, type Location, QUEUE_NAMES, randomOf, shardCount } from "@loc2vec/core";
+import { closeRedis, connectRedis, enqueueShards, openQueues } from "@loc2vec/queue";
+import { createDataset, openStore } from "@loc2vec/shards";
+import { Queue } from "bullmq";
+import type { Context } from "../context.ts";
+import { answer, withChildren } from "./child.ts";
+import type { FarmTask, SleepReport } from "./farm-part.ts";
+import { machine, medianOf } from "./harness.ts";
+
+const PART = new URL("./farm-part.js", import.meta.url);
+
+export interface FarmBench {
+  context: Context;
+  redisUrl: string;
+  databaseUrl: string;
+  dataset: Dataset;
+  locations: readonly Location[];
+  repeats: number;
+}
+
+/**
+ * What the queue costs: the same shards rendered by one and two `farm work` processes, and by one and two processes
+ * without any queue; then a thousand workers whose jobs sleep, on one Redis.
+ */
+export async function farmBench(bench: FarmBench): Promise<object> {
+  const { context, dataset, repeats } = bench;
+  const runs: { farm: [Run, Run]; direct: [number, number] }[] = [];
+  for (let run = 0; run < repeats; run++) {
+    context.log(
+      `bench: ${shardCount(dataset)} shards by one and two workers, with and without queue (${run + 1} of ${repeats})`,
+    );
+    runs.push({
+      farm: [await throughQueue(bench, 1), await throughQueue(bench, 2)],
+      direct: [await direct(bench, 1), await direct(bench, 2)],
+    });
+  }
+  const median = (value: (run: (typeof runs)[number]) => number): number => value(medianOf(runs, value));
+  const farm = median(({ farm: [one, two] }) => two.shardsPerSecond / (2 * one.shardsPerSecond));
+  const bare = median(({ direct: [one, two] }) => two / (2 * one));
+  const round = (value: number, digits = 3): number => Number(value.toFixed(digits));
+  context.log("bench: 1000 workers whose jobs sleep");
+  return {
+    machine: machine(),
+    shards: shardCount(dataset),
+    locations_per_shard: dataset.shardLocations,
+    repeats,
+    shards_per_s_1: round(median(({ farm: [one] }) => one.shardsPerSecond)),
+    shards_per_s_2: round(median(({ farm: [, two] }) => two.shardsPerSecond)),
+    // Two processes share two cores with PostgreSQL and Redis: what they lose without a queue is not the queue's.
+    efficiency_2: round(farm / bare),
+    efficiency_2_gross: round(farm),
+    efficiency_2_without_queue: round(bare),
+    queue_overhead_pct: round(
+      median(({ farm: [one] }) => one.overheadPct),
+      2,
+    ),
+    simulation: await simulate(bench),
+  };
+}
+
+interface Run {
+  shardsPerSecond: number;
+  /** Of a worker's time that was not spent within shards. */
+  overheadPct: number;
+}
+
+async function throughQueue(
+  { context, redisUrl, databaseUrl, dataset, locations }: FarmBench,
+  workers: number,
+): Promise<Run> {
+  const folder = await mkdtemp(join(tmpdir(), "loc2vec-bench-"));
+  const url = pathToFileURL(folder).href;
+  const prefix = `bench-${process.pid}`;
+  const queues = await openQueues({ redisUrl, prefix });
+  try {
+    await createDataset(openStore(url), dataset, locations);
+    // The workers start first, so that none has an advantage.
+    const settings = {
+      FARM_HOME: context.config.home,
+      FARM_REDIS_URL: redisUrl,
+      FARM_DATABASE_URL: databaseUrl,
+      FARM_STORE: url,
+      FARM_QUEUE_PREFIX: prefix,
+    };
+    const children = Array.from({ length: workers }, () =>
+      spawn(process.execPath, [process.argv[1] as string, "work", "--queues", "raster", "--quiet"], {
+        env: { ...process.env, ...settings },
+        stdio: ["ignore", "ignore", "inherit"],
+      }),
+    );
+    try {
+      while ((await queues.raster.getWorkersCount()) < workers) await sleep(50);
+      const shards = shardCount(dataset);
+      await enqueueShards(queues, dataset.name, Array(shards).keys());
+      while ((await queues.raster.getCompletedCount()) < shards) {
+        if ((await queues.raster.getFailedCount()) > 0) {
+          const [failed] = await queues.raster.getFailed(0, 0);
+          throw new FarmError("internal", `the bench's ${failed?.id} failed: ${failed?.failedReason}`);
+        }
+        await sleep(50);
+      }
+    } finally {
+      const ended = children.map((child) => new Promise((resolve) => child.once("close", resolve)));
+      for (const child of children) child.kill("SIGTERM");
+      await Promise.all(ended);
+    }
+    const jobs = await queues.raster.getCompleted(0, -1);
+    const begin = Math.min(...jobs.map((job) => job.processedOn ?? 0));
+    const end = Math.max(...jobs.map((job) => job.finishedOn ?? 0));
+    const within = jobs.reduce((sum, job) => sum + job.returnvalue.ms, 0);
+    return {
+      shardsPerSecond: jobs.length / ((end - begin) / 1000),
+      overheadPct: 100 * (1 - within / (workers * (end - begin))),
+    };
+  } finally {
+    for (const name of QUEUE_NAMES) await queues[name].obliterate({ force: true });
+    await queues.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** @returns shards per second */
+async function direct(
+  { context, databaseUrl, dataset, locations }: FarmBench,
+  processes: number,
+): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), "loc2vec-bench-"));
+  try {
+    const store = pathToFileURL(folder).href;
+    await createDataset(openStore(store), dataset, locations);
+    const all = [...Array(shardCount(dataset)).keys()];
+    const tasks = Array.from({ length: processes }, (_, process): FarmTask => {
+      const shards = all.filter((shard) => shard % processes === process);
+      return {
+        kind: "render",
+        databaseUrl,
+        style: context.config.style,
+        store,
+        dataset: dataset.name,
+        shards,
+      };
+    });
+    return await withChildren(PART, tasks, async (children) => {
+      const ends = children.map(answer);
+      const begin = performance.now();
+      for (const child of children) child.send("go");
+      await Promise.all(ends);
+      return all.length / ((performance.now() - begin) / 1000);
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const SIMULATED = { workers: 1000, processes: 4, jobs: 20_000, ms: 2000 };
+
+/** Real workers of BullMQ, each with its connections, on one Redis; only the jobs are not real: they sleep. */
+async function simulate({ redisUrl }: FarmBench): Promise<object> {
+  const { workers, processes, jobs, ms } = SIMULATED;
+  const prefix = `bench-sleep-${process.pid}`;
+  const connection = await connectRedis(redisUrl);
+  const queue = new Queue("sleep", { connection, prefix });
+  const cpu = async (): Promise<number> => {
+    const info = await connection.info("cpu");
+    const seconds = (name: string): number => Number(new RegExp(`^${name}:(.*)`, "m").exec(info)?.[1]);
+    return seconds("used_cpu_user") + seconds("used_cpu_sys");
+  };
+  try {
+    const random = randomOf(1);
+    const opts = { attempts: 5, removeOnComplete: { age: 86_400, count: 1000 } };
+    for (let first = 0; first < jobs; first += 1000) {
+      await queue.addBulk(
+        Array.from({ length: 1000 }, () => ({
+          name: "sleep",
+          data: { ms: ms * (0.8 + 0.4 * random.uniform()) },
+          opts,
+        })),
+      );
+    }
+    const task: FarmTask = { kind: "sleep", redisUrl, prefix, workers: workers / processes };
+    return await withChildren(PART, Array(processes).fill(task), async (children) => {
+      const [begin, cpuBegin] = [performance.now(), await cpu()];
+      for (const child of children) child.send("go");
+      while ((await queue.getJobCountByTypes("waiting", "active")) > 0) await sleep(100);
+      const seconds = (performance.now() - begin) / 1000;
+      const used = (await cpu()) - cpuBegin;
+      const answers = children.map(answer);
+      for (const child of children) child.send("stop");
+      const reports = (await Promise.all(answers)) as SleepReport[];
+      const gaps = reports.flatMap((report) => report.gaps).sort((a, b) => a - b);
+      const at = (share: number): number =>
+        Number((gaps[Math.floor(share * (gaps.length - 1))] ?? 0).toFixed(1));
+      const done = reports.reduce((sum, report) => sum + report.jobs, 0);
+      return {
+        workers,
+        jobs: done,
+        job_ms: ms,
+        jobs_per_s: Math.round(done / seconds),
+        // All workers busy all the time.
+        ideal_jobs_per_s: Math.round(workers / (ms / 1000)),
+        redis_cpu_pct: Math.round((100 * used) / seconds),
+        // From the end of a job to the beginning of the worker's next.
+        claim_ms: { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) },
+      };
+    });
+  } finally {
+    await queue.obliterate({ force: true });
+    await queue.close();
+    await closeRedis(connection);
+  }
+}
