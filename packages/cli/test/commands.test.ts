@@ -1,13 +1,14 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { ensureDatabase, fetchDemoMap } from "@loc2vec/gis";
+import { openStore } from "@loc2vec/shards";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { CREDENTIALS, startMoto } from "../../../test/support/moto.ts";
 import { farm } from "./farm.ts";
 
 declare module "vitest" {
@@ -20,46 +21,28 @@ declare module "vitest" {
 
 let home: string;
 let pbf: string;
-let moto: ChildProcess;
+let moto: Awaited<ReturnType<typeof startMoto>>;
 /** The user's own Redis, PostGIS and S3, by URL. */
 let settings: Record<string, string>;
 
 beforeAll(async () => {
+  Object.assign(process.env, CREDENTIALS);
   home = await mkdtemp(join(tmpdir(), "commands-"));
   await chmod(home, 0o755);
   pbf = (await fetchDemoMap({ home: resolve(import.meta.dirname, "../../../.farm") })).path;
-  const holder = createServer().listen(0, "127.0.0.1");
-  await once(holder, "listening");
-  const { port } = holder.address() as { port: number };
-  holder.close();
-  await once(holder, "close");
-  moto = spawn(inject("python"), ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  let output = "";
-  for await (const chunk of moto.stderr as AsyncIterable<Buffer>) {
-    output += chunk.toString();
-    if (output.includes("Running on")) break;
-  }
-  const endpoint = `http://127.0.0.1:${port}`;
-  const credentials = { accessKeyId: "test", secretAccessKey: "secret" };
-  const client = new S3Client({ endpoint, forcePathStyle: true, region: "us-east-1", credentials });
-  await client.send(new CreateBucketCommand({ Bucket: "farm" }));
-  client.destroy();
+  moto = await startMoto(inject("python"), "farm");
   settings = {
     FARM_HOME: home,
     FARM_REDIS_URL: inject("redisUrl"),
     FARM_DATABASE_URL: await ensureDatabase(inject("databaseUrl"), `commands_${process.pid}`),
     FARM_STORE: "s3://farm/deep/down",
-    FARM_S3_ENDPOINT: endpoint,
+    FARM_S3_ENDPOINT: moto.endpoint,
     FARM_QUEUE_PREFIX: `commands-${process.pid}`,
-    AWS_ACCESS_KEY_ID: "test",
-    AWS_SECRET_ACCESS_KEY: "secret",
-    AWS_REGION: "us-east-1",
+    ...CREDENTIALS,
   };
 });
 afterAll(async () => {
-  moto.kill("SIGKILL");
+  moto.stop();
   await rm(home, { recursive: true, force: true });
 });
 
@@ -120,7 +103,73 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       waiting: 0,
       failed: 0,
       lost: 0,
+      complete: { shards: 4, tiles: 180, quarantined: 0 },
+      stages: [{ queue: "finalize", state: "completed" }],
     });
+  });
+
+  test("verify finds a shard that went missing; repaired, it is rendered again", async () => {
+    const verify = (...args: string[]) => run("verify", "--dataset", "town", "--json", ...args);
+    expect(await verify()).toMatchObject({
+      code: 0,
+      json: { whole: 4, missing: [], damaged: [], arrays: [] },
+    });
+    const store = openStore(settings.FARM_STORE as string, { endpoint: moto.endpoint });
+    await store.remove("datasets/town/tiles/c/2/0/0/0/0");
+    expect(await verify()).toMatchObject({ code: 6, json: { whole: 3, missing: [2] } });
+    expect(await verify("--repair")).toMatchObject({ code: 0, json: { missing: [2], repair: { added: 1 } } });
+    expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ shards: 1 });
+    expect((await verify()).code).toBe(0);
+  });
+
+  test("jobs that failed are put back by retry", async () => {
+    expect((await run("enqueue", "--dataset", "far", "--sample", "4", "--positives", "1")).code).toBe(0);
+    const failing = await farm(["work", "--until", "empty", "--json"], {
+      ...settings,
+      FARM_RENDERER: "exact",
+    });
+    expect(failing.json).toMatchObject({ shards: 0, failures: 1 });
+    const { json } = await run("status", "--dataset", "far", "--json");
+    expect(json).toMatchObject({
+      failed: 1,
+      failures: [{ shard: 0, reason: expect.stringMatching(/cartography/) }],
+    });
+    expect((await run("retry", "--dataset", "far", "--json")).json.retried).toMatchObject({ raster: 1 });
+    expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ shards: 1, failures: 0 });
+  });
+
+  test("locations of a table, training and embedding: one enqueue, then workers of each kind", {
+    timeout: 200_000,
+  }, async () => {
+    const client = new pg.Client({ connectionString: settings.FARM_DATABASE_URL });
+    await client.connect();
+    await client.query("CREATE TABLE places (id int PRIMARY KEY, geom geometry(Point, 3857), label text)");
+    await client.query(
+      `INSERT INTO places SELECT i, ST_Transform(ST_SetSRID(ST_MakePoint(24.93 + i / 2000.0, 60.17 + i / 4000.0), 4326), 3857), 'place ' || i FROM generate_series(20, 1, -1) i`,
+    );
+    await client.end();
+    const enqueue = [
+      "enqueue",
+      "--dataset",
+      "table",
+      "--table",
+      "places",
+      "--positives",
+      "5",
+      "--shard-locations",
+      "10",
+    ];
+    expect(
+      (await run(...enqueue, "--train", "flow", "--steps", "2", "--embed", "--json")).json,
+    ).toMatchObject({ shards: 2, added: 2 });
+    expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ shards: 2, failures: 0 });
+    expect((await run("work", "--queues", "train,embed", "--until", "empty", "--json")).json).toMatchObject({
+      failures: 0,
+    });
+    const { json } = await run("status", "--dataset", "table", "--json");
+    expect(
+      json.stages.map(({ queue, state }: { queue: string; state: string }) => `${queue} ${state}`),
+    ).toEqual(["finalize completed", "train completed", "embed completed"]);
   });
 
   test("train, embed, report", { timeout: 200_000 }, async () => {
@@ -190,7 +239,12 @@ describe("bad input: one line, a mend, an exit code", () => {
     ],
     ["no data set", ["status", "--dataset", "nowhere"], 3, /there is no data set nowhere/],
     ["no model", ["embed", "--dataset", "town", "--model", "nobody"], 3, /there is no model nobody/],
-    ["neither file nor sample", ["enqueue", "--dataset", "x"], 2, /one of --locations FILE and --sample N/],
+    [
+      "neither file nor sample",
+      ["enqueue", "--dataset", "x"],
+      2,
+      /one of --locations FILE, --table NAME and --sample N/,
+    ],
   ])("%s", async (_, args, code, message) => {
     const ended = await run(...args);
     expect(lines(ended.stderr)).toEqual([expect.stringMatching(message)]);

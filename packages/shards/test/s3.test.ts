@@ -1,8 +1,5 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:net";
-import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { CREDENTIALS, startMoto } from "../../../test/support/moto.ts";
 import { type ObjectStore, openStore } from "../src/index.ts";
 
 declare module "vitest" {
@@ -11,36 +8,17 @@ declare module "vitest" {
   }
 }
 
-let server: ChildProcess;
+let moto: Awaited<ReturnType<typeof startMoto>>;
 let endpoint: string;
 let store: ObjectStore;
 
 beforeAll(async () => {
-  const holder = createServer().listen(0, "127.0.0.1");
-  await once(holder, "listening");
-  const { port } = holder.address() as { port: number };
-  holder.close();
-  await once(holder, "close");
-  server = spawn(inject("python"), ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  let output = "";
-  for await (const chunk of server.stderr as AsyncIterable<Buffer>) {
-    output += chunk.toString();
-    if (output.includes("Running on")) break;
-  }
-  endpoint = `http://127.0.0.1:${port}`;
-  process.env.AWS_ACCESS_KEY_ID = "test";
-  process.env.AWS_SECRET_ACCESS_KEY = "secret";
-  process.env.AWS_REGION = "us-east-1";
-  const client = new S3Client({ endpoint, forcePathStyle: true });
-  await client.send(new CreateBucketCommand({ Bucket: "tiles" }));
-  client.destroy();
+  Object.assign(process.env, CREDENTIALS);
+  moto = await startMoto(inject("python"), "tiles");
+  ({ endpoint } = moto);
   store = openStore("s3://tiles/some/prefix", { endpoint });
 });
-afterAll(() => {
-  server.kill("SIGKILL");
-});
+afterAll(() => moto.stop());
 
 test("objects come and go as in a folder", async () => {
   const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i & 255);
