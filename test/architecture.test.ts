@@ -16,6 +16,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   encoder: ["core", "tensorflow"],
   producer: ["core", "queue", "shards"],
   worker: ["core", "queue", "shards"],
+  board: ["core", "queue"],
   trainer: ["core", "encoder", "shards", "tensorflow"],
   atlas: ["core", "gis", "shards"],
   cli: [

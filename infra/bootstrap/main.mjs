@@ -75,10 +75,10 @@ function bindTensorflow() {
   return result.stdout.trim();
 }
 
-function setup() {
+function setup({ tests = false } = {}) {
   if (Number(process.versions.node.split(".")[0]) < 20)
     fail(`Node ${process.versions.node} is too old`, "install Node 20 or later");
-  step("system packages", installSystemPackages);
+  step("system packages", () => installSystemPackages({ tests }));
   step("npm packages", installDependencies);
   step("build", () => void run("turbo", ["run", "build", "--output-logs=errors-only"]));
   step("TensorFlow", bindTensorflow);
@@ -120,6 +120,6 @@ else if (command === "demo") {
   if (!args.includes("--help")) setup();
   demo(args);
 } else if (command === "test") {
-  setup();
+  setup({ tests: true });
   test(args);
 } else fail(`unknown command ${command ?? ""}`, "one of setup, test, demo", 2);

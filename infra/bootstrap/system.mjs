@@ -12,8 +12,8 @@ const hasPostgis = () => {
   );
 };
 
-/** What is missing, as Debian package names. */
-function missingPackages() {
+/** What is missing, as Debian package names; `tests`: also what only they need. */
+function missingPackages({ tests }) {
   const missing = [];
   if (!onPath("redis-server")) missing.push("redis-server");
   if (!hasPostgis()) missing.push("postgresql-postgis");
@@ -23,6 +23,8 @@ function missingPackages() {
   // Debian takes these two out of Python: one fetches TensorFlow's wheel, the other serves the tests.
   if (!runs("python3", ["-m", "pip", "--version"])) missing.push("python3-pip");
   if (!runs("python3", ["-c", "import ensurepip, venv"])) missing.push("python3-venv");
+  // The board is tried in a real browser.
+  if (tests && !["chromium", "chromium-browser", "google-chrome"].some(onPath)) missing.push("chromium");
   return missing;
 }
 
@@ -44,8 +46,8 @@ function resolveNames(names) {
 }
 
 /** Installs what is missing, without letting apt start or create any service. Returns a note for the user. */
-export function installSystemPackages() {
-  const wanted = missingPackages();
+export function installSystemPackages({ tests = false } = {}) {
+  const wanted = missingPackages({ tests });
   if (wanted.length === 0) return "in place";
   const root = process.getuid?.() === 0;
   const sudo = root ? [] : ["sudo", "-n"];

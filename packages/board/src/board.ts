@@ -1,0 +1,186 @@
+import type { AddressInfo } from "node:net";
+import { setImmediate } from "node:timers/promises";
+import { createBullBoard } from "@bull-board/api";
+import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
+import { FastifyAdapter } from "@bull-board/fastify";
+import helmet from "@fastify/helmet";
+import rateLimit from "@fastify/rate-limit";
+import { errorMessage, FarmError, QUEUE_NAMES } from "@loc2vec/core";
+import type { FarmQueues } from "@loc2vec/queue";
+import Fastify, { type FastifyInstance } from "fastify";
+import { choosePassword, hostName, isForeign, isLoopback, samePassword, shownPassword } from "./access.ts";
+import { shared, startMetrics } from "./metrics.ts";
+
+const HEALTH_MS = 2000;
+const METRICS_MS = 5000;
+/** For the board's own calls: retrying every failed job of a large data set takes a while. */
+const CALL_MS = 60_000;
+const WRONG_PASSWORDS_PER_MINUTE = 10;
+const REQUESTS_PER_MINUTE = 1200;
+
+export interface StartBoardOptions {
+  /** Stay open when the board is closed. */
+  queues: FarmQueues;
+  /** Address to listen on. Default 127.0.0.1; any but a loopback address needs a password. */
+  host?: string;
+  /** 0: any free one. */
+  port: number;
+  /** At least 12 characters, but on a loopback address. */
+  password?: string | undefined;
+  /** On a loopback address, without a password: the file in which a random one is kept. */
+  passwordFile?: string | undefined;
+  /** Addresses (or CIDR ranges) of proxies in front, whose X-Forwarded-For is believed when attempts are counted. */
+  proxies?: readonly string[];
+  /** Given lines for people, never a password. */
+  log: (line: string) => void;
+}
+
+export interface Board {
+  readonly url: string;
+  /** Ends it within a second, open connections and all. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves BullBoard over all queues at `/`, metrics for Prometheus at `/metrics`, and `/healthz`.
+ *
+ * @throws FarmError `usage` when it would lie open to others; `service` when the port is taken
+ */
+export async function startBoard(options: StartBoardOptions): Promise<Board> {
+  const { queues, host = "127.0.0.1", port, log } = options;
+  const password = await choosePassword({ ...options, host });
+  const metrics = await startMetrics(queues);
+  const app = Fastify({
+    forceCloseConnections: true,
+    requestTimeout: 30_000,
+    handlerTimeout: CALL_MS,
+    trustProxy: options.proxies === undefined ? false : [...options.proxies],
+  });
+  const close = async (): Promise<void> => {
+    await Promise.all([app.close(), metrics.close()]);
+  };
+  try {
+    await protect(app, {
+      password,
+      local: isLoopback(host),
+      isReady: () => queues.connection.status === "ready",
+    });
+    const ping = shared(() => queues.connection.ping());
+    app.get("/healthz", {
+      handlerTimeout: HEALTH_MS,
+      errorHandler: (_error, _request, reply) => reply.code(503).send({ ok: false }),
+      handler: async () => ({ ok: (await ping()) === "PONG" }),
+    });
+    app.get("/metrics", {
+      handlerTimeout: METRICS_MS,
+      errorHandler: (_error, _request, reply) => reply.code(503).send(NO_REDIS),
+      handler: async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()),
+    });
+    const adapter = new FastifyAdapter();
+    createBullBoard({
+      queues: QUEUE_NAMES.map((name) => new BullMQAdapter(queues[name])),
+      serverAdapter: adapter,
+      options: { uiConfig: { boardTitle: "loc2vec-farm", hideDocsLink: true } },
+    });
+    await app.register(adapter.registerPlugin());
+    await listen(app, host, port);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const url = `http://${host.includes(":") ? `[${host}]` : host}:${(app.server.address() as AddressInfo).port}`;
+  log(`board: ${url}`);
+  return { url, close };
+}
+
+/** The styles in BullBoard's page, a spinner and an icon's colours: `browser.test.ts` sees what a new version changes. */
+const INLINE_STYLES = [
+  "of39ksKG33VNCYo5/quRg1dhdo2AWSv8WJi2LNKOSTU=",
+  "dg51HqBfD6n0yW6arUPC/pQLVghRZbOuP0gPg9FhCTw=",
+  "XtkH5bXSf2qTXVOXBZrUBgydsBjBOqKXas4aSqlrDYQ=",
+  "4qiUsLv1mhPpLyv14EyMNeEfESFsI8tYHvGHgST5oO4=",
+  "z865ZzzyqKnk/u5EJq1ujBhzC4S9g1xzvJyr7y3Ut8s=",
+  "dv714QSXJBurriRZTklJT4phtgwCe+o7Frxoi2awcdg=",
+  "r2N1TB/gHbBtBZFKg7ejmq1acVSREzucTAEw6ga4hoU=",
+].map((hash) => `'sha256-${hash}'`);
+
+const NO_REDIS = { error: "Redis does not answer" };
+
+/** Headers, and what every request must pass before anything else looks at it. */
+async function protect(
+  app: FastifyInstance,
+  { password, local, isReady }: { password: string; local: boolean; isReady: () => boolean },
+): Promise<void> {
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      // BullBoard's page asks for fonts of Google's; it does without, as a farm without a way out must.
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'", "'unsafe-hashes'", ...INLINE_STYLES],
+        imgSrc: ["'self'", "data:"],
+        fontSrc: ["'self'"],
+        connectSrc: ["'self'"],
+        baseUri: ["'self'"],
+        formAction: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    xFrameOptions: { action: "deny" },
+    // Whoever puts TLS in front says for how long.
+    strictTransportSecurity: false,
+  });
+  await app.register(rateLimit, { global: false, timeWindow: 60_000 });
+  const requests = app.createRateLimit({ max: REQUESTS_PER_MINUTE });
+  const wrongPasswords = app.createRateLimit({ max: WRONG_PASSWORDS_PER_MINUTE });
+  app.addHook("onRequest", async (request, reply) => {
+    const { headers, method } = request;
+    const all = await requests(request);
+    if (!all.isAllowed && all.isExceeded) return reply.code(429).send({ error: "too many requests" });
+    // A page whose name was made to point to this machine is of the same origin as the board to a browser.
+    if (local && !isLoopback(hostName(headers.host)))
+      return reply.code(421).send({ error: "ask for localhost" });
+    if (method !== "GET" && method !== "HEAD" && isForeign(headers))
+      return reply.code(403).send({ error: "not from this site; a script sends Sec-Fetch-Site: none" });
+    if (request.routeOptions.url === "/healthz") return;
+    const shown = shownPassword(headers.authorization);
+    const right = shown !== undefined && samePassword(shown, password);
+    // Requests that came at once, on one connection, are counted before the answer to any of them.
+    if (right) await setImmediate();
+    const wrong = await wrongPasswords(request, { increment: shown !== undefined && !right });
+    const tooMany = right
+      ? "remaining" in wrong && wrong.remaining === 0
+      : "isExceeded" in wrong && wrong.isExceeded;
+    if (tooMany) return reply.code(429).header("retry-after", 60).send({ error: "too many wrong passwords" });
+    if (!right) {
+      reply.header("www-authenticate", 'Basic realm="loc2vec-farm", charset="UTF-8"');
+      return reply.code(401).send({ error: "the board's password, please" });
+    }
+    if (!isReady() && request.routeOptions.url?.startsWith("/api/")) return reply.code(503).send(NO_REDIS);
+  });
+  // At the end: whoever serves files has a wish of its own.
+  app.addHook("onSend", async (_request, reply) => {
+    reply.header("cache-control", "no-store");
+  });
+  app.setErrorHandler((error: { statusCode?: number }, _request, reply) => {
+    // Whatever it says is for nobody.
+    reply.code(error.statusCode ?? 500).send({ error: "failed" });
+  });
+}
+
+async function listen(app: FastifyInstance, host: string, port: number): Promise<void> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    const taken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+    throw new FarmError(
+      "service",
+      taken
+        ? `the board's port ${port} on ${host} is taken`
+        : `the board on ${host}, port ${port}: ${errorMessage(error)}`,
+      taken ? "end what listens there, or choose another port" : "choose another address or port",
+      { cause: error },
+    );
+  }
+}
