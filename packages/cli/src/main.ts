@@ -1,6 +1,7 @@
 import { EXIT_CODES, errorMessage, FarmError } from "@loc2vec/core";
 import { Command, CommanderError, Option } from "commander";
 import { benchCommand } from "./bench/index.ts";
+import { boardCommand } from "./commands/board.ts";
 import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
 import { importMap, locations } from "./commands/map.ts";
@@ -104,6 +105,10 @@ command(
 command("verify", "read a whole data set and compare every checksum", verifyCommand)
   .requiredOption("--dataset <name>", "name of the data set")
   .option("--repair", "have what is missing or damaged rendered again");
+command("board", "BullBoard, metrics and health over HTTP, until Ctrl-C", boardCommand)
+  .option("--host <address>", "to listen on; any but loopback needs FARM_BOARD_PASSWORD", "127.0.0.1")
+  .option("--port <n>", "to listen on", whole(0, 65535), 9400)
+  .option("--proxy <address...>", "whose X-Forwarded-For is believed");
 command("train", "train an encoder on a data set", trainCommand)
   .requiredOption("--dataset <name>", "name of the data set")
   .requiredOption("--model <name>", "name of the model; goes on where it stands")

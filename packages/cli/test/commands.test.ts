@@ -4,11 +4,13 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ensureDatabase, fetchDemoMap } from "@loc2vec/gis";
 import { openStore } from "@loc2vec/shards";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { CREDENTIALS, startMoto } from "../../../test/support/moto.ts";
+import { freePort } from "../../../test/support/ports.ts";
 import { farm } from "./farm.ts";
 
 declare module "vitest" {
@@ -145,7 +147,7 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     await client.connect();
     await client.query("CREATE TABLE places (id int PRIMARY KEY, geom geometry(Point, 3857), label text)");
     await client.query(
-      `INSERT INTO places SELECT i, ST_Transform(ST_SetSRID(ST_MakePoint(24.93 + i / 2000.0, 60.17 + i / 4000.0), 4326), 3857), 'place ' || i FROM generate_series(20, 1, -1) i`,
+      `INSERT INTO places SELECT i, ST_Transform(ST_SetSRID(ST_MakePoint(24.93 + i / 2000.0, 60.17 + i / 4000.0), 4326), 3857), 'place ' || i FROM generate_series(40, 1, -1) i`,
     );
     await client.end();
     const enqueue = [
@@ -155,9 +157,9 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       "--table",
       "places",
       "--positives",
-      "5",
+      "8",
       "--shard-locations",
-      "10",
+      "20",
     ];
     expect(
       (await run(...enqueue, "--train", "flow", "--steps", "2", "--embed", "--json")).json,
@@ -199,8 +201,39 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     expect(existsSync(json.index)).toBe(true);
   });
 
+  test("the board serves the farm's Redis until it is stopped, and is not open to others", async () => {
+    const refused = await run("board", "--host", "0.0.0.0", "--port", "0");
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/FARM_BOARD_PASSWORD/) });
+    const port = await freePort();
+    let stop: (signal: NodeJS.Signals) => void = () => {};
+    const ended = farm(
+      ["board", "--port", String(port)],
+      { ...settings, FARM_BOARD_PASSWORD: "open sesame, please" },
+      (kill) => {
+        stop = kill;
+      },
+    );
+    const url = `http://127.0.0.1:${port}`;
+    while (!(await fetch(`${url}/healthz`).catch(() => undefined))?.ok) await sleep(100);
+    expect((await fetch(`${url}/metrics`)).status).toBe(401);
+    const metrics = await fetch(`${url}/metrics`, {
+      headers: { authorization: "Bearer open sesame, please" },
+    });
+    expect(metrics.status).toBe(401); // a token holds no blanks; Basic takes any password
+    const basic = Buffer.from("anybody:open sesame, please").toString("base64");
+    const shown = await fetch(`${url}/metrics`, { headers: { authorization: `Basic ${basic}` } });
+    expect(await shown.text()).toMatch(/loc2vec_jobs\{queue="raster",state="completed"\} [1-9]/);
+    stop("SIGTERM");
+    expect(await ended).toMatchObject({ code: 0 });
+  });
+
   test("config hides secrets; doctor finds all", async () => {
-    const config = await farm(["config"], { ...settings, FARM_REDIS_URL: "redis://user:hunter2@host:1" });
+    const config = await farm(["config"], {
+      ...settings,
+      FARM_REDIS_URL: "redis://user:hunter2@host:1",
+      FARM_DATABASE_URL: "postgres://host/x?password=hunter2&sslmode=require",
+      FARM_BOARD_PASSWORD: "hunter2hunter2",
+    });
     expect(config.stdout).toContain("redis://user:***@host:1");
     expect(config.stdout).not.toContain("hunter2");
     const doctor = await run("doctor", "--json");

@@ -1,4 +1,4 @@
-import { FarmError, shardCount } from "@loc2vec/core";
+import { checkName, FarmError, shardCount } from "@loc2vec/core";
 import { createEncoder } from "@loc2vec/encoder";
 import {
   CHUNK_ROWS,
@@ -49,6 +49,7 @@ export async function embedDataset({
   signal,
   progress,
 }: EmbedOptions): Promise<EmbedResult> {
+  checkName("model", model);
   const reader = await openDataset(store, name);
   const { dataset } = reader;
   const { step, settings, weights } = await lastCheckpoint(store, model);

@@ -1,4 +1,4 @@
-import { FarmError } from "@loc2vec/core";
+import { checkName, FarmError } from "@loc2vec/core";
 import {
   ADAM,
   type AdamState,
@@ -77,6 +77,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { store, model, steps, checkpointEvery = 100, signal, onStep } = options;
   if (!Number.isInteger(steps) || steps < 1)
     throw new FarmError("usage", `cannot train ${steps} steps`, "1 or more");
+  checkName("model", model);
   const reader = await openDataset(store, options.dataset);
   const { dataset } = reader;
   const shards = [...(await listShards(store, dataset))].sort((a, b) => a - b);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  checkName,
   EXIT_CODES,
   FarmError,
   type Levels,
@@ -36,6 +37,7 @@ export interface EnqueueOptions {
 }
 
 export async function enqueueCommand(context: Context, options: EnqueueOptions): Promise<void> {
+  checkName("data set", options.dataset);
   const sources = [options.locations, options.table, options.sample].filter((each) => each !== undefined);
   if (sources.length !== 1) {
     throw new FarmError(
@@ -64,6 +66,7 @@ function followOf({ dataset, train, steps, embed = false, seed }: EnqueueOptions
     if (!embed && steps === undefined) return {};
     throw new FarmError("usage", "--steps and --embed are of a model that is trained", "add --train MODEL");
   }
+  checkName("model", train);
   if (steps === undefined) throw new FarmError("usage", `model ${train}: how many steps?`, "add --steps N");
   const job: TrainJob = {
     dataset,
@@ -115,6 +118,7 @@ export async function workCommand(
   context: Context,
   { grace, lock, ...options }: WorkCommandOptions,
 ): Promise<void> {
+  if (options.dataset !== undefined) checkName("data set", options.dataset);
   const ms = (seconds: number | undefined): number | undefined => seconds && 1000 * seconds;
   const given = { ...options, graceMs: grace === 0 ? 0 : ms(grace), lockMs: ms(lock) };
   const need = options.queues.includes("raster") ? (["redis", "database"] as const) : (["redis"] as const);
