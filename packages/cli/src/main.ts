@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { EXIT_CODES, errorMessage, FarmError } from "@loc2vec/core";
 import { Command, CommanderError, Option } from "commander";
 import { benchCommand } from "./bench/index.ts";
@@ -7,8 +8,9 @@ import { doctor } from "./commands/doctor.ts";
 import { importMap, locations } from "./commands/map.ts";
 import { embedCommand, reportCommand, trainCommand } from "./commands/model.ts";
 import { enqueueCommand, retryCommand, status, verifyCommand, workCommand } from "./commands/raster.ts";
+import { scaleCommand } from "./commands/scale.ts";
 import { config, down, up } from "./commands/services.ts";
-import { type Context, createContext, type GlobalOptions } from "./context.ts";
+import { type Context, createContext, type GlobalOptions, ROOT } from "./context.ts";
 import { kind, levels, positive, queueNames, ratio, whole } from "./options.ts";
 
 const stop = new AbortController();
@@ -129,6 +131,17 @@ command("report", "draw the figures of a data set and its embeddings", reportCom
   .requiredOption("--dataset <name>", "name of the data set")
   .option("--model <name>", "name of the model")
   .option("--out <folder>", "default: reports/<dataset> in FARM_HOME");
+command("scale", "what all 31.5 M tiles take and cost, from measured figures, as Markdown", scaleCommand)
+  .option(
+    "--measured <file>",
+    "results of benches, one JSON object a line",
+    join(ROOT, "docs/measured.jsonl"),
+  )
+  .option("--workers <n>", "cores that render", whole(1), 50)
+  .option("--core-hour <usd>", "price", positive, 0.04)
+  .option("--put-price <usd>", "of 1000 PUTs", positive, 0.005)
+  .option("--get-price <usd>", "of 1000 GETs", positive, 0.0004)
+  .option("--gb-month <usd>", "of storage", positive, 0.023);
 command("demo", "one real city through every part", demo)
   .option("--pbf <file>", "map to use instead of a small one that is fetched")
   .option("--locations <n>", "to sample", whole(20), 1000)
@@ -136,12 +149,12 @@ command("demo", "one real city through every part", demo)
   .addOption(seed("of all draws"));
 command(
   "bench <name>",
-  "measure: raster, shards, workers, enqueue, farm, or render, shard, step, or all of these three",
+  "measure: raster, query, shards, workers, enqueue, farm, or render, shard, step, or all of these three",
   benchCommand,
 )
   .option(
     "--locations <n>",
-    "of the raster, shards (at most 48), workers, enqueue and farm benches",
+    "of the raster, query, shards (at most 48), workers, enqueue and farm benches",
     whole(1),
   )
   .option("--density <n>", "raster: each feature so many times, shifted at random", whole(1, 100), 1)

@@ -228,6 +228,29 @@ export async function multiplyFeatures(databaseUrl: string, density: number, see
   });
 }
 
+/**
+ * Copies every feature so often, all over the world: what a table as large as a planet's costs a query. Of benchmarks, in a
+ * database of their own.
+ */
+export async function spreadFeatures(databaseUrl: string, copies: number): Promise<void> {
+  const random = randomOf(copies);
+  const far = (): number => Math.round(3.8e7 * (random.uniform() - 0.5));
+  const shifts = Array.from({ length: copies - 1 }, () => [far(), far()] as const);
+  await withDatabase(databaseUrl, async (client) => {
+    // Built at the end, at once.
+    await client.query(`DROP INDEX IF EXISTS ${SCHEMA}.feature_geom_idx`);
+    await client.query(
+      `INSERT INTO ${SCHEMA}.feature (osm_type, osm_id, rule, geom)
+       SELECT osm_type, osm_id + n * 100000000000, rule, ST_Translate(geom, dx, dy)
+       FROM unnest($1::float8[], $2::float8[]) WITH ORDINALITY AS copy (dx, dy, n), ${SCHEMA}.feature
+       WHERE osm_id < 100000000000 ORDER BY n`,
+      [shifts.map(([dx]) => dx), shifts.map(([, dy]) => dy)],
+    );
+    await client.query(`CREATE INDEX feature_geom_idx ON ${SCHEMA}.feature USING gist (geom)`);
+    await client.query(`VACUUM ANALYZE ${SCHEMA}.feature`);
+  });
+}
+
 /** Web Mercator metres to the left and right of a coastline, where it is asked what lies there. */
 const BESIDE = 0.1;
 /** An extract cuts coastlines off: they go on to its border the way that their last metres (Web Mercator) go. */

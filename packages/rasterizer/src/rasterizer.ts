@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import {
   FarmError,
   type Levels,
+  LocationError,
   MAX_OFFSET_M,
   TILE_PIXELS,
   TILE_RADIUS_M,
@@ -137,7 +138,7 @@ export async function createRasterizer({
   const area = areaOf(map.bbox);
   const render: Rasterizer["render"] = async ({ lon, lat }, transforms, levels = 256) => {
     if (!(Math.abs(lon) <= 180 && Math.abs(lat) <= 85)) {
-      throw new FarmError(
+      throw new LocationError(
         "input",
         `lon ${lon}, lat ${lat} is not within ±180 and ±85`,
         "mend or drop the location",
@@ -145,7 +146,7 @@ export async function createRasterizer({
     }
     const frame = frameOf(lon, lat);
     if (outside === "error" && !area.reaches(frame, half)) {
-      throw new FarmError(
+      throw new LocationError(
         "input",
         `lon ${lon}, lat ${lat} lies beyond the map ${map.pbf} (${map.bbox.map((degrees) => degrees.toFixed(4)).join(", ")})`,
         "drop the location, import a larger map, or set FARM_OUTSIDE=empty",

@@ -13,6 +13,7 @@ export interface Rasterizer {
    *
    * @param location degrees, WGS 84
    * @param levels intensities are rounded to
+   * @throws LocationError for one that nothing can draw; anything else is of all locations
    * @returns one tile per transform: planar CHW uint8, row 0 on top, each a buffer of its own that is not used again
    */
   render(

@@ -3,6 +3,7 @@ import {
   type ErrorKind,
   errorMessage,
   FarmError,
+  LocationError,
   locationTransforms,
   type Quarantined,
   type RasterJob,
@@ -31,9 +32,6 @@ export interface RenderShardOptions {
   onLocation?: (done: number, total: number) => void;
 }
 
-/** Failures that are of a location, not of a service or the program: no further attempt mends them. */
-const OF_LOCATION: readonly ErrorKind[] = ["input", "data"];
-
 export interface RenderedShard extends ShardResult {
   /** The shard was there, whole and undamaged: nothing was rendered. */
   skipped: boolean;
@@ -43,7 +41,7 @@ export interface RenderedShard extends ShardResult {
  * Renders one shard of a data set and writes it to the store, unless it is there already. Every byte follows from the
  * data set, the map and the cartography, so doing it again, or twice at once, gives the same object.
  *
- * A location that cannot be rendered is set aside: its tiles are empty, and its index and the reason are written beside
+ * A location that cannot be rendered (LocationError) is set aside: its tiles are empty, and its index and the reason are written beside
  * the shard. When it is more than half of several locations, the fault is not theirs, and the shard fails.
  *
  * The data set is read anew for each shard: a few small reads against minutes of rendering, and no worker can go on
@@ -89,7 +87,7 @@ export async function renderShard(options: RenderShardOptions): Promise<Rendered
       const begin = performance.now();
       const rendered = await renderLocation(dataset, rasterizer, job, first + i, location).catch(
         (error: FarmError) => {
-          if (!OF_LOCATION.includes(error.kind)) throw error;
+          if (!(error.cause instanceof LocationError)) throw error;
           firstError ??= error;
           aside.push({ location: first + i, reason: error.line });
           if (aside.length > 1 && 2 * aside.length > end - first) throw firstError;

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { FarmError, type TrainJob } from "@loc2vec/core";
+import { FarmError, LocationError, type TrainJob } from "@loc2vec/core";
 import {
   closeRedis,
   connectRedis,
@@ -138,7 +138,8 @@ test("a location that cannot be rendered is set aside and listed; its shard is d
   await enqueue(farm, datasetOf());
   const summary = await run(farm, {
     rasterizer: stripes(({ lon }) => {
-      if (Math.abs(lon - 24.905) < 1e-9) throw new FarmError("input", "lies beyond the map", "import more");
+      if (Math.abs(lon - 24.905) < 1e-9)
+        throw new LocationError("input", "lies beyond the map", "import more");
     }),
   });
   expect(summary).toMatchObject({ shards: 3, failures: 0, quarantined: 1, empty: 3 });
@@ -156,6 +157,22 @@ test("a location that cannot be rendered is set aside and listed; its shard is d
   await enqueueShards(farm.queues, "city", [1]);
   expect(await run(farm, { finalize: false })).toMatchObject({ skipped: 1 });
   expect((await farm.queues.raster.getJob("city.1"))?.returnvalue).toMatchObject({ quarantined: 1 });
+});
+
+test("an error that is of the map, not of a location, sets nothing aside", async () => {
+  const farm = await freshFarm();
+  await enqueue(farm, datasetOf());
+  let calls = 0;
+  const failures: string[] = [];
+  const summary = await run(farm, {
+    // In the middle of a shard, so that it is not more than half of its locations.
+    rasterizer: stripes(() => {
+      if (++calls === 4) throw new FarmError("data", "the map was replaced by another import");
+    }),
+    onFailure: (id, reason, final) => failures.push(`${id} ${final} ${reason}`),
+  });
+  expect(failures).toEqual([expect.stringMatching(/^city.0 true .*location 3 .*replaced/)]);
+  expect(summary).toMatchObject({ shards: 2, quarantined: 0 });
 });
 
 const TRAIN: TrainJob = {
@@ -245,7 +262,7 @@ test("the quarantine of a data set is an array of it", async () => {
   await enqueue(farm, datasetOf());
   await run(farm, {
     rasterizer: stripes(({ lon }) => {
-      if (Math.abs(lon - 24.9) < 1e-9) throw new FarmError("data", "self-intersection");
+      if (Math.abs(lon - 24.9) < 1e-9) throw new LocationError("data", "self-intersection");
     }),
   });
   const stored = await readArray(farm.store, "datasets/city/quarantine", "uint8");

@@ -6,7 +6,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { type Dataset, FarmError, type Location, QUEUE_NAMES, randomOf, shardCount } from "@loc2vec/core";
 import { closeRedis, connectRedis, enqueueShards, openQueues } from "@loc2vec/queue";
-import { createDataset, openStore } from "@loc2vec/shards";
+import { createRasterizer } from "@loc2vec/rasterizer";
+import {
+  checkShards,
+  completeDataset,
+  createDataset,
+  type ObjectStore,
+  openStore,
+  type ShardFacts,
+} from "@loc2vec/shards";
+import { renderShard } from "@loc2vec/worker";
 import { Queue } from "bullmq";
 import type { Context } from "../context.ts";
 import { answer, withChildren } from "./child.ts";
@@ -44,6 +53,8 @@ export async function farmBench(bench: FarmBench): Promise<object> {
   const farm = median(({ farm: [one, two] }) => two.shardsPerSecond / (2 * one.shardsPerSecond));
   const bare = median(({ direct: [one, two] }) => two / (2 * one));
   const round = (value: number, digits = 3): number => Number(value.toFixed(digits));
+  context.log("bench: requests to the store");
+  const requests = await countRequests(bench);
   context.log("bench: 1000 workers whose jobs sleep");
   return {
     machine: machine(),
@@ -60,6 +71,7 @@ export async function farmBench(bench: FarmBench): Promise<object> {
       median(({ farm: [one] }) => one.overheadPct),
       2,
     ),
+    requests,
     simulation: await simulate(bench),
   };
 }
@@ -156,6 +168,66 @@ async function direct(
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Shards that requests are counted over. */
+const COUNTED = 8;
+
+/** What the store is asked for: for each shard, and to check each when all are there. */
+async function countRequests({ context, databaseUrl, dataset, locations }: FarmBench): Promise<object> {
+  const folder = await mkdtemp(join(tmpdir(), "loc2vec-bench-"));
+  const count = { put: 0, get: 0, head: 0, list: 0 };
+  const store = counting(openStore(pathToFileURL(folder).href), count);
+  const taken = (shards: number): object => {
+    const found = Object.entries(count).map(([name, value]) => [name, value / shards]);
+    Object.assign(count, { put: 0, get: 0, head: 0, list: 0 });
+    return Object.fromEntries(found);
+  };
+  const few = { ...dataset, locations: COUNTED * dataset.shardLocations };
+  const profile = await context.profile();
+  const rasterizer = await createRasterizer({ databaseUrl, profile, kind: "fast" });
+  try {
+    await createDataset(store, few, locations.slice(0, few.locations));
+    taken(1);
+    for (let shard = 0; shard < COUNTED; shard++) {
+      await renderShard({ store, job: { dataset: few.name, shard }, rasterizer });
+    }
+    const perShard = taken(COUNTED);
+    const begin = performance.now();
+    const facts: ShardFacts[] = [];
+    for await (const finding of checkShards(store, few)) if (finding.state === "whole") facts.push(finding);
+    const checkSeconds = (performance.now() - begin) / 1000;
+    const check = taken(COUNTED);
+    const { bytes } = await completeDataset(store, few, facts);
+    return {
+      per_shard: perShard,
+      check_per_shard: check,
+      complete: taken(1),
+      check_mb_per_s: Math.round(bytes / 1e6 / checkSeconds),
+    };
+  } finally {
+    await rasterizer.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The store, counting what it is asked for. */
+function counting(store: ObjectStore, count: Record<"put" | "get" | "head" | "list", number>): ObjectStore {
+  const counted = <A extends unknown[], R>(name: keyof typeof count, call: (...args: A) => R) => {
+    return (...args: A): R => {
+      count[name]++;
+      return call(...args);
+    };
+  };
+  return {
+    url: store.url,
+    get: counted("get", (key) => store.get(key)),
+    getRange: counted("get", (key, range) => store.getRange(key, range)),
+    put: counted("put", (key, bytes, options) => store.put(key, bytes, options)),
+    head: counted("head", (key) => store.head(key)),
+    list: counted("list", (prefix) => store.list(prefix)),
+    remove: (key) => store.remove(key),
+  };
 }
 
 const SIMULATED = { workers: 1000, processes: 4, jobs: 20_000, ms: 2000 };

@@ -16,6 +16,7 @@ import { describeDataset } from "../stages.ts";
 import { enqueueBench } from "./enqueue.ts";
 import { farmBench } from "./farm.ts";
 import { type Measurement, machine, mapFile, measure } from "./harness.ts";
+import { queryBench } from "./query.ts";
 import { rasterBench } from "./raster.ts";
 import { shardsBench } from "./shards.ts";
 import { workersBench } from "./workers.ts";
@@ -111,6 +112,7 @@ const OTHERS: Readonly<
         return farmBench({ context, redisUrl, databaseUrl, dataset, locations: sampled, repeats });
       }),
     ),
+  query: (context, { pbf, locations = 200 }) => queryBench(context, { pbf, locations }),
   enqueue: (context, { locations = 1_500_000 }) =>
     withServices(context, ["redis", "database"], (services) => enqueueBench(context, services, locations)),
 };
