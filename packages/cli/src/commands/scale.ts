@@ -96,17 +96,10 @@ export async function scaleCommand(context: Context, options: ScaleOptions): Pro
     );
   }
   const sizes = new Map(of("shards").map((each) => [nameOf(each.map ?? ""), each.bytes_per_tile]));
-  const {
-    describe,
-    per_shard: each,
-    check_per_shard: check,
-    complete,
-    check_mb_per_s: checkRate,
-  } = queueing.requests;
+  const { per_shard: each, check_per_shard: check, complete, check_mb_per_s: checkRate } = queueing.requests;
   const jobs = queued.jobs;
-  const puts = Math.round(
-    jobs * (each.put + check.put) + describe.put * (queued.locations / 256 / 64) + complete.put,
-  );
+  const described = 5 * Math.ceil(queued.locations / CHUNK_ROWS) + 7;
+  const puts = Math.round(jobs * each.put + described + complete.put);
   const gets = Math.round(
     jobs * (each.get + each.head + check.get + check.head) + complete.get + complete.head,
   );
