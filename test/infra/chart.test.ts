@@ -229,6 +229,17 @@ test("the trainer: a GPU or none, where it may run, and what it gets", () => {
   expect(ofKind("bare", "Deployment").map(component)).toEqual(["worker"]);
 });
 
+test("the import may have a database of its own", () => {
+  const secret = (name: string, which: string) =>
+    podOf(name, which).spec.containers[0]?.env.find((each) => each.name === "FARM_DATABASE_URL")?.valueFrom;
+  expect(secret("everything", "import")).toEqual({
+    secretKeyRef: { name: "primary", key: "FARM_DATABASE_URL" },
+  });
+  expect(secret("everything", "worker")).toEqual({
+    secretKeyRef: { name: "loc2vec-farm", key: "FARM_DATABASE_URL" },
+  });
+});
+
 test("a digest wins over the tag", () => {
   expect(podOf("redis-tls", "worker").spec.containers[0]?.image).toMatch(/worker@sha256:0123/);
 });
@@ -244,12 +255,10 @@ describe("autoscaling", () => {
     };
     authenticationRef?: { name: string };
   }
-  const triggers = (objects: readonly KubeObject[], which: string): Trigger[] =>
-    (
-      objects.find((each) => each.kind === "ScaledObject" && component(each) === which)?.spec as {
-        triggers: Trigger[];
-      }
-    ).triggers;
+  const triggers = (objects: readonly KubeObject[], which: string): Trigger[] => {
+    const scaler = objects.find((each) => each.kind === "ScaledObject" && component(each) === which);
+    return scaler?.spec?.triggers as Trigger[];
+  };
 
   test("from none to many, on every list in which a job may lie that will run", () => {
     const [worker] = ofKind("default", "ScaledObject").filter((each) => component(each) === "worker");

@@ -110,7 +110,8 @@ containers:
       {{- include "farm.secretEnv" (list "FARM_REDIS_URL" $secrets.redis.name $secrets.redis.urlKey) | nindent 6 }}
       {{- end }}
       {{- if has "database" $needs }}
-      {{- include "farm.secretEnv" (list "FARM_DATABASE_URL" $secrets.database.name $secrets.database.urlKey) | nindent 6 }}
+      {{- $database := ternary $secrets.importDatabase $secrets.database (and (eq .component "import") (ne $secrets.importDatabase.name "")) }}
+      {{- include "farm.secretEnv" (list "FARM_DATABASE_URL" $database.name $database.urlKey) | nindent 6 }}
       {{- end }}
       {{- if and (has "store" $needs) $secrets.s3.name }}
       {{- include "farm.secretEnv" (list "AWS_ACCESS_KEY_ID" $secrets.s3.name $secrets.s3.accessKeyIdKey) | nindent 6 }}
