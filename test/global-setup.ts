@@ -6,7 +6,7 @@ import { ensureServices } from "@loc2vec/services";
 import type { TestProject } from "vitest/node";
 import { guardHome } from "../packages/services/test/guard.ts";
 import { freePort } from "./support/ports.ts";
-import { pythonEnvironment } from "./support/python.ts";
+import { testPython } from "./support/python.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -22,7 +22,7 @@ const ROOT = resolve(import.meta.dirname, "..");
 
 /** Starts a Redis and a PostgreSQL of the tests' own, and takes them away again. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const python = await pythonEnvironment();
+  const python = await testPython();
   const home = await mkdtemp(join(tmpdir(), "loc2vec-tests-"));
   const config = readConfig(ROOT, {
     FARM_HOME: home,

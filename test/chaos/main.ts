@@ -1,7 +1,7 @@
 // pnpm chaos --seed N [--shards N] [--workers N] [--json]: all faults in one seeded storm, on real servers of its own.
 import { parseArgs } from "node:util";
 import { randomOf } from "@loc2vec/core";
-import { pythonEnvironment } from "../support/python.ts";
+import { testPython } from "../support/python.ts";
 import { calmRun, drawStorm, stormRun } from "./storm.ts";
 import { createWorld } from "./world.ts";
 
@@ -30,7 +30,7 @@ const [seed, shards, workers] = [values.seed, values.shards, values.workers].map
 const log = (line: string): void => console.error(line);
 const size = { shards, locations: 24, positives: 4 };
 log("chaos: starting Redis, PostGIS and S3, importing a map");
-const world = await createWorld(await pythonEnvironment(), seed);
+const world = await createWorld(await testPython(), seed);
 let code = 1;
 try {
   log(`chaos: ${shards} shards undisturbed`);

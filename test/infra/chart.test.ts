@@ -8,8 +8,6 @@ import { CHART, type Checked, check, findHelm, type KubeObject, ROOT, template }
 const VALUES = readdirSync(join(CHART, "ci")).map((file) => file.replace("-values.yaml", ""));
 /** `work --grace 20`, and what a worker may take beyond it for its last location. */
 const WORKER_ENDS_WITHIN = 25;
-/** Settings of the parts that are merged later. */
-const ARRIVING = ["FARM_BOARD_PASSWORD"];
 
 type Labels = Record<string, string>;
 interface EnvVar {
@@ -153,10 +151,7 @@ describe.each(VALUES)("with the values %s", (name) => {
   });
 
   test("secrets are references, and every setting is one that the farm knows", () => {
-    const known = new Set([
-      ...describeConfig(readConfig(ROOT, {})).map((setting) => setting.env),
-      ...ARRIVING,
-    ]);
+    const known = new Set([...describeConfig(readConfig(ROOT, {})).map((setting) => setting.env)]);
     for (const { env } of containers(name)) {
       expect(new Set(env.map((each) => each.name)).size).toBe(env.length);
       for (const each of env) {

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { METRIC_NAMES } from "@loc2vec/board";
 import { expect, inject, test } from "vitest";
 import { CHART, check, findHelm, parsePromql, ROOT, template } from "./helm.ts";
 import { METRICS, SERIES } from "./metrics.ts";
@@ -33,6 +34,10 @@ async function checkQueries(expressions: readonly string[]): Promise<Set<string>
   }
   return read;
 }
+
+test("the metrics that they may read are those of the board", () => {
+  expect(Object.keys(METRICS).sort()).toEqual([...METRIC_NAMES].sort());
+});
 
 test("a wrong expression and an unknown metric are noticed", async () => {
   const [bad, good] = await parsePromql(inject("python"), ["sum(rate(a[5m])", "a_total / on (b) c"]);

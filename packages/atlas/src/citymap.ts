@@ -1,23 +1,9 @@
+import { EARTH_RADIUS_M } from "@loc2vec/core";
 import { pca } from "./pca.ts";
 import { blank, disc, type Picture } from "./picture.ts";
 
-/** Radius of the Earth, metres (IUGG mean). */
-const EARTH = 6_371_008.8;
 const WIDTH = 1100;
 const MARGIN = 14;
-
-/** Great-circle distance, metres (haversine). Degrees, longitude first. */
-export function metresBetween(a: readonly [number, number], b: readonly [number, number]): number {
-  const [lon1, lat1, lon2, lat2] = [...a, ...b].map((degrees) => (degrees * Math.PI) / 180) as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  const h =
-    Math.sin((lat2 - lat1) / 2) ** 2 + Math.cos(lat1) * Math.cos(lat2) * Math.sin((lon2 - lon1) / 2) ** 2;
-  return 2 * EARTH * Math.asin(Math.min(1, Math.sqrt(h)));
-}
 
 /** RGB of each row: its first three principal components, each stretched from its 2nd to its 98th percentile. */
 export function embeddingColours(
@@ -66,7 +52,7 @@ export function place(
     x: MARGIN + (value - west) * squeeze * perDegree,
     y: MARGIN + (north - (lat[i] as number)) * perDegree,
   }));
-  return { width, height, points, metresPerPixel: (EARTH * Math.PI) / 180 / perDegree };
+  return { width, height, points, metresPerPixel: (EARTH_RADIUS_M * Math.PI) / 180 / perDegree };
 }
 
 /** Each location as a dot of its colour. @param colours uint8 [locations, 3] */

@@ -1,4 +1,4 @@
-export { cityMap, embeddingColours, metresBetween, place } from "./citymap.ts";
+export { cityMap, embeddingColours, place } from "./citymap.ts";
 export { type Figure, type Page, renderPage } from "./page.ts";
 export { type Neighbour, nearest, type Pca, pca } from "./pca.ts";
 export { channelPicture, composeRgb, encodePng, type Picture, sheet } from "./picture.ts";

@@ -3,6 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/p
 import { dirname, join, resolve } from "node:path";
 import {
   checkName,
+  distanceM,
   errorMessage,
   FarmError,
   LOCATION_KINDS,
@@ -21,7 +22,7 @@ import {
   readArray,
   type ShardReader,
 } from "@loc2vec/shards";
-import { cityMap, embeddingColours, metresBetween } from "./citymap.ts";
+import { cityMap, embeddingColours } from "./citymap.ts";
 import { type Figure, lossSvg, renderPage } from "./page.ts";
 import { type Neighbour, nearest } from "./pca.ts";
 import { channelPicture, composeRgb, encodePng, type Picture, sheet } from "./picture.ts";
@@ -257,7 +258,7 @@ async function embeddingFigures({
       ],
     },
   ];
-  const here = (i: number): [number, number] => [places.lon[i] as number, places.lat[i] as number];
+  const here = (i: number) => ({ lon: places.lon[i] as number, lat: places.lat[i] as number });
   const rendered = new Set(shards);
   const has = (i: number): boolean => rendered.has(Math.floor(i / dataset.shardLocations));
   const candidates = random.shuffle(Array.from({ length: rows }, (_, i) => i).filter(has)).slice(0, 6);
@@ -270,9 +271,7 @@ async function embeddingFigures({
     for (const found of nearest(data, size, query, rows, has)) {
       if (near.length === NEIGHBOURS) break;
       if (
-        [query, ...near.map(({ index }) => index)].every(
-          (i) => metresBetween(here(found.index), here(i)) > apart,
-        )
+        [query, ...near.map(({ index }) => index)].every((i) => distanceM(here(found.index), here(i)) > apart)
       )
         near.push(found);
     }
@@ -281,7 +280,7 @@ async function embeddingFigures({
     );
     const distances = near.map(
       ({ index, distance }) =>
-        `${distance.toFixed(2)} (${Math.round(metresBetween(here(query), here(index)))} m)`,
+        `${distance.toFixed(2)} (${Math.round(distanceM(here(query), here(index)))} m)`,
     );
     strips.push({
       file: await save(`neighbours-${query}.png`, sheet([strip])),

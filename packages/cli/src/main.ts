@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { EXIT_CODES, errorMessage, FarmError } from "@loc2vec/core";
+import { DEFAULT_HOLDOUT, EXIT_CODES, errorMessage, FarmError } from "@loc2vec/core";
 import { Command, CommanderError, Option } from "commander";
 import { benchCommand } from "./bench/index.ts";
 import { boardCommand } from "./commands/board.ts";
@@ -11,7 +11,7 @@ import { enqueueCommand, retryCommand, status, verifyCommand, workCommand } from
 import { scaleCommand } from "./commands/scale.ts";
 import { config, down, up } from "./commands/services.ts";
 import { type Context, createContext, type GlobalOptions, ROOT } from "./context.ts";
-import { kind, levels, positive, queueNames, ratio, whole } from "./options.ts";
+import { kind, levels, notNegative, positive, queueNames, ratio, share, whole } from "./options.ts";
 
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
@@ -121,6 +121,19 @@ command("train", "train an encoder on a data set", trainCommand)
   .addOption(
     new Option("--empty <policy>", "tiles without a drawn pixel").choices(["skip", "keep"]).default("skip"),
   )
+  .option("--early", "begin while shards are being rendered: wait for those that are not there yet")
+  .option(
+    "--min-distance <metres>",
+    "between locations of a mini-batch (default: twice the tiles' radius)",
+    notNegative,
+  )
+  .option(
+    "--holdout <share>",
+    "of the map's cells, kept from training to evaluate on",
+    share,
+    DEFAULT_HOLDOUT.share,
+  )
+  .option("--cell <metres>", "side of those cells", positive, DEFAULT_HOLDOUT.cellM)
   .option("--learning-rate <rate>", "of Adam", positive, 0.001)
   .option("--checkpoint-every <n>", "steps", whole(1), 100)
   .addOption(seed("of weights, mini-batches and dropout"));
@@ -149,7 +162,7 @@ command("demo", "one real city through every part", demo)
   .addOption(seed("of all draws"));
 command(
   "bench <name>",
-  "measure: raster, query, shards, workers, enqueue, farm, or render, shard, step, or all of these three",
+  "measure: raster, query, shards, workers, enqueue, farm, train, or render, shard, step, or all of these three",
   benchCommand,
 )
   .option(
@@ -159,6 +172,7 @@ command(
   )
   .option("--density <n>", "raster: each feature so many times, shifted at random", whole(1, 100), 1)
   .option("--pbf <file>", "map to use instead of a small one that is fetched")
+  .option("--steps <n>", "train: steps over which memory is watched", whole(4), 200)
   .option("--repeats <n>", "medians are taken of", whole(1, 1000), 5);
 
 const json = process.argv.includes("--json");

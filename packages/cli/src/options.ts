@@ -18,6 +18,18 @@ export function positive(text: string): number {
   return value;
 }
 
+export function notNegative(text: string): number {
+  return text.trim() !== "" && Number(text) === 0 ? 0 : positive(text);
+}
+
+/** 0 to less than 1. */
+export function share(text: string): number {
+  const value = Number(text);
+  if (!(text.trim() !== "" && value >= 0 && value < 1))
+    throw new InvalidArgumentError("must be 0 to less than 1");
+  return value;
+}
+
 /** `2:1`, visits to transport. */
 export function ratio(text: string): { visit: number; transport: number } {
   const found = /^(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/.exec(text);

@@ -5,6 +5,7 @@ import {
   type Dataset,
   DEFAULT_AUGMENTATION,
   FarmError,
+  type Holdout,
   type Levels,
   type Location,
   OSM_ATTRIBUTION,
@@ -210,13 +211,16 @@ export interface TrainSettings {
   learningRate?: number | undefined;
   checkpointEvery?: number | undefined;
   empty?: "skip" | "keep";
+  early?: boolean;
+  minDistanceM?: number | undefined;
+  holdout?: Holdout;
 }
 
 export async function trainModel(
   context: Context,
   dataset: string,
   model: string,
-  { learningRate, checkpointEvery, ...settings }: TrainSettings,
+  { learningRate, checkpointEvery, minDistanceM, ...settings }: TrainSettings,
   onStep: (entry: HistoryEntry) => void = () => {},
 ): Promise<TrainResult> {
   const progress = startProgress({
@@ -232,7 +236,9 @@ export async function trainModel(
     ...settings,
     ...(learningRate === undefined ? {} : { learningRate }),
     ...(checkpointEvery === undefined ? {} : { checkpointEvery }),
+    ...(minDistanceM === undefined ? {} : { minDistanceM }),
     signal: context.signal,
+    onWait: (waiting) => context.log(waiting ? "train: waiting for shards" : "train: going on"),
     onStep: (entry) => {
       const { step, loss, accuracy } = entry;
       progress.update(step, `loss ${loss.toFixed(4)}, ${Math.round(100 * accuracy)}% of triplets right`);

@@ -147,7 +147,7 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     await client.connect();
     await client.query("CREATE TABLE places (id int PRIMARY KEY, geom geometry(Point, 3857), label text)");
     await client.query(
-      `INSERT INTO places SELECT i, ST_Transform(ST_SetSRID(ST_MakePoint(24.93 + i / 2000.0, 60.17 + i / 4000.0), 4326), 3857), 'place ' || i FROM generate_series(40, 1, -1) i`,
+      `INSERT INTO places SELECT i, ST_Transform(ST_SetSRID(ST_MakePoint(24.925 + (i % 8) * 0.006, 60.158 + (i / 8) * 0.0045), 4326), 3857), 'place ' || i FROM generate_series(40, 1, -1) i`,
     );
     await client.end();
     const enqueue = [
@@ -185,6 +185,10 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       "6",
       "--pairs",
       "2",
+      "--holdout",
+      "0",
+      "--min-distance",
+      "0",
       "--json",
     ];
     const trained = await run(...train, "--steps", "4");

@@ -1,6 +1,7 @@
 export * from "./config.ts";
 export * from "./dataset.ts";
 export * from "./errors.ts";
+export * from "./geo.ts";
 export * from "./jobs.ts";
 export * from "./names.ts";
 export * from "./progress.ts";

@@ -89,4 +89,5 @@ export const Stream = {
   initWeights: 6,
   dropout: 7,
   evaluate: 8,
+  holdout: 9,
 } as const;

@@ -5,9 +5,9 @@ import { type Architecture, type Layer, layersOf } from "./architecture.ts";
 import { checkWeights, type WeightArray, type Weights } from "./weights.ts";
 
 /** Slope of LeakyReLU below zero, as in Keras. */
-const LEAK = 0.3;
+export const LEAK = 0.3;
 /** Added to the variance in batch normalization, as in Keras. */
-const BN_EPSILON = 1e-3;
+export const BN_EPSILON = 1e-3;
 /** The running statistics keep at most this share of their past … */
 const BN_MOMENTUM = 0.99;
 

@@ -1,4 +1,5 @@
 export { withLock } from "./lock.ts";
+export { pythonEnvironment } from "./python.ts";
 export type { ServiceName } from "./service.ts";
 export {
   type EnsureOptions,

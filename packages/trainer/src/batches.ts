@@ -3,6 +3,8 @@ import type { Triplet } from "@loc2vec/encoder";
 
 /** Shards whose locations are mixed with one another. */
 const POOL_SHARDS = 16;
+/** The most locations that wait for company from afar. */
+const HELD = 10_000;
 /** A channel of a positive is switched off with this probability, but never all of them. */
 const CHANNEL_OFF = 0.2;
 
@@ -32,28 +34,24 @@ export interface BatchPlan {
  * without a drawn pixel teach that all such places are one.
  *
  * Each epoch visits every location once, in random order: the shards are shuffled, and the locations of a few at a time.
- * Locations left over at the end of an epoch begin the next one.
+ * Locations left over at the end of an epoch begin the next one. With `early` the first epoch takes the shards in the
+ * order in which they are rendered.
+ *
+ * @param look what is empty in some shards; asked before they are used, and may wait until they are there
+ * @throws FarmError `input` when an epoch has too few locations for a mini-batch
  */
-export function* planBatches(
+export async function* planBatches(
   dataset: Pick<Dataset, "locations" | "shardLocations" | "samples" | "channels">,
   shards: readonly number[],
   shape: BatchShape,
   seed: number,
-  first = 1,
-  empty: EmptyTiles = new Map(),
-): Generator<BatchPlan, never> {
-  const usable = (location: number): boolean =>
-    isUsable(dataset.samples - 1, shape.pairs, empty.get(location));
-  const locationsOf = (shard: number): number[] => {
-    const range = shardRange(dataset, shard);
-    return Array.from({ length: range.end - range.first }, (_, i) => range.first + i).filter(usable);
-  };
-  const available = shards.reduce((sum, shard) => sum + locationsOf(shard).length, 0);
-  if (available < shape.locations || shape.locations < 2) {
+  { first = 1, early = false, look = async () => new Map(), eligible, apart = () => true }: PlanOptions = {},
+): AsyncGenerator<BatchPlan, never> {
+  if (shape.locations < 2) {
     throw new FarmError(
-      "input",
-      `${available} rendered locations are too few for mini-batches of ${shape.locations}`,
-      "render more locations, or train with --batch-locations of at least 2",
+      "usage",
+      `a mini-batch of ${shape.locations} locations has no negatives`,
+      "2 or more",
     );
   }
   if (dataset.samples - 1 < shape.pairs || shape.pairs < 1) {
@@ -63,58 +61,102 @@ export function* planBatches(
       "enqueue more positives, or train with fewer --pairs",
     );
   }
-  let held: { shard: number; location: number }[] = [];
+  let held: Held[] = [];
   let step = 0;
   for (let epoch = 0; ; epoch++) {
-    const order = randomOf(seed, Stream.shuffleShards, epoch).shuffle([...shards]);
+    const begun = step;
+    let available = held.length;
+    const shuffled = randomOf(seed, Stream.shuffleShards, epoch).shuffle([...shards]);
+    const order = early && epoch === 0 ? shards : shuffled;
     for (let at = 0; at < order.length; at += POOL_SHARDS) {
-      const pool = order
-        .slice(at, at + POOL_SHARDS)
-        .flatMap((shard) => locationsOf(shard).map((location) => ({ shard, location })));
-      held = held.concat(randomOf(seed, Stream.shuffleShards, epoch, at + 1).shuffle(pool));
+      const few = order.slice(at, at + POOL_SHARDS);
+      const empty = await look(few);
+      const usable = (location: number): boolean =>
+        isUsable(dataset.samples - 1, shape.pairs, empty.get(location));
+      const pool = few.flatMap((shard) => {
+        const range = shardRange(dataset, shard);
+        const all = Array.from({ length: range.end - range.first }, (_, i) => range.first + i);
+        const chosen = eligible === undefined ? all : all.filter(eligible);
+        return chosen.filter(usable).map((location) => ({ shard, location, empty: empty.get(location) }));
+      });
+      available += pool.length;
+      // What never found its place among others is left for the next epoch.
+      held = held.slice(-HELD).concat(randomOf(seed, Stream.shuffleShards, epoch, at + 1).shuffle(pool));
       while (held.length >= shape.locations) {
-        const chosen = distinct(held, shape.locations);
+        const chosen = distinct(held, shape.locations, apart);
         if (chosen === undefined) break;
         step++;
-        if (step >= first) yield planBatch(dataset, chosen, shape.pairs, seed, step, empty);
+        if (step >= first) yield planBatch(dataset, chosen, shape.pairs, seed, step);
       }
+    }
+    if (step === begun && available >= shape.locations) {
+      throw new FarmError(
+        "input",
+        `among ${available} locations there are no ${shape.locations} that lie far enough from one another`,
+        "train with fewer --batch-locations, or a smaller --min-distance",
+      );
+    }
+    if (available < shape.locations) {
+      throw new FarmError(
+        "input",
+        `${available} rendered locations are too few for mini-batches of ${shape.locations}`,
+        "render more locations, or train with fewer --batch-locations",
+      );
     }
   }
 }
 
-/** Takes the first `count` of the locations, no location twice (which the seam of two epochs could bring). */
-function distinct(
-  held: { shard: number; location: number }[],
-  count: number,
-): { shard: number; location: number }[] | undefined {
+export interface PlanOptions {
+  /** Step to begin with, from 1. */
+  first?: number;
+  early?: boolean;
+  look?: (shards: readonly number[]) => Promise<EmptyTiles>;
+  /** Whether a location may be trained on at all. */
+  eligible?: ((location: number) => boolean) | undefined;
+  /** Whether two locations may be in one mini-batch, where each serves the other as negative. Default: any may. */
+  apart?: ((a: number, b: number) => boolean) | undefined;
+}
+
+interface Held {
+  shard: number;
+  location: number;
+  /** Its samples without a drawn pixel. */
+  empty: ReadonlySet<number> | undefined;
+}
+
+/**
+ * Takes the first `count` of the locations that may be together: no location twice (which the seam of two epochs could
+ * bring), and no two that are not apart.
+ */
+function distinct(held: Held[], count: number, apart: (a: number, b: number) => boolean): Held[] | undefined {
   const seen = new Set<number>();
   const chosen: number[] = [];
   for (let i = 0; i < held.length && chosen.length < count; i++) {
-    const { location } = held[i] as { location: number };
+    const { location } = held[i] as Held;
     if (seen.has(location)) continue;
+    if (chosen.some((other) => !apart((held[other] as Held).location, location))) continue;
     seen.add(location);
     chosen.push(i);
   }
   if (chosen.length < count) return undefined;
-  const taken = chosen.map((i) => held[i] as { shard: number; location: number });
+  const taken = chosen.map((i) => held[i] as Held);
   for (const i of chosen.reverse()) held.splice(i, 1);
   return taken;
 }
 
 function planBatch(
   dataset: Pick<Dataset, "samples" | "channels">,
-  locations: readonly { shard: number; location: number }[],
+  locations: readonly Held[],
   pairs: number,
   seed: number,
   step: number,
-  empty: EmptyTiles,
 ): BatchPlan {
   const random = randomOf(seed, Stream.batch, step);
   const drops = randomOf(seed, Stream.channelDrop, step);
   const channels = dataset.channels.length;
   const perLocation = 1 + pairs;
-  const rows = locations.flatMap(({ shard, location }) =>
-    [0, ...chooseSamples(random, dataset.samples - 1, pairs, empty.get(location))].map((sample) => ({
+  const rows = locations.flatMap(({ shard, location, empty }) =>
+    [0, ...chooseSamples(random, dataset.samples - 1, pairs, empty)].map((sample) => ({
       shard,
       location,
       sample,

@@ -2,6 +2,7 @@ import { checkName, errorMessage, FarmError } from "@loc2vec/core";
 import { checkWeights, decodeSafetensors, type Weights } from "@loc2vec/encoder";
 import type { ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
+import { encodeEvents } from "./tensorboard.ts";
 
 const settingsSchema = z.object({
   dataset: z.string(),
@@ -23,8 +24,16 @@ const settingsSchema = z.object({
   dropout: z.object({ input: z.number(), conv: z.number(), dense: z.number() }),
   /** Whether tiles without a drawn pixel are left out. */
   empty: z.enum(["skip", "keep"]).default("keep"),
-  /** Rendered shards when the training began: a resumed one draws from the same. */
+  /** Shards that it draws from: those rendered when the training began, or with `early` all. */
   shards: z.int(),
+  /** Locations nearer to one another than this are never in one mini-batch, metres. */
+  minDistanceM: z.number().default(0),
+  /** What is kept from training. */
+  holdout: z
+    .object({ share: z.number(), cellM: z.number(), borderM: z.number() })
+    .default({ share: 0, cellM: 1000, borderM: 200 }),
+  /** Whether it began while shards were still being rendered. */
+  early: z.boolean().default(false),
 });
 
 /** All that decides how a training goes, but for its length. */
@@ -134,6 +143,7 @@ export async function readHistory(store: ObjectStore, model: string): Promise<Hi
     .map((line) => JSON.parse(line) as HistoryEntry);
 }
 
+/** Writes the history, and again as an event file of TensorBoard. */
 export async function writeHistory(
   store: ObjectStore,
   model: string,
@@ -141,6 +151,7 @@ export async function writeHistory(
 ): Promise<void> {
   const lines = history.map((entry) => `${JSON.stringify(entry)}\n`).join("");
   await store.put(`${modelPrefix(model)}/history.ndjson`, new TextEncoder().encode(lines));
+  await store.put(`${modelPrefix(model)}/events/events.out.tfevents.0.loc2vec`, encodeEvents(history));
 }
 
 export function json(value: unknown): Uint8Array {

@@ -33,16 +33,29 @@ export function openTiles(reader: DatasetReader): TileSource {
 /** Indexes that are fetched at a time. */
 const INDEXES = 32;
 
-/** The tiles without a drawn pixel, told by the shards' indexes alone. @throws FarmError `data` for a damaged one */
+/**
+ * The tiles without a drawn pixel, told by the shards' indexes alone.
+ *
+ * @param wait for a shard that is not there; else it is passed over
+ * @throws FarmError `data` for a damaged one
+ */
 export async function findEmptyTiles(
   reader: DatasetReader,
   shards: readonly number[],
+  wait?: () => Promise<void>,
 ): Promise<Map<number, Set<number>>> {
+  const open = async (shard: number): Promise<ShardReader | undefined> => {
+    for (;;) {
+      const found = await reader.openShard(shard);
+      if (found !== undefined || wait === undefined) return found;
+      await wait();
+    }
+  };
   const { samples } = reader.dataset;
   const empty = new Map<number, Set<number>>();
   for (let at = 0; at < shards.length; at += INDEXES) {
     const block = shards.slice(at, at + INDEXES);
-    for (const shard of await Promise.all(block.map((each) => reader.openShard(each)))) {
+    for (const shard of await Promise.all(block.map(open))) {
       if (shard === undefined) continue;
       for (let location = shard.first; location < shard.end; location++) {
         const found = Array.from({ length: samples }, (_, i) => i).filter((i) => shard.isEmpty(location, i));

@@ -1,4 +1,13 @@
-import { checkName, FarmError } from "@loc2vec/core";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  checkName,
+  DEFAULT_HOLDOUT,
+  distanceM,
+  FarmError,
+  type Holdout,
+  partOf,
+  shardCount,
+} from "@loc2vec/core";
 import {
   ADAM,
   type AdamState,
@@ -15,7 +24,7 @@ import {
 } from "@loc2vec/encoder";
 import { listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
-import { type BatchShape, isUsable, planBatches } from "./batches.ts";
+import { type BatchShape, type EmptyTiles, isUsable, planBatches } from "./batches.ts";
 import {
   type HistoryEntry,
   json,
@@ -29,6 +38,9 @@ import {
   writeHistory,
 } from "./model.ts";
 import { findEmptyTiles, openTiles } from "./tiles.ts";
+
+/** Between looks for a shard that is not there yet. */
+const WAIT_MS = 2000;
 
 export interface TrainOptions {
   store: ObjectStore;
@@ -46,6 +58,20 @@ export interface TrainOptions {
   dropout?: Dropout;
   /** What becomes of tiles without a drawn pixel. Default `skip`: they are never trained on. */
   empty?: "skip" | "keep";
+  /**
+   * Begins while shards are still being rendered: the first epoch takes them in their order, and waits for those that are
+   * not there yet. Default false: it draws from those that are there.
+   */
+  early?: boolean;
+  /**
+   * Locations nearer to one another than this, metres, are never in one mini-batch: their tiles overlap, so one would be a
+   * false negative of the other. Default: twice the data set's radius; 0 for none.
+   */
+  minDistanceM?: number;
+  /** What is kept from training, to evaluate on. Default {@link DEFAULT_HOLDOUT}. */
+  holdout?: Holdout;
+  /** Called once when it waits for shards, and when it goes on. */
+  onWait?: (waiting: boolean) => void;
   /** Steps between checkpoints. Default 100. */
   checkpointEvery?: number;
   /** Writes a checkpoint and ends. */
@@ -74,13 +100,14 @@ export interface TrainResult {
  *   is rendered; `missing` without TensorFlow
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { store, model, steps, checkpointEvery = 100, signal, onStep } = options;
+  const { store, model, steps, checkpointEvery = 100, early = false, signal, onStep, onWait } = options;
   if (!Number.isInteger(steps) || steps < 1)
     throw new FarmError("usage", `cannot train ${steps} steps`, "1 or more");
   checkName("model", model);
   const reader = await openDataset(store, options.dataset);
   const { dataset } = reader;
-  const shards = [...(await listShards(store, dataset))].sort((a, b) => a - b);
+  const there = [...(await listShards(store, dataset))].sort((a, b) => a - b);
+  const shards = early ? [...Array(shardCount(dataset)).keys()] : there;
   const settings: Settings = {
     dataset: dataset.name,
     styleHash: dataset.styleHash,
@@ -99,6 +126,9 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     dropout: options.dropout ?? DROPOUT,
     empty: options.empty ?? "skip",
     shards: shards.length,
+    early,
+    minDistanceM: options.minDistanceM ?? 2 * dataset.radius,
+    holdout: options.holdout ?? DEFAULT_HOLDOUT,
   };
   const { architecture, batch: shape, seed, dropout } = settings;
   const resumedFrom = (await listCheckpoints(store, model)).at(-1) ?? 0;
@@ -106,7 +136,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   if (before) checkSame(store, model, before.settings, settings);
   const parameters = countParameters(architecture);
   const history = (await readHistory(store, model)).filter(({ step }) => step <= resumedFrom);
-  const empty = await findEmptyTiles(reader, shards);
+  const empty = await findEmptyTiles(reader, there);
   const skips = settings.empty === "skip";
   const found = {
     skippedLocations: skips
@@ -116,7 +146,30 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   };
   if (resumedFrom >= steps)
     return { step: resumedFrom, parameters, resumedFrom, interrupted: false, ...found, history };
-  const plans = planBatches(dataset, shards, shape, seed, resumedFrom + 1, skips ? empty : new Map());
+  const wait = async (): Promise<void> => {
+    onWait?.(true);
+    await sleep(WAIT_MS, undefined, { signal });
+  };
+  const known = new Set(there);
+  const look = async (few: readonly number[]): Promise<EmptyTiles> => {
+    const late = few.filter((shard) => !known.has(shard));
+    for (const [location, samples] of await findEmptyTiles(reader, late, wait)) empty.set(location, samples);
+    for (const shard of late) known.add(shard);
+    if (late.length > 0) onWait?.(false);
+    return skips ? empty : new Map();
+  };
+  const { lon, lat } = await reader.locations(0, dataset.locations);
+  const placeOf = (i: number) => ({ lon: lon[i] as number, lat: lat[i] as number });
+  const { minDistanceM, holdout } = settings;
+  const eligible = (i: number): boolean => partOf(dataset.seed, placeOf(i), holdout) === "train";
+  const apart = (a: number, b: number): boolean => distanceM(placeOf(a), placeOf(b)) >= minDistanceM;
+  const plans = planBatches(dataset, shards, shape, seed, {
+    first: resumedFrom + 1,
+    early,
+    look,
+    eligible: holdout.share > 0 ? eligible : undefined,
+    apart: minDistanceM > 0 ? apart : undefined,
+  });
   const tensorflow = await loadTensorflow();
   const encoder = createEncoder(
     tensorflow,
@@ -126,7 +179,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const state: AdamState = new Map(before ? await readOptimizer(store, model, resumedFrom) : []);
   const tiles = openTiles(reader);
   const fetchNext = async () => {
-    const plan = plans.next().value;
+    const plan = (await plans.next()).value;
     return { plan, tiles: await tiles.read(plan.rows) };
   };
   const save = async (step: number): Promise<void> => {
@@ -145,7 +198,13 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     next?.catch(() => {}); // awaited at its turn
     while (next !== undefined && !signal?.aborted) {
       const begin = performance.now();
-      const { plan, tiles: images } = await next;
+      // Asked to stop while it waits for shards, it keeps what it reached.
+      const fetched = await next.catch((error: unknown) => {
+        if (signal?.aborted) return undefined;
+        throw error;
+      });
+      if (fetched === undefined) break;
+      const { plan, tiles: images } = fetched;
       next = plan.step < steps ? fetchNext() : undefined;
       next?.catch(() => {});
       let entry = { loss: 0, positive: 0, negative: 0, accuracy: 0 };

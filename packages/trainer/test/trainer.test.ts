@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import {
   DATASET_VERSION,
@@ -69,19 +70,21 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const SHARDS = [0, 1, 2, 3, 4, 5];
 const SHAPE = { locations: 6, pairs: 3 };
-const take = (count: number, first = 1, seed = 5): BatchPlan[] => {
-  const plans = planBatches(DATASET, SHARDS, SHAPE, seed, first);
-  return Array.from({ length: count }, () => plans.next().value);
+const take = async (count: number, first = 1, seed = 5): Promise<BatchPlan[]> => {
+  const plans = planBatches(DATASET, SHARDS, SHAPE, seed, { first });
+  const taken: BatchPlan[] = [];
+  for (let i = 0; i < count; i++) taken.push((await plans.next()).value);
+  return taken;
 };
 
 describe("mini-batches", () => {
-  test("a plan depends on seed and step alone", () => {
-    expect(take(9, 4)).toEqual(take(12).slice(3));
-    expect(take(3)).not.toEqual(take(3, 1, 6));
+  test("a plan depends on seed and step alone", async () => {
+    expect(await take(9, 4)).toEqual((await take(12)).slice(3));
+    expect(await take(3)).not.toEqual(await take(3, 1, 6));
   });
 
-  test("each image once; positives of their anchor's place, negatives of another's", () => {
-    for (const { rows, triplets, channelsOn } of take(30)) {
+  test("each image once; positives of their anchor's place, negatives of another's", async () => {
+    for (const { rows, triplets, channelsOn } of await take(30)) {
       expect(rows).toHaveLength(24);
       expect(new Set(rows.map(({ location, sample }) => `${location} ${sample}`)).size).toBe(24);
       expect(new Set(rows.map(({ location }) => location)).size).toBe(6);
@@ -98,23 +101,23 @@ describe("mini-batches", () => {
         expect(on).toBeGreaterThan(0);
       }
     }
-    const dropped = take(30)
+    const dropped = (await take(30))
       .flatMap(({ channelsOn }) => [...channelsOn])
       .filter((on) => on === 0).length;
     expect(dropped / (30 * 24 * 3)).toBeGreaterThan(0.05);
     expect(dropped / (30 * 24 * 3)).toBeLessThan(0.2);
   });
 
-  test("tiles without a drawn pixel are never chosen, nor locations whose anchor is one", () => {
+  test("tiles without a drawn pixel are never chosen, nor locations whose anchor is one", async () => {
     const empty = new Map([
       [1, new Set([0])],
       [2, new Set([3])],
       [3, new Set([1, 2, 3])],
     ]);
-    const plans = planBatches(DATASET, SHARDS, { locations: 5, pairs: 2 }, 4, 1, empty);
+    const plans = planBatches(DATASET, SHARDS, { locations: 5, pairs: 2 }, 4, { look: async () => empty });
     const seen = new Set<number>();
     for (let step = 0; step < 40; step++) {
-      for (const { location, sample } of plans.next().value.rows) {
+      for (const { location, sample } of (await plans.next()).value.rows) {
         seen.add(location);
         expect(empty.get(location)?.has(sample) ?? false, `location ${location}, sample ${sample}`).toBe(
           false,
@@ -127,29 +130,77 @@ describe("mini-batches", () => {
     );
   });
 
-  test("an epoch visits every location once", () => {
+  test("an epoch visits every location once", async () => {
     const counts = new Map<number, number>();
     // 11 × 6 = 66 = three epochs of 22.
-    for (const { rows } of take(11))
+    for (const { rows } of await take(11))
       for (const { location, sample } of rows)
         if (sample === 0) counts.set(location, (counts.get(location) ?? 0) + 1);
     expect([...counts.keys()].sort((a, b) => a - b)).toEqual(Array.from({ length: 22 }, (_, i) => i));
     for (const count of counts.values()) expect(Math.abs(count - 3)).toBeLessThanOrEqual(1);
   });
 
-  test("too few locations or positives is an error", () => {
-    const without = new Map([[0, new Set([0])]]);
-    expect(() => planBatches(DATASET, [0], { locations: 4, pairs: 2 }, 0, 1, without).next()).toThrowError(
+  test("too few locations or positives is an error", async () => {
+    const look = async () => new Map([[0, new Set([0])]]);
+    const first = (shards: number[], shape: typeof SHAPE, options = {}) =>
+      planBatches(DATASET, shards, shape, 0, options).next();
+    await expect(first([0], { locations: 4, pairs: 2 }, { look })).rejects.toThrowError(
       /3 rendered locations are too few/,
     );
-    expect(() => planBatches(DATASET, [5], SHAPE, 0).next()).toThrowError(/2 rendered locations are too few/);
-    expect(() => planBatches(DATASET, SHARDS, { locations: 6, pairs: 5 }, 0).next()).toThrowError(
+    await expect(first([5], SHAPE)).rejects.toThrowError(/2 rendered locations are too few/);
+    await expect(first(SHARDS, { locations: 6, pairs: 5 })).rejects.toThrowError(
       /4 positives per location do not suffice/,
     );
+    await expect(first(SHARDS, { locations: 1, pairs: 2 })).rejects.toThrowError(/no negatives/);
+  });
+
+  test("locations that lie near one another are never in one mini-batch, nor any that is held out", async () => {
+    const apart = (a: number, b: number): boolean => Math.abs(a - b) >= 3;
+    const eligible = (location: number): boolean => location !== 10;
+    const plans = planBatches(DATASET, SHARDS, { locations: 5, pairs: 2 }, 5, { apart, eligible });
+    const seen = new Set<number>();
+    for (let step = 0; step < 60; step++) {
+      const { rows } = (await plans.next()).value;
+      const locations = [...new Set(rows.map(({ location }) => location))].sort((a, b) => a - b);
+      expect(locations).toHaveLength(5);
+      for (let i = 1; i < 5; i++) {
+        expect((locations[i] as number) - (locations[i - 1] as number)).toBeGreaterThanOrEqual(3);
+      }
+      for (const location of locations) seen.add(location);
+    }
+    expect(seen.size).toBe(21);
+    expect(seen.has(10)).toBe(false);
+    const never = planBatches(DATASET, SHARDS, SHAPE, 5, { apart: () => false }).next();
+    await expect(never).rejects.toThrowError(/far enough from one another/);
+  });
+
+  test("early, the first epoch takes the shards as they are rendered, and waits for each; the next are shuffled", async () => {
+    const asked: number[][] = [];
+    const many = { ...DATASET, locations: 4 * 40, shardLocations: 4 };
+    const shards = [...Array(40).keys()];
+    const look = async (few: readonly number[]) => {
+      asked.push([...few]);
+      return new Map();
+    };
+    const plans = planBatches(many, shards, SHAPE, 5, { early: true, look });
+    await plans.next();
+    expect(asked).toEqual([shards.slice(0, 16)]);
+    for (let step = 1; step < 40; step++) await plans.next();
+    expect(asked.slice(0, 3).flat()).toEqual(shards);
+    expect(asked.slice(3, 6).flat()).not.toEqual(shards);
+    expect([...asked.slice(3, 6).flat()].sort((a, b) => a - b)).toEqual(shards);
   });
 });
 
-const settings = { dataset: "stripes", seed: 3, batch: SHAPE, checkpointEvery: 4 };
+const settings = {
+  dataset: "stripes",
+  seed: 3,
+  batch: SHAPE,
+  checkpointEvery: 4,
+  // They all lie in one place.
+  minDistanceM: 0,
+  holdout: { share: 0, cellM: 1000, borderM: 0 },
+};
 
 test("training brings the loss down, and goes on after a stop as if there had been none", async () => {
   const whole = await train({ store, model: "whole", steps: 24, ...settings });
@@ -190,6 +241,28 @@ test("training brings the loss down, and goes on after a stop as if there had be
     step: 24,
     resumedFrom: 24,
   });
+});
+
+test("training begins early, waits for shards, and gives the weights of a training that did not have to", async () => {
+  const late = openStore(pathToFileURL(join(folder, "late")).href);
+  for await (const key of store.list("datasets/")) {
+    if (!key.includes("/tiles/c/")) await late.put(key, (await store.get(key)) as Uint8Array);
+  }
+  const rest = (async () => {
+    for (const shard of SHARDS) {
+      await sleep(600);
+      const key = shardKey("stripes", shard);
+      await late.put(key, (await store.get(key)) as Uint8Array);
+    }
+  })();
+  const waits: boolean[] = [];
+  const early = { ...settings, model: "early", steps: 4, early: true };
+  const trained = await train({ ...early, store: late, onWait: (waiting) => waits.push(waiting) });
+  await rest;
+  expect(waits[0]).toBe(true);
+  expect(trained.step).toBe(4);
+  const there = await train({ ...early, store });
+  expect(there.history.map(({ loss }) => loss)).toEqual(trained.history.map(({ loss }) => loss));
 });
 
 test("every anchor gets its vector, in a Zarr array", async () => {

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import {
   DEFAULT_AUGMENTATION,
   FarmError,
@@ -19,6 +20,7 @@ import { type Measurement, machine, mapFile, measure } from "./harness.ts";
 import { queryBench } from "./query.ts";
 import { rasterBench } from "./raster.ts";
 import { shardsBench } from "./shards.ts";
+import { trainBench } from "./train.ts";
 import { workersBench } from "./workers.ts";
 
 /** Locations of a run. */
@@ -78,6 +80,7 @@ interface BenchOptions {
   repeats: number;
   locations?: number;
   density: number;
+  steps: number;
 }
 
 /** Benches with results of their own: one object each, or nothing where it was printed already. */
@@ -89,15 +92,16 @@ const OTHERS: Readonly<
     return undefined;
   },
   shards: (context, { pbf, locations = SHARDED }) =>
-    withMap(context, pbf, async ({ databaseUrl, render }) => {
+    withMap(context, pbf, async ({ map, databaseUrl, render }) => {
       const sampled = await sampleLocations({ databaseUrl, count: Math.min(locations, SHARDED), seed: 1 });
       const given = { name: "bench", seed: 1, positives: 20, shardLocations: LOCATIONS };
-      return shardsBench({
+      const found = await shardsBench({
         dataset: describeDataset(context, await context.profile(), sampled.length, given),
         locations: sampled,
         render: async (levels) => (await render(sampled, levels)).flat(),
         log: context.log,
       });
+      return { map: basename(map), ...found };
     }),
   workers: (context, { pbf, repeats, locations = 200 }) =>
     withMap(context, pbf, ({ databaseUrl }) =>
@@ -112,6 +116,12 @@ const OTHERS: Readonly<
         return farmBench({ context, redisUrl, databaseUrl, dataset, locations: sampled, repeats });
       }),
     ),
+  train: (context, { pbf, repeats, steps }) =>
+    withMap(context, pbf, async ({ databaseUrl, render }) => {
+      const sampled = await sampleLocations({ databaseUrl, count: 20, seed: 1 });
+      const tiles = (await render(sampled)).flatMap((samples) => samples.slice(0, 6));
+      return trainBench({ context, tiles, repeats, steps });
+    }),
   query: (context, { pbf, locations = 200 }) => queryBench(context, { pbf, locations }),
   enqueue: (context, { locations = 1_500_000 }) =>
     withServices(context, ["redis", "database"], (services) => enqueueBench(context, services, locations)),

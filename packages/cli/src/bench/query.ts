@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { DEFAULT_AUGMENTATION, locationTransforms, SAMPLES_PER_LOCATION } from "@loc2vec/core";
 import { ensureDatabase, importPbf, readImportInfo, sampleLocations, spreadFeatures } from "@loc2vec/gis";
 import { createRasterizer } from "@loc2vec/rasterizer";
@@ -65,5 +66,5 @@ export async function queryBench(
       signal,
     });
   });
-  return { machine: machine(), map, locations: count, tables };
+  return { machine: machine(), map: basename(map), locations: count, tables };
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
-import { FarmError, formatDuration, OSM_ATTRIBUTION } from "@loc2vec/core";
+import { DEFAULT_HOLDOUT, FarmError, formatDuration, OSM_ATTRIBUTION } from "@loc2vec/core";
 import {
   checkOsmFile,
   ensureDatabase,
@@ -87,7 +87,9 @@ export async function demo(context: Context, { pbf, locations, steps, seed }: De
       );
     const rendered = await sizeOf(context, dataset);
     const model = `${dataset.name}-s${steps}`;
-    const trained = await stage("train", () => trainModel(context, dataset.name, model, { steps, seed }));
+    const trained = await stage("train", () =>
+      trainModel(context, dataset.name, model, { steps, seed, holdout: { ...DEFAULT_HOLDOUT, share: 0 } }),
+    );
     await stage("embed", () => embed(context, dataset.name, model));
     const { index, pictures } = await stage("report", () =>
       report(context, dataset.name, model, join(config.home, "reports", dataset.name)),

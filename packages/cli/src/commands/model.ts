@@ -1,4 +1,5 @@
 import { join, resolve } from "node:path";
+import { DEFAULT_HOLDOUT } from "@loc2vec/core";
 import type { Context } from "../context.ts";
 import { embed, report, trainModel } from "../stages.ts";
 
@@ -13,13 +14,19 @@ export interface TrainCommandOptions {
   learningRate: number;
   checkpointEvery: number;
   empty: "skip" | "keep";
+  early?: boolean;
+  minDistance?: number;
+  holdout: number;
+  cell: number;
 }
 
 export async function trainCommand(context: Context, options: TrainCommandOptions): Promise<void> {
-  const { dataset, model, batchLocations, pairs, ...settings } = options;
+  const { dataset, model, batchLocations, pairs, minDistance, holdout, cell, ...settings } = options;
   const { history, ...result } = await trainModel(context, dataset, model, {
     ...settings,
     batch: { locations: batchLocations, pairs },
+    minDistanceM: minDistance,
+    holdout: { ...DEFAULT_HOLDOUT, share: holdout, cellM: cell },
   });
   const [first, last] = [history[0], history.at(-1)];
   context.result({ model, ...result, firstLoss: first?.loss, lastLoss: last?.loss }, [

@@ -1,0 +1,211 @@
+import { spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { FarmError, randomOf } from "@loc2vec/core";
+import {
+  ADAM,
+  type AdamState,
+  adamStep,
+  countParameters,
+  createEncoder,
+  DROPOUT,
+  initialWeights,
+  LOC2VEC,
+  layersOf,
+  type Triplet,
+  tripletLoss,
+} from "@loc2vec/encoder";
+import { pythonEnvironment } from "@loc2vec/services";
+import { loadTensorflow, type Tensorflow } from "@loc2vec/tensorflow";
+import { type Context, ROOT } from "../context.ts";
+import { machine } from "./harness.ts";
+
+const [LOCATIONS, PAIRS] = [20, 5];
+/** Steps between two looks at the clock. */
+const STEPS = 4;
+
+export interface TrainBench {
+  context: Context;
+  /** Of 20 locations the anchor and 5 positives: planar uint8 [channel, y, x]. */
+  tiles: readonly Uint8Array[];
+  repeats: number;
+  /** Steps over which memory is watched. */
+  steps: number;
+}
+
+/** Training steps per second, ours and those of the same network and loss in Keras, on one mini-batch of 120 images, on the same TensorFlow. */
+export async function trainBench({ context, tiles, repeats, steps }: TrainBench): Promise<object> {
+  const { log } = context;
+  const tensorflow = await loadTensorflow();
+  const triplets = drawTriplets();
+  log("bench: ours");
+  const ours = await timeOurs(tensorflow, tiles, triplets, repeats, steps);
+  log("bench: Keras");
+  const keras = await timeKeras(context, tensorflow, tiles, triplets, repeats);
+  const round = (value: number, digits = 3): number => Number(value.toFixed(digits));
+  const gflop = flopsPerStep(tiles.length) / 1e9;
+  return {
+    machine: machine(),
+    tensorflow: tensorflow.version,
+    keras_tensorflow: keras.tensorflow,
+    device: tensorflow.device,
+    images: tiles.length,
+    parameters: countParameters(LOC2VEC),
+    keras_parameters: keras.parameters,
+    ours_steps_per_s: round(ours.rate),
+    keras_steps_per_s: round(keras.steps_per_s),
+    keras_naive_steps_per_s: round(keras.naive_steps_per_s),
+    ratio: round(ours.rate / keras.steps_per_s),
+    ratio_naive: round(ours.rate / keras.naive_steps_per_s),
+    // Multiplications and additions of convolutions and matrices, forward and twice backward.
+    gflops: round(gflop * ours.rate, 1),
+    peak_gflops: round(ours.matmulGflops, 1),
+    keras_peak_gflops: round(keras.matmul_gflops, 1),
+    peak_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
+    keras_peak_rss_mb: keras.peak_rss_mb,
+    steps_watched: steps,
+    rss_mb: ours.rss,
+    tensors: ours.tensors,
+  };
+}
+
+/** As the trainer draws them: 100 triplets of 120 images. */
+function drawTriplets(): Triplet[] {
+  const random = randomOf(1);
+  const rows = 1 + PAIRS;
+  return Array.from({ length: LOCATIONS * PAIRS }, (_, i) => {
+    const own = Math.floor(i / PAIRS);
+    const other = (own + 1 + random.int(LOCATIONS - 1)) % LOCATIONS;
+    return {
+      anchor: own * rows,
+      positive: own * rows + 1 + (i % PAIRS),
+      negative: other * rows + random.int(rows),
+    };
+  });
+}
+
+async function timeOurs(
+  tensorflow: Tensorflow,
+  tiles: readonly Uint8Array[],
+  triplets: readonly Triplet[],
+  repeats: number,
+  long: number,
+): Promise<{ rate: number; matmulGflops: number; rss: number[]; tensors: number[] }> {
+  const { tf } = tensorflow;
+  const encoder = createEncoder(tensorflow, LOC2VEC, initialWeights(LOC2VEC, 0));
+  const channelsOn = new Uint8Array(tiles.length * LOC2VEC.channels).fill(1);
+  const state: AdamState = new Map();
+  let step = 0;
+  const train = (): void => {
+    step++;
+    const batch = { tiles, channelsOn, seed: 0, step, dropout: DROPOUT };
+    const { gradients, statistics } = encoder.gradients(
+      batch,
+      (embeddings) => tripletLoss(embeddings, LOC2VEC.embedding, triplets).gradient,
+    );
+    encoder.update(adamStep(encoder.weights, gradients, state, step, ADAM));
+    encoder.update(statistics);
+  };
+  try {
+    for (let i = 0; i < 3; i++) train();
+    const rates: number[] = [];
+    for (let run = 0; run < repeats; run++) {
+      const begin = performance.now();
+      for (let i = 0; i < STEPS; i++) train();
+      rates.push(STEPS / ((performance.now() - begin) / 1000));
+    }
+    const [rss, tensors]: number[][] = [[], []];
+    const look = (): void => {
+      rss?.push(Math.round(process.memoryUsage.rss() / 2 ** 20));
+      tensors?.push(tf.memory().numTensors);
+    };
+    look();
+    for (let i = 1; i <= long; i++) {
+      train();
+      if (i % Math.ceil(long / 4) === 0) look();
+    }
+    return {
+      rate: rates.sort((a, b) => a - b)[rates.length >> 1] as number,
+      matmulGflops: matmulGflops(tf),
+      rss: rss as number[],
+      tensors: tensors as number[],
+    };
+  } finally {
+    encoder.dispose();
+  }
+}
+
+function matmulGflops(tf: Tensorflow["tf"]): number {
+  const side = 2048;
+  const [a, times] = [tf.randomNormal([side, side]), 5];
+  const multiply = (): void =>
+    tf.tidy(
+      () =>
+        void tf
+          .matMul(a as never, a as never)
+          .sum()
+          .dataSync(),
+    );
+  multiply();
+  const begin = performance.now();
+  for (let i = 0; i < times; i++) multiply();
+  const seconds = (performance.now() - begin) / 1000;
+  a.dispose();
+  return (times * 2 * side ** 3) / seconds / 1e9;
+}
+
+/** Of convolutions and matrices. */
+function flopsPerStep(images: number): number {
+  let side = LOC2VEC.pixels;
+  let sum = 0;
+  for (const { kind, kernel, pool } of layersOf(LOC2VEC)) {
+    const product = kernel.reduce((a, b) => a * b, 1);
+    sum += 2 * product * (kind === "conv" ? side * side : 1);
+    if (pool) side /= 2;
+  }
+  return 3 * sum * images;
+}
+
+interface KerasReport {
+  tensorflow: string;
+  parameters: number;
+  steps_per_s: number;
+  naive_steps_per_s: number;
+  matmul_gflops: number;
+  peak_rss_mb: number;
+}
+
+async function timeKeras(
+  { config, log }: Context,
+  { version, device }: Tensorflow,
+  tiles: readonly Uint8Array[],
+  triplets: readonly Triplet[],
+  repeats: number,
+): Promise<KerasReport> {
+  const project = device === "GPU" ? `tensorflow[and-cuda]==${version}` : `tensorflow-cpu==${version}`;
+  const python = await pythonEnvironment(join(config.home, "cache"), [project], log);
+  const folder = await mkdtemp(join(tmpdir(), "loc2vec-bench-"));
+  try {
+    const path = join(folder, "tiles");
+    await writeFile(path, Buffer.concat(tiles));
+    const child = spawn(python, [join(ROOT, "packages/cli/python/keras_train.py")], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    child.stdin.end(
+      JSON.stringify({
+        tiles: path,
+        triplets: triplets.map(({ anchor, positive, negative }) => [anchor, positive, negative]),
+        steps: STEPS,
+        repeats,
+      }),
+    );
+    let output = "";
+    for await (const chunk of child.stdout.setEncoding("utf8")) output += chunk;
+    const line = output.trim().split("\n").at(-1) ?? "";
+    if (line === "") throw new FarmError("internal", "the bench in Python ended without a result");
+    return JSON.parse(line) as KerasReport;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,69 @@
+import { describe, expect, test } from "vitest";
+import { DEFAULT_HOLDOUT, distanceM, partOf, randomOf } from "../src/index.ts";
+
+test("distances: Helsinki to Tallinn, a degree of the equator, across the antimeridian", () => {
+  expect(distanceM({ lon: 24.9384, lat: 60.1699 }, { lon: 24.7536, lat: 59.437 }) / 1000).toBeCloseTo(
+    82.1,
+    0,
+  );
+  expect(distanceM({ lon: 0, lat: 0 }, { lon: 1, lat: 0 })).toBeCloseTo(111_195, -1);
+  expect(distanceM({ lon: 179.9, lat: 0 }, { lon: -179.9, lat: 0 })).toBeCloseTo(22_239, -1);
+});
+
+describe("the split by geography", () => {
+  const places = (count: number, seed: number) => {
+    const random = randomOf(seed);
+    return Array.from({ length: count }, () => ({
+      lon: -180 + 360 * random.uniform(),
+      lat: -80 + 160 * random.uniform(),
+    }));
+  };
+
+  test("holds out the share that was asked for, the same each time, another with another seed", () => {
+    const all = places(20_000, 1);
+    const split = (seed: number) => all.map((place) => partOf(seed, place, DEFAULT_HOLDOUT));
+    const first = split(7);
+    expect(first.filter((part) => part === "heldout").length / all.length).toBeCloseTo(0.1, 1.7);
+    expect(split(7)).toEqual(first);
+    expect(split(8)).not.toEqual(first);
+    expect(all.map((place) => partOf(7, place, { ...DEFAULT_HOLDOUT, share: 0 }))).not.toContain("heldout");
+  });
+
+  test("no location that is trained on lies nearer than the border to one that is held out", () => {
+    // A town of 6 × 6 km, full of locations; and one on the antimeridian, far in the south.
+    for (const [lon, lat] of [
+      [24.9, 60.1],
+      [179.96, -33.4],
+    ] as const) {
+      const random = randomOf(3);
+      const town = Array.from({ length: 3000 }, () => ({
+        lon: ((lon + 0.1 * random.uniform() + 540) % 360) - 180,
+        lat: lat + 0.054 * random.uniform(),
+      }));
+      const holdout = { ...DEFAULT_HOLDOUT, share: 0.3 };
+      const parts = town.map((place) => partOf(5, place, holdout));
+      const [trained, held] = [
+        town.filter((_, i) => parts[i] === "train"),
+        town.filter((_, i) => parts[i] === "heldout"),
+      ];
+      expect(Math.min(trained.length, held.length)).toBeGreaterThan(100);
+      // Nine points about a location stand for its circle: a corner may come a little nearer.
+      for (const a of held)
+        for (const b of trained) expect(distanceM(a, b)).toBeGreaterThan(0.7 * holdout.borderM);
+    }
+  });
+
+  test("neighbours fall on one side: cells, not single locations, are drawn", () => {
+    const random = randomOf(4);
+    let same = 0;
+    for (const { lon, lat } of places(2000, 2)) {
+      const near = { lon, lat: lat + (20 * random.uniform()) / 111_000 };
+      if (
+        (partOf(9, { lon, lat }, DEFAULT_HOLDOUT) === "heldout") ===
+        (partOf(9, near, DEFAULT_HOLDOUT) === "heldout")
+      )
+        same++;
+    }
+    expect(same / 2000).toBeGreaterThan(0.99);
+  });
+});
