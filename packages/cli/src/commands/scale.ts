@@ -171,7 +171,7 @@ ${tableOf(
   ]),
 )}
 
-- **Core-hours** = ms a tile × 31.5 M / 3.6 M, measured on one core that PostgreSQL shares (\`bench raster\`). *Of them PostgreSQL* = query ms × 1.5 M / 3.6 M. *Minutes* = 60 × core-hours / cores, were all busy all the time; nodes take minutes to come.
+- **Core-hours** = ms a tile × 31.5 M / 3.6 M, one renderer on one core, which waits for its own queries: both together keep a core busy (\`bench raster\`). _Of them PostgreSQL_ = query ms × 1.5 M / 3.6 M. *Minutes* = 60 × core-hours / cores, were all busy all the time; nodes take minutes to come.
 - **Stored** = bytes a tile × 31.5 M (\`bench shards\`, 16 levels). *Checking*: \`finalize\` reads every shard once, ${checkRate} MB/s measured on a local disk, in one process.
 - **Requests**: ${jobs} shards. Counted in a run (\`bench farm\`): a shard takes ${n(each.put)} PUT, ${n(each.get)} GET, ${n(each.head)} HEAD; checking it ${n(check.get)} GET. In all ${puts} PUT, ${gets} GET and HEAD. Each epoch of training reads every shard once more.
 - **$ per million tiles** = (core-hours × price + PUTs × price / 1000 + GETs × price / 1000) / 31.5. Without storage, the database's idle time, traffic between zones, and nodes that wait.
