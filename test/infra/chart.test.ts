@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describeConfig, readConfig } from "@loc2vec/core";
-import { openRasterQueue } from "@loc2vec/queue";
+import { openQueues } from "@loc2vec/queue";
 import { beforeAll, describe, expect, inject, test } from "vitest";
 import { CHART, type Checked, check, findHelm, type KubeObject, ROOT, template } from "./helm.ts";
 
@@ -281,9 +281,9 @@ describe("autoscaling", () => {
     const lists = triggers(objects, "worker")
       .map(({ metadata }) => metadata.listName)
       .filter((list) => list.includes(":raster:"));
-    const raster = await openRasterQueue({ redisUrl: inject("redisUrl"), prefix });
+    const raster = await openQueues({ redisUrl: inject("redisUrl"), prefix });
     try {
-      const { queue, connection } = raster;
+      const { raster: queue, connection } = raster;
       expect(lists.sort()).toEqual(
         ["active", "delayed", "prioritized", "wait"].map((state) => queue.toKey(state)),
       );

@@ -84,6 +84,8 @@ command("enqueue", "describe a data set and queue its shards", enqueueCommand)
   .addOption(seed("of sampling and augmentation"))
   .option("--train <model>", "once the data set is complete, train this model on it")
   .option("--steps <n>", "of that training", whole(1))
+  .option("--min-distance <metres>", "of that training: see farm train", notNegative)
+  .option("--holdout <share>", "of that training: see farm train", share, DEFAULT_HOLDOUT.share)
   .option("--embed", "then embed the data set with it");
 command("work", "render queued shards and complete their data sets, or do other jobs", workCommand)
   .option("--queues <names>", "raster, finalize, train, embed, by commas", queueNames, ["raster", "finalize"])

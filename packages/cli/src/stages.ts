@@ -169,7 +169,8 @@ function trainConsumer(context: Context): Consumer<"train"> {
   return {
     queue: "train",
     handBack: "at once",
-    async process({ dataset, model, ...settings }, { signal, progress }) {
+    async process({ dataset, model, minDistanceM, holdout, ...rest }, { signal, progress }) {
+      const settings = { ...rest, minDistanceM, ...(holdout && { holdout }) };
       const onStep = ({ step, loss, seconds }: HistoryEntry): void =>
         progress({ step, of: settings.steps, loss, stepMs: 1000 * seconds }, step === settings.steps);
       const { step, history } = await trainModel(

@@ -147,7 +147,8 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     await client.connect();
     await client.query("CREATE TABLE places (id int PRIMARY KEY, geom geometry(Point, 3857), label text)");
     await client.query(
-      `INSERT INTO places SELECT i, ST_Transform(ST_SetSRID(ST_MakePoint(24.925 + (i % 8) * 0.006, 60.158 + (i / 8) * 0.0045), 4326), 3857), 'place ' || i FROM generate_series(40, 1, -1) i`,
+      `INSERT INTO places SELECT row_number() OVER (), ST_PointOnSurface(geom), 'place ' || osm_id FROM (
+         SELECT geom, osm_id FROM farm.feature ORDER BY md5(osm_id::text || rule) LIMIT 40) AS drawn`,
     );
     await client.end();
     const enqueue = [
@@ -162,7 +163,21 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       "20",
     ];
     expect(
-      (await run(...enqueue, "--train", "flow", "--steps", "2", "--embed", "--json")).json,
+      (
+        await run(
+          ...enqueue,
+          "--train",
+          "flow",
+          "--steps",
+          "2",
+          "--min-distance",
+          "0",
+          "--holdout",
+          "0",
+          "--embed",
+          "--json",
+        )
+      ).json,
     ).toMatchObject({ shards: 2, added: 2 });
     expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ shards: 2, failures: 0 });
     expect((await run("work", "--queues", "train,embed", "--until", "empty", "--json")).json).toMatchObject({

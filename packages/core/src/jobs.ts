@@ -28,6 +28,14 @@ export const JOB_SCHEMAS = {
     learningRate: z.number().positive(),
     checkpointEvery: count,
     empty: z.enum(["skip", "keep"]),
+    minDistanceM: z.number().min(0).optional(),
+    holdout: z
+      .strictObject({
+        share: z.number().min(0).lt(1),
+        cellM: z.number().positive(),
+        borderM: z.number().min(0),
+      })
+      .optional(),
   }),
   /** Embeds every anchor of a data set. */
   embed: z.strictObject({ dataset: name, model: name }),

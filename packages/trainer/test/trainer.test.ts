@@ -185,7 +185,7 @@ describe("mini-batches", () => {
     const plans = planBatches(many, shards, SHAPE, 5, { early: true, look });
     await plans.next();
     expect(asked).toEqual([shards.slice(0, 16)]);
-    for (let step = 1; step < 40; step++) await plans.next();
+    for (let step = 1; step < 56; step++) await plans.next();
     expect(asked.slice(0, 3).flat()).toEqual(shards);
     expect(asked.slice(3, 6).flat()).not.toEqual(shards);
     expect([...asked.slice(3, 6).flat()].sort((a, b) => a - b)).toEqual(shards);

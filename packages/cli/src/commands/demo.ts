@@ -18,6 +18,9 @@ import { describeDataset, embed, enqueue, report, trainModel, work } from "../st
 /** Locations per shard of the demo: small, so that two workers have something to share. */
 const SHARD_LOCATIONS = 32;
 
+/** A small map is trained on as a whole, and its locations lie near one another. */
+const WHOLE_MAP = { minDistanceM: 0, holdout: { ...DEFAULT_HOLDOUT, share: 0 } };
+
 export interface DemoOptions {
   pbf?: string;
   locations: number;
@@ -88,7 +91,7 @@ export async function demo(context: Context, { pbf, locations, steps, seed }: De
     const rendered = await sizeOf(context, dataset);
     const model = `${dataset.name}-s${steps}`;
     const trained = await stage("train", () =>
-      trainModel(context, dataset.name, model, { steps, seed, holdout: { ...DEFAULT_HOLDOUT, share: 0 } }),
+      trainModel(context, dataset.name, model, { steps, seed, ...WHOLE_MAP }),
     );
     await stage("embed", () => embed(context, dataset.name, model));
     const { index, pictures } = await stage("report", () =>

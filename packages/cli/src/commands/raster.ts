@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   checkName,
+  DEFAULT_HOLDOUT,
   EXIT_CODES,
   FarmError,
   type Levels,
@@ -34,6 +35,8 @@ export interface EnqueueOptions {
   train?: string;
   steps?: number;
   embed?: boolean;
+  minDistance?: number;
+  holdout: number;
 }
 
 export async function enqueueCommand(context: Context, options: EnqueueOptions): Promise<void> {
@@ -61,7 +64,15 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
 }
 
 /** What the options say shall follow, with the defaults of farm train. */
-function followOf({ dataset, train, steps, embed = false, seed }: EnqueueOptions): Follow {
+function followOf({
+  dataset,
+  train,
+  steps,
+  embed = false,
+  seed,
+  minDistance,
+  holdout,
+}: EnqueueOptions): Follow {
   if (train === undefined) {
     if (!embed && steps === undefined) return {};
     throw new FarmError("usage", "--steps and --embed are of a model that is trained", "add --train MODEL");
@@ -78,6 +89,8 @@ function followOf({ dataset, train, steps, embed = false, seed }: EnqueueOptions
     learningRate: 0.001,
     checkpointEvery: 100,
     empty: "skip",
+    ...(minDistance === undefined ? {} : { minDistanceM: minDistance }),
+    holdout: { ...DEFAULT_HOLDOUT, share: holdout },
   };
   return { train: job, embed };
 }
