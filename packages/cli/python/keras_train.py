@@ -1,4 +1,4 @@
-"""What a Python user would write: the network and loss of Loc2Vec in Keras, timed on the mini-batches that are given.
+"""What a Python user would write: the network (loc2vec_keras) and loss of Loc2Vec in Keras, timed on the mini-batches that are given.
 
 Reads JSON on stdin: {"tiles": path of uint8 [120, 12, 128, 128], "triplets": [[anchor, positive, negative] of 120 rows],
 "steps": n, "repeats": n}. Prints JSON: steps per second with each image once (120), and with a tower for each role of
@@ -13,30 +13,11 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow as tf
+from loc2vec_keras import encoder
 
 given = json.load(sys.stdin)
 triplets = np.array(given["triplets"], np.int32)
 tiles = np.fromfile(given["tiles"], np.uint8).reshape(-1, 12, 128, 128).transpose(0, 2, 3, 1).copy()
-layers = tf.keras.layers
-
-
-def encoder():
-    x = inputs = tf.keras.Input((128, 128, 12))
-    x = layers.SpatialDropout2D(0.1)(x)
-    for filters, size in [(32, 3), (64, 3), (64, 3), (128, 3), (128, 3), (128, 1), (16, 1)]:
-        x = layers.Conv2D(filters, size, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3)(x)
-        x = layers.LeakyReLU(0.3)(x)
-        if size == 3:
-            x = layers.MaxPooling2D()(x)
-        x = layers.SpatialDropout2D(0.05)(x)
-    x = layers.Flatten()(x)
-    x = layers.Dense(16, use_bias=False)(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3)(x)
-    x = layers.LeakyReLU(0.3)(x)
-    x = layers.Dropout(0.1)(x)
-    return tf.keras.Model(inputs, layers.Dense(16)(x))
-
 
 def soft_pn(anchor, positive, negative):
     def distance(a, b):
@@ -53,7 +34,7 @@ def stepper(model, rows_once):
     @tf.function
     def step(images):
         with tf.GradientTape() as tape:
-            vectors = model(tf.cast(images, tf.float32) / 255, training=True)
+            vectors = model(tf.cast(images, tf.float32), training=True)
             if rows_once:
                 a, p, n = (tf.gather(vectors, triplets[:, i]) for i in range(3))
             else:

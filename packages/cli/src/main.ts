@@ -5,6 +5,7 @@ import { benchCommand } from "./bench/index.ts";
 import { boardCommand } from "./commands/board.ts";
 import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
+import { exportCommand } from "./commands/export.ts";
 import { importMap, locations } from "./commands/map.ts";
 import { embedCommand, reportCommand, trainCommand } from "./commands/model.ts";
 import { enqueueCommand, retryCommand, status, verifyCommand, workCommand } from "./commands/raster.ts";
@@ -137,11 +138,18 @@ command("train", "train an encoder on a data set", trainCommand)
   )
   .option("--cell <metres>", "side of those cells", positive, DEFAULT_HOLDOUT.cellM)
   .option("--learning-rate <rate>", "of Adam", positive, 0.001)
+  .option("--warmup <n>", "steps over which the learning rate rises to its height", whole(0), 0)
+  .option("--halve-every <n>", "steps after which the learning rate halves; 0: never", whole(0), 0)
+  .option("--patience <n>", "end when the loss has not fallen for so many steps", whole(1))
+  .option("--max-seconds <n>", "end this session after so long; called again, it goes on", positive)
   .option("--checkpoint-every <n>", "steps", whole(1), 100)
   .addOption(seed("of weights, mini-batches and dropout"));
 command("embed", "embed the anchors of a data set", embedCommand)
   .requiredOption("--dataset <name>", "name of the data set")
   .requiredOption("--model <name>", "name of the model");
+command("export", "write a model as ONNX and safetensors, for other programs", exportCommand)
+  .requiredOption("--model <name>", "name of the model")
+  .option("--out <folder>", "default: exports/<model> in FARM_HOME");
 command("report", "draw the figures of a data set and its embeddings", reportCommand)
   .requiredOption("--dataset <name>", "name of the data set")
   .option("--model <name>", "name of the model")
@@ -164,7 +172,7 @@ command("demo", "one real city through every part", demo)
   .addOption(seed("of all draws"));
 command(
   "bench <name>",
-  "measure: raster, query, shards, workers, enqueue, farm, train, or render, shard, step, or all of these three",
+  "measure: raster, query, shards, workers, enqueue, farm, train, embed, or render, shard, step, or all of these three",
   benchCommand,
 )
   .option(

@@ -215,6 +215,10 @@ export interface TrainSettings {
   early?: boolean;
   minDistanceM?: number | undefined;
   holdout?: Holdout;
+  warmup?: number;
+  halveEvery?: number;
+  patience?: number;
+  maxSeconds?: number;
 }
 
 export async function trainModel(

@@ -6,8 +6,9 @@ export {
   lastCheckpoint,
   listCheckpoints,
   modelPrefix,
+  readBest,
   readCheckpoint,
   readHistory,
   type Settings,
 } from "./model.ts";
-export { type TrainOptions, type TrainResult, train } from "./train.ts";
+export { isPlateau, rateAt, type TrainOptions, type TrainResult, train } from "./train.ts";

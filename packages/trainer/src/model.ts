@@ -26,6 +26,8 @@ const settingsSchema = z.object({
   empty: z.enum(["skip", "keep"]).default("keep"),
   /** Shards that it draws from: those rendered when the training began, or with `early` all. */
   shards: z.int(),
+  /** The learning rate rises to its height over the first `warmup` steps, and halves every `halveEvery`; 0 for neither. */
+  schedule: z.object({ warmup: z.int(), halveEvery: z.int() }).default({ warmup: 0, halveEvery: 0 }),
   /** Locations nearer to one another than this are never in one mini-batch, metres. */
   minDistanceM: z.number().default(0),
   /** What is kept from training. */
@@ -118,6 +120,36 @@ export async function writeCheckpoint(
   await store.put(`${prefix}/weights.safetensors`, weights);
   await store.put(`${prefix}/optimizer.safetensors`, optimizer);
   await store.put(`${prefix}/state.json`, json({ version: 1, step, settings }));
+}
+
+/** The checkpoint of the lowest mean loss so far; undefined before the first. */
+export async function readBest(
+  store: ObjectStore,
+  model: string,
+): Promise<{ step: number; loss: number } | undefined> {
+  const bytes = await store.get(`${modelPrefix(model)}/best.json`);
+  return bytes && bestSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+}
+
+const bestSchema = z.object({ step: z.int(), loss: z.number() });
+
+/**
+ * Remembers a checkpoint as the best if its mean loss is the lowest, and removes those that are neither the best nor among
+ * the last two: the one before the last serves where that one is damaged.
+ */
+export async function keepBest(store: ObjectStore, model: string, step: number, loss: number): Promise<void> {
+  let best = await readBest(store, model);
+  if (best === undefined || loss < best.loss || best.step > step) {
+    best = { step, loss };
+    await store.put(`${modelPrefix(model)}/best.json`, json(best));
+  }
+  const old = (await listCheckpoints(store, model)).slice(0, -2).filter((each) => each !== best.step);
+  for (const each of old) {
+    const prefix = checkpointPrefix(model, each);
+    // What makes it whole goes first.
+    for (const name of ["state.json", "optimizer.safetensors", "weights.safetensors"])
+      await store.remove(`${prefix}/${name}`);
+  }
 }
 
 /** The last checkpoint of a model. @throws FarmError `input` when there is no such model */

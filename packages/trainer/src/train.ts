@@ -21,13 +21,15 @@ import {
   LOC2VEC,
   type Loss,
   tripletLoss,
+  type Weights,
 } from "@loc2vec/encoder";
 import { listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
-import { type BatchShape, type EmptyTiles, isUsable, planBatches } from "./batches.ts";
+import { type BatchPlan, type BatchShape, type EmptyTiles, isUsable, planBatches } from "./batches.ts";
 import {
   type HistoryEntry,
   json,
+  keepBest,
   listCheckpoints,
   modelPrefix,
   readCheckpoint,
@@ -55,6 +57,14 @@ export interface TrainOptions {
   loss?: Loss;
   /** Of Adam. Default 0.001. */
   learningRate?: number;
+  /** Steps over which the learning rate rises to its height. Default 0. */
+  warmup?: number;
+  /** Steps after which the learning rate halves, again and again. Default 0: never. */
+  halveEvery?: number;
+  /** Ends the training when the mean loss of 50 steps has not been lower than before for so many steps. */
+  patience?: number;
+  /** Ends this session after so many seconds, with a checkpoint; called again, it goes on. */
+  maxSeconds?: number;
   dropout?: Dropout;
   /** What becomes of tiles without a drawn pixel. Default `skip`: they are never trained on. */
   empty?: "skip" | "keep";
@@ -86,6 +96,8 @@ export interface TrainResult {
   /** The step that this session went on from; 0 for a new model. */
   resumedFrom: number;
   interrupted: boolean;
+  /** Why it ended: all steps were done, the signal was given, its time was over, or the loss no longer fell. */
+  ended: "steps" | "signal" | "time" | "plateau";
   /** Locations left out because their anchor, or too many of their positives, are empty; and all empty tiles. */
   skippedLocations: number;
   emptyTiles: number;
@@ -123,6 +135,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     batch: options.batch ?? { locations: 20, pairs: 5 },
     loss: options.loss ?? "softpn",
     learningRate: options.learningRate ?? ADAM.learningRate,
+    schedule: { warmup: options.warmup ?? 0, halveEvery: options.halveEvery ?? 0 },
     dropout: options.dropout ?? DROPOUT,
     empty: options.empty ?? "skip",
     shards: shards.length,
@@ -145,7 +158,15 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     emptyTiles: [...empty.values()].reduce((sum, { size }) => sum + size, 0),
   };
   if (resumedFrom >= steps)
-    return { step: resumedFrom, parameters, resumedFrom, interrupted: false, ...found, history };
+    return {
+      step: resumedFrom,
+      parameters,
+      resumedFrom,
+      interrupted: false,
+      ended: "steps",
+      ...found,
+      history,
+    };
   const wait = async (): Promise<void> => {
     onWait?.(true);
     await sleep(WAIT_MS, undefined, { signal });
@@ -190,20 +211,38 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       optimizer: encodeSafetensors(state),
     });
     await writeHistory(store, model, history);
+    const lately = history.slice(-checkpointEvery);
+    await keepBest(store, model, step, lately.reduce((sum, { loss }) => sum + loss, 0) / lately.length);
   };
+  const started = performance.now();
+  const whyEnd = (): TrainResult["ended"] | undefined => {
+    if (signal?.aborted) return "signal";
+    const { patience, maxSeconds } = options;
+    if (maxSeconds !== undefined && performance.now() - started > 1000 * maxSeconds) return "time";
+    return patience !== undefined && isPlateau(history, patience) ? "plateau" : undefined;
+  };
+  let ended: TrainResult["ended"] = "steps";
   let step = resumedFrom;
   let saved = resumedFrom;
   try {
     let next = step < steps ? fetchNext() : undefined;
     next?.catch(() => {}); // awaited at its turn
-    while (next !== undefined && !signal?.aborted) {
+    while (next !== undefined) {
+      const why = whyEnd();
+      if (why !== undefined) {
+        ended = why;
+        break;
+      }
       const begin = performance.now();
       // Asked to stop while it waits for shards, it keeps what it reached.
       const fetched = await next.catch((error: unknown) => {
         if (signal?.aborted) return undefined;
         throw error;
       });
-      if (fetched === undefined) break;
+      if (fetched === undefined) {
+        ended = "signal";
+        break;
+      }
       const { plan, tiles: images } = fetched;
       next = plan.step < steps ? fetchNext() : undefined;
       next?.catch(() => {});
@@ -222,16 +261,17 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         },
       );
       if (!Number.isFinite(entry.loss)) {
+        await saveFailure(store, model, plan, images, encoder.weights);
         throw new FarmError(
           "data",
-          `model ${model}, step ${plan.step}: the loss is ${entry.loss}`,
-          "train anew with a lower --learning-rate",
+          `model ${model}, step ${plan.step}: the loss is ${entry.loss}; its mini-batch and weights are kept in ${failurePrefix(model, plan.step)}`,
+          "train anew with a lower --learning-rate, or with --warmup",
         );
       }
       encoder.update(
         adamStep(encoder.weights, gradients, state, plan.step, {
           ...ADAM,
-          learningRate: settings.learningRate,
+          learningRate: settings.learningRate * rateAt(settings.schedule, plan.step),
         }),
       );
       encoder.update(statistics);
@@ -252,7 +292,44 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   }
   if (step > 0)
     await store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
-  return { step, parameters, resumedFrom, interrupted: step < steps, ...found, history };
+  return { step, parameters, resumedFrom, interrupted: ended === "signal", ended, ...found, history };
+}
+
+/** What the learning rate is multiplied by. */
+export function rateAt({ warmup, halveEvery }: Settings["schedule"], step: number): number {
+  const rise = warmup > 0 ? Math.min(1, step / warmup) : 1;
+  return rise * (halveEvery > 0 ? 0.5 ** (Math.max(0, step - warmup) / halveEvery) : 1);
+}
+
+/** Steps whose mean loss is compared. */
+const SMOOTH = 50;
+
+/** Whether the lowest mean loss of {@link SMOOTH} steps lies more than `patience` steps back. */
+export function isPlateau(history: readonly Pick<HistoryEntry, "loss">[], patience: number): boolean {
+  let sum = 0;
+  let best = Number.POSITIVE_INFINITY;
+  let at = SMOOTH;
+  for (const [i, { loss }] of history.entries()) {
+    sum += loss - (history[i - SMOOTH]?.loss ?? 0);
+    if (i + 1 >= SMOOTH && sum < best) [best, at] = [sum, i + 1];
+  }
+  return history.length - at >= patience;
+}
+
+const failurePrefix = (model: string, step: number): string => `${modelPrefix(model)}/failures/step-${step}`;
+
+/** Keeps what led to a loss that is no number: rows and triplets, tiles (uint8, one after the other) and weights. */
+async function saveFailure(
+  store: ObjectStore,
+  model: string,
+  { step, rows, triplets, channelsOn }: BatchPlan,
+  tiles: readonly Uint8Array[],
+  weights: Weights,
+): Promise<void> {
+  const prefix = failurePrefix(model, step);
+  await store.put(`${prefix}/batch.json`, json({ step, rows, triplets, channelsOn: [...channelsOn] }));
+  await store.put(`${prefix}/tiles`, new Uint8Array(Buffer.concat(tiles)));
+  await store.put(`${prefix}/weights.safetensors`, encodeSafetensors(weights));
 }
 
 function checkSame(store: ObjectStore, model: string, was: Settings, is: Settings): void {

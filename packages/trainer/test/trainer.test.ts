@@ -15,8 +15,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   type BatchPlan,
   embedDataset,
+  isPlateau,
   listCheckpoints,
   planBatches,
+  rateAt,
+  readBest,
   readCheckpoint,
   train,
 } from "../src/index.ts";
@@ -208,7 +211,12 @@ test("training brings the loss down, and goes on after a stop as if there had be
   const mean = (from: number, to: number): number =>
     whole.history.slice(from, to).reduce((sum, { loss }) => sum + loss, 0) / (to - from);
   expect(mean(18, 24)).toBeLessThan(mean(0, 6));
-  expect(await listCheckpoints(store, "whole")).toEqual([4, 8, 12, 16, 20, 24]);
+  const best = await readBest(store, "whole");
+  const means = [4, 8, 12, 16, 20, 24].map((step) => ({ step, loss: mean(step - 4, step) }));
+  expect(best?.loss).toBeCloseTo(Math.min(...means.map(({ loss }) => loss)), 9);
+  expect(await listCheckpoints(store, "whole")).toEqual(
+    [...new Set([best?.step as number, 20, 24])].sort((a, b) => a - b),
+  );
 
   const stop = new AbortController();
   const first = await train({
@@ -241,6 +249,39 @@ test("training brings the loss down, and goes on after a stop as if there had be
     step: 24,
     resumedFrom: 24,
   });
+});
+
+test("a training ends when its time is over, or its loss falls no more; and goes on when told to", async () => {
+  const given = { store, model: "limited", steps: 60, ...settings };
+  const timed = await train({ ...given, maxSeconds: 0.2 });
+  expect(timed).toMatchObject({ ended: "time", interrupted: false });
+  expect(timed.step).toBeGreaterThan(0);
+  expect(timed.step).toBeLessThan(60);
+  const rest = await train({ ...given, patience: 1, steps: 70 });
+  expect(rest).toMatchObject({ resumedFrom: timed.step });
+  if (rest.ended === "plateau") expect(rest.step).toBeGreaterThan(50);
+  const falling = Array.from({ length: 200 }, (_, i) => ({ loss: 1 / (i + 1) }));
+  expect(isPlateau(falling, 10)).toBe(false);
+  const flat = [...falling, ...Array.from({ length: 90 }, () => ({ loss: 0.5 }))];
+  expect([isPlateau(flat, 89), isPlateau(flat, 92)]).toEqual([true, false]);
+});
+
+test("the learning rate rises, then halves", () => {
+  expect([1, 5, 10, 30, 50].map((step) => rateAt({ warmup: 10, halveEvery: 20 }, step))).toEqual([
+    0.1, 0.5, 1, 0.5, 0.25,
+  ]);
+  expect(rateAt({ warmup: 0, halveEvery: 0 }, 7)).toBe(1);
+});
+
+test("a loss that is no number stops the training, and what led to it is kept", async () => {
+  const failing = train({ store, model: "broken", steps: 40, ...settings, learningRate: 1e30 });
+  await expect(failing).rejects.toThrowError(
+    /model broken, step \d+: the loss is NaN; .* models\/broken\/failures\/step-\d+/,
+  );
+  const kept = (await Array.fromAsync(store.list("models/broken/failures/"))).map((key) =>
+    key.split("/").at(-1),
+  );
+  expect(kept.sort()).toEqual(["batch.json", "tiles", "weights.safetensors"]);
 });
 
 test("training begins early, waits for shards, and gives the weights of a training that did not have to", async () => {

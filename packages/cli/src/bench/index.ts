@@ -14,6 +14,7 @@ import { encodeShard } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { type Context, withServices } from "../context.ts";
 import { describeDataset } from "../stages.ts";
+import { embedBench } from "./embed.ts";
 import { enqueueBench } from "./enqueue.ts";
 import { farmBench } from "./farm.ts";
 import { type Measurement, machine, mapFile, measure } from "./harness.ts";
@@ -121,6 +122,11 @@ const OTHERS: Readonly<
       const sampled = await sampleLocations({ databaseUrl, count: 20, seed: 1 });
       const tiles = (await render(sampled)).flatMap((samples) => samples.slice(0, 6));
       return trainBench({ context, tiles, repeats, steps });
+    }),
+  embed: (context, { pbf, repeats }) =>
+    withMap(context, pbf, async ({ databaseUrl, render }) => {
+      const sampled = await sampleLocations({ databaseUrl, count: 12, seed: 1 });
+      return embedBench(context, (await render(sampled)).flat(), repeats);
     }),
   query: (context, { pbf, locations = 200 }) => queryBench(context, { pbf, locations }),
   enqueue: (context, { locations = 1_500_000 }) =>

@@ -1,8 +1,6 @@
-import { spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { FarmError, randomOf } from "@loc2vec/core";
+import { randomOf } from "@loc2vec/core";
 import {
   ADAM,
   type AdamState,
@@ -16,10 +14,10 @@ import {
   type Triplet,
   tripletLoss,
 } from "@loc2vec/encoder";
-import { pythonEnvironment } from "@loc2vec/services";
 import { loadTensorflow, type Tensorflow } from "@loc2vec/tensorflow";
-import { type Context, ROOT } from "../context.ts";
+import type { Context } from "../context.ts";
 import { machine } from "./harness.ts";
+import { runPython, withFolder } from "./python.ts";
 
 const [LOCATIONS, PAIRS] = [20, 5];
 /** Steps between two looks at the clock. */
@@ -177,35 +175,20 @@ interface KerasReport {
 }
 
 async function timeKeras(
-  { config, log }: Context,
-  { version, device }: Tensorflow,
+  context: Context,
+  tensorflow: Tensorflow,
   tiles: readonly Uint8Array[],
   triplets: readonly Triplet[],
   repeats: number,
 ): Promise<KerasReport> {
-  const project = device === "GPU" ? `tensorflow[and-cuda]==${version}` : `tensorflow-cpu==${version}`;
-  const python = await pythonEnvironment(join(config.home, "cache"), [project], log);
-  const folder = await mkdtemp(join(tmpdir(), "loc2vec-bench-"));
-  try {
+  return withFolder(async (folder) => {
     const path = join(folder, "tiles");
     await writeFile(path, Buffer.concat(tiles));
-    const child = spawn(python, [join(ROOT, "packages/cli/python/keras_train.py")], {
-      stdio: ["pipe", "pipe", "inherit"],
+    return runPython<KerasReport>(context, tensorflow, "keras_train.py", {
+      tiles: path,
+      triplets: triplets.map(({ anchor, positive, negative }) => [anchor, positive, negative]),
+      steps: STEPS,
+      repeats,
     });
-    child.stdin.end(
-      JSON.stringify({
-        tiles: path,
-        triplets: triplets.map(({ anchor, positive, negative }) => [anchor, positive, negative]),
-        steps: STEPS,
-        repeats,
-      }),
-    );
-    let output = "";
-    for await (const chunk of child.stdout.setEncoding("utf8")) output += chunk;
-    const line = output.trim().split("\n").at(-1) ?? "";
-    if (line === "") throw new FarmError("internal", "the bench in Python ended without a result");
-    return JSON.parse(line) as KerasReport;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }

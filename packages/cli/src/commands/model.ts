@@ -18,6 +18,10 @@ export interface TrainCommandOptions {
   minDistance?: number;
   holdout: number;
   cell: number;
+  warmup: number;
+  halveEvery: number;
+  patience?: number;
+  maxSeconds?: number;
 }
 
 export async function trainCommand(context: Context, options: TrainCommandOptions): Promise<void> {

@@ -1,0 +1,23 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { encodeOnnx, encodeSafetensors } from "@loc2vec/encoder";
+import { lastCheckpoint } from "@loc2vec/trainer";
+import type { Context } from "../context.ts";
+
+/** Writes a model's last checkpoint in formats that other programs load. */
+export async function exportCommand(
+  context: Context,
+  { model, out }: { model: string; out?: string },
+): Promise<void> {
+  const { step, settings, weights } = await lastCheckpoint(context.store(), model);
+  const folder = resolve(out ?? join(context.config.home, "exports", model));
+  const files = {
+    "encoder.onnx": encodeOnnx(settings.architecture, weights),
+    "weights.safetensors": encodeSafetensors(weights, { step: String(step) }),
+  };
+  await mkdir(folder, { recursive: true });
+  for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, name), bytes);
+  context.result({ model, step, folder, files: Object.keys(files) }, [
+    `model ${model}, step ${step}: ${Object.keys(files).join(", ")} in ${folder}`,
+  ]);
+}
