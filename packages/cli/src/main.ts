@@ -172,12 +172,12 @@ command("demo", "one real city through every part", demo)
   .addOption(seed("of all draws"));
 command(
   "bench <name>",
-  "measure: raster, query, shards, workers, enqueue, farm, train, embed, or render, shard, step, or all of these three",
+  "measure: raster, query, shards, workers, enqueue, farm, loader, train, embed, or render, shard, step, or all of these three",
   benchCommand,
 )
   .option(
     "--locations <n>",
-    "of the raster, query, shards (at most 48), workers, enqueue and farm benches",
+    "of the raster, query, shards (at most 48), workers, enqueue, farm and loader benches",
     whole(1),
   )
   .option("--density <n>", "raster: each feature so many times, shifted at random", whole(1, 100), 1)

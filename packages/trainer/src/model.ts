@@ -54,6 +54,8 @@ export interface HistoryEntry {
   accuracy: number;
   /** Wall time of the step. */
   seconds: number;
+  /** Of it, what the step waited for its tiles. */
+  waited: number;
 }
 
 export interface Checkpoint {

@@ -244,6 +244,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         break;
       }
       const { plan, tiles: images } = fetched;
+      const waited = (performance.now() - begin) / 1000;
       next = plan.step < steps ? fetchNext() : undefined;
       next?.catch(() => {});
       let entry = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
@@ -276,7 +277,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       );
       encoder.update(statistics);
       step = plan.step;
-      const full: HistoryEntry = { step, ...entry, seconds: (performance.now() - begin) / 1000 };
+      const full: HistoryEntry = { step, ...entry, seconds: (performance.now() - begin) / 1000, waited };
       history.push(full);
       onStep?.(full);
       if (step % checkpointEvery === 0 && step < steps) {

@@ -30,6 +30,7 @@ test("TensorBoard reads every scalar of every step", async () => {
     negative: 3 * i,
     accuracy: i / 512,
     seconds: 0.5,
+    waited: 0,
   }));
   await writeFile(join(folder, "events.out.tfevents.0.loc2vec"), encodeEvents(history));
   const { stdout, stderr } = spawnSync(inject("python"), ["-c", READER, folder], { encoding: "utf8" });

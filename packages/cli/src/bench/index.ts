@@ -9,7 +9,7 @@ import {
 } from "@loc2vec/core";
 import { createEncoder, DROPOUT, initialWeights, LOC2VEC } from "@loc2vec/encoder";
 import { ensureDatabase, importPbf, sampleLocations } from "@loc2vec/gis";
-import { createRasterizer } from "@loc2vec/rasterizer";
+import { createRasterizer, type Rasterizer } from "@loc2vec/rasterizer";
 import { encodeShard } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { type Context, withServices } from "../context.ts";
@@ -18,6 +18,7 @@ import { embedBench } from "./embed.ts";
 import { enqueueBench } from "./enqueue.ts";
 import { farmBench } from "./farm.ts";
 import { type Measurement, machine, mapFile, measure } from "./harness.ts";
+import { loaderBench } from "./loader.ts";
 import { queryBench } from "./query.ts";
 import { rasterBench } from "./raster.ts";
 import { shardsBench } from "./shards.ts";
@@ -123,6 +124,13 @@ const OTHERS: Readonly<
       const tiles = (await render(sampled)).flatMap((samples) => samples.slice(0, 6));
       return trainBench({ context, tiles, repeats, steps });
     }),
+  loader: (context, { pbf, locations = 320 }) =>
+    withMap(context, pbf, async ({ databaseUrl, rasterizer }) => {
+      const sampled = await sampleLocations({ databaseUrl, count: locations, seed: 1 });
+      const given = { name: "bench", seed: 1, positives: 20, shardLocations: 16 };
+      const dataset = describeDataset(context, await context.profile(), sampled.length, given);
+      return loaderBench(context, rasterizer, dataset, sampled);
+    }),
   embed: (context, { pbf, repeats }) =>
     withMap(context, pbf, async ({ databaseUrl, render }) => {
       const sampled = await sampleLocations({ databaseUrl, count: 12, seed: 1 });
@@ -172,6 +180,7 @@ export async function benchCommand(context: Context, name: string, options: Benc
 interface ImportedMap {
   map: string;
   databaseUrl: string;
+  rasterizer: Rasterizer;
   /** Renders an anchor and 20 positives of each location. */
   render: (locations: readonly Location[], levels?: Levels) => Promise<Uint8Array[][]>;
 }
@@ -196,7 +205,7 @@ async function withMap<T>(
         locations.map((location, i) => rasterizer.render(location, locationTransforms(drawn, i), levels)),
       );
     try {
-      return await work({ map, databaseUrl, render });
+      return await work({ map, databaseUrl, rasterizer, render });
     } finally {
       await rasterizer.close();
     }

@@ -1,0 +1,55 @@
+import { pathToFileURL } from "node:url";
+import { type Dataset, DEFAULT_HOLDOUT, type Location, shardCount } from "@loc2vec/core";
+import { createDataset, openDataset, openStore } from "@loc2vec/shards";
+import { openTiles, planBatches, train } from "@loc2vec/trainer";
+import { type Rasterizer, renderShard } from "@loc2vec/worker";
+import type { Context } from "../context.ts";
+import { machine } from "./harness.ts";
+import { withFolder } from "./python.ts";
+
+const BATCH = { locations: 20, pairs: 5 };
+/** Mini-batches that are read without training, and steps that are trained. */
+const [READ, TRAINED] = [60, 15];
+
+/** Tiles a second that the trainer's loader delivers by itself, and the share of a training's time that it is waited for. */
+export async function loaderBench(
+  { log }: Context,
+  rasterizer: Rasterizer,
+  dataset: Dataset,
+  locations: readonly Location[],
+): Promise<object> {
+  return withFolder(async (folder) => {
+    const store = openStore(pathToFileURL(folder).href);
+    log("bench: rendering");
+    await createDataset(store, dataset, locations);
+    const shards = [...Array(shardCount(dataset)).keys()];
+    for (const shard of shards)
+      await renderShard({ store, job: { dataset: dataset.name, shard }, rasterizer });
+    log("bench: reading");
+    const tiles = openTiles(await openDataset(store, dataset.name));
+    const plans = planBatches(dataset, shards, BATCH, 1);
+    let read = 0;
+    const begin = performance.now();
+    for (let i = 0; i < READ; i++) read += (await tiles.read((await plans.next()).value.rows)).length;
+    const seconds = (performance.now() - begin) / 1000;
+    log("bench: training");
+    const whole = { minDistanceM: 0, holdout: { ...DEFAULT_HOLDOUT, share: 0 } };
+    const given = { store, dataset: dataset.name, model: "bench", steps: TRAINED, batch: BATCH, ...whole };
+    const { history } = await train(given);
+    // The first step waits for shards and for TensorFlow to warm up.
+    const later = history.slice(1);
+    const sum = (value: (entry: (typeof later)[number]) => number): number =>
+      later.reduce((total, entry) => total + value(entry), 0);
+    return {
+      machine: machine(),
+      locations: dataset.locations,
+      batches: READ,
+      tiles_per_s: Math.round(read / seconds),
+      steps: later.length,
+      trainer_wait_pct: Number(
+        ((100 * sum(({ waited }) => waited)) / sum((entry) => entry.seconds)).toFixed(2),
+      ),
+      peak_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
+    };
+  });
+}
