@@ -41,6 +41,10 @@ import {
 } from "./model.ts";
 import { findEmptyTiles, openTiles } from "./tiles.ts";
 
+/** Mini-batches that are read while others are trained: a step blocks the event loop, so one is not enough to keep ahead. */
+const PREFETCH = 5;
+/** Of the event loop between two steps, a millisecond each: reading a shard takes some. */
+const TURNS = 4;
 /** Between looks for a shard that is not there yet. */
 const WAIT_MS = 2000;
 
@@ -224,10 +228,18 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   let ended: TrainResult["ended"] = "steps";
   let step = resumedFrom;
   let saved = resumedFrom;
+  const ahead: ReturnType<typeof fetchNext>[] = [];
+  let asked = resumedFrom;
+  const ask = (): void => {
+    for (; ahead.length < PREFETCH && asked < steps; asked++) {
+      const next = fetchNext();
+      next.catch(() => {}); // awaited at its turn
+      ahead.push(next);
+    }
+  };
   try {
-    let next = step < steps ? fetchNext() : undefined;
-    next?.catch(() => {}); // awaited at its turn
-    while (next !== undefined) {
+    ask();
+    while (ahead.length > 0) {
       const why = whyEnd();
       if (why !== undefined) {
         ended = why;
@@ -235,7 +247,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       }
       const begin = performance.now();
       // Asked to stop while it waits for shards, it keeps what it reached.
-      const fetched = await next.catch((error: unknown) => {
+      const fetched = await (ahead.shift() as (typeof ahead)[number]).catch((error: unknown) => {
         if (signal?.aborted) return undefined;
         throw error;
       });
@@ -245,8 +257,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       }
       const { plan, tiles: images } = fetched;
       const waited = (performance.now() - begin) / 1000;
-      next = plan.step < steps ? fetchNext() : undefined;
-      next?.catch(() => {});
+      ask();
       let entry = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
       const { gradients, statistics } = encoder.gradients(
         { tiles: images, channelsOn: plan.channelsOn, seed, step: plan.step, dropout },
@@ -284,8 +295,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         await save(step);
         saved = step;
       }
-      // A step blocks the event loop: let signals and the network have their turn.
-      await new Promise((resolve) => setImmediate(resolve));
+      // A step blocks the event loop: let signals, and what reads the next mini-batches, have their turns.
+      for (let turn = 0; turn < TURNS; turn++) await sleep(1);
     }
     if (step > saved) await save(step);
   } finally {
