@@ -114,20 +114,15 @@ const PATIENCE_MS = 240_000;
 /** Waits until one more shard is done than now, or all. @returns seconds since `from` */
 async function progressed(place: Place, pool: Pool, from: number): Promise<number> {
   const begin = performance.now();
-  const doneNow = async (): Promise<number | undefined> => {
-    const status = await place.status();
-    return status && (status.complete ? Number.POSITIVE_INFINITY : status.done);
-  };
   let first: number | undefined;
   while (performance.now() - begin < PATIENCE_MS) {
-    const done = await doneNow();
-    first ??= done;
-    if (done !== undefined && first !== undefined && (done > first || done === Number.POSITIVE_INFINITY)) {
-      return (performance.now() - from) / 1000;
+    const status = await place.status();
+    if (status !== undefined) {
+      first ??= status.done;
+      // When all are there, only the last checks are to be done.
+      const all = status.complete !== undefined || status.done === status.shards;
+      if (all || status.done > first) return (performance.now() - from) / 1000;
     }
-    // All are there, and only the last checks are to be done.
-    const status = done === undefined ? undefined : await place.status();
-    if (status && status.done === status.shards) return (performance.now() - from) / 1000;
     await sleep(100);
   }
   throw new Error(`no shard was done for ${PATIENCE_MS / 1000} s; the workers said: ${pool.output}`);

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -198,7 +198,6 @@ export class Place {
 }
 
 async function redisUrlOf(config: Config): Promise<string> {
-  const { readFile } = await import("node:fs/promises");
   const password = (await readFile(join(config.home, "redis/password"), "utf8")).trim();
   return `redis://:${password}@127.0.0.1:${config.redisPort}`;
 }

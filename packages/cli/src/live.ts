@@ -1,18 +1,16 @@
 import { formatDuration } from "@loc2vec/core";
 
-/** A view on the terminal that is drawn anew in its place; elsewhere each drawing follows the one before. */
-export function startLive(stream: NodeJS.WriteStream = process.stdout): {
+/** A view on a terminal that is drawn anew in its place. */
+export function startLive(terminal: NodeJS.WriteStream = process.stdout): {
   draw(lines: readonly string[]): void;
 } {
   let drawn = 0;
   return {
     draw(lines) {
-      const width = stream.columns || 100;
-      const cut = lines.map((line) =>
-        stream.isTTY && line.length >= width ? `${line.slice(0, width - 2)}…` : line,
-      );
-      const up = stream.isTTY && drawn > 0 ? `\x1b[${drawn}A\x1b[J` : "";
-      stream.write(`${up}${cut.map((line) => `${line}\n`).join("")}`);
+      const width = terminal.columns || 100;
+      const cut = lines.map((line) => (line.length >= width ? `${line.slice(0, width - 2)}…` : line));
+      const up = drawn > 0 ? `\x1b[${drawn}A\x1b[J` : "";
+      terminal.write(`${up}${cut.map((line) => `${line}\n`).join("")}`);
       drawn = cut.length;
     },
   };

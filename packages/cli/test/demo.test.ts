@@ -1,31 +1,25 @@
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fetchDemoMap } from "@loc2vec/gis";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { freePort } from "../../../test/support/ports.ts";
 import { farm } from "./farm.ts";
 
 let home: string;
 let pbf: string;
 let settings: Record<string, string>;
 
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return String(port);
-}
-
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "demo-"));
   await chmod(home, 0o755); // PostgreSQL's own user must get in
   pbf = (await fetchDemoMap({ home: resolve(import.meta.dirname, "../../../.farm") })).path;
-  settings = { FARM_HOME: home, FARM_REDIS_PORT: await freePort(), FARM_DATABASE_PORT: await freePort() };
+  settings = {
+    FARM_HOME: home,
+    FARM_REDIS_PORT: String(await freePort()),
+    FARM_DATABASE_PORT: String(await freePort()),
+  };
 });
 afterAll(async () => {
   await farm(["down"], settings);

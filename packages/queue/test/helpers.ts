@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { QUEUE_NAMES } from "@loc2vec/core";
 import { afterEach, inject } from "vitest";
 import { type FarmQueues, openQueues } from "../src/index.ts";
@@ -31,17 +30,6 @@ afterEach(async () => {
     await queues.close();
   }
 });
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
 
 /** A Redis server of the test's own, up when this returns. */
 export async function startRedis(port: number, args: readonly string[] = []): Promise<ChildProcess> {

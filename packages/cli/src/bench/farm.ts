@@ -21,6 +21,7 @@ import type { Context } from "../context.ts";
 import { answer, withChildren } from "./child.ts";
 import type { FarmTask, SleepReport } from "./farm-part.ts";
 import { machine, medianOf } from "./harness.ts";
+import { withFolder } from "./python.ts";
 
 const PART = new URL("./farm-part.js", import.meta.url);
 
@@ -142,8 +143,7 @@ async function direct(
   { context, databaseUrl, dataset, locations }: FarmBench,
   processes: number,
 ): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), "loc2vec-bench-"));
-  try {
+  return withFolder(async (folder) => {
     const store = pathToFileURL(folder).href;
     await createDataset(openStore(store), dataset, locations);
     const all = [...Array(shardCount(dataset)).keys()];
@@ -158,16 +158,14 @@ async function direct(
         shards,
       };
     });
-    return await withChildren(PART, tasks, async (children) => {
+    return withChildren(PART, tasks, async (children) => {
       const ends = children.map(answer);
       const begin = performance.now();
       for (const child of children) child.send("go");
       await Promise.all(ends);
       return all.length / ((performance.now() - begin) / 1000);
     });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Shards that requests are counted over. */
