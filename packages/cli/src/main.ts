@@ -5,6 +5,7 @@ import { benchCommand } from "./bench/index.ts";
 import { boardCommand } from "./commands/board.ts";
 import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
+import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportCommand } from "./commands/export.ts";
 import { importMap, locations } from "./commands/map.ts";
 import { embedCommand, reportCommand, trainCommand } from "./commands/model.ts";
@@ -147,6 +148,19 @@ command("train", "train an encoder on a data set", trainCommand)
 command("embed", "embed the anchors of a data set", embedCommand)
   .requiredOption("--dataset <name>", "name of the data set")
   .requiredOption("--model <name>", "name of the model");
+command("evaluate", "judge models on geography kept from training, beside baselines", evaluateCommand)
+  .requiredOption("--dataset <name>", "that they were trained on")
+  .requiredOption("--model <names...>", "one or more; bars are held to the first")
+  .option("--locations <n>", "of the held-out ones, at most so many", whole(20), 2000)
+  .option("--positives <n>", "of each location", whole(1, 1000), 5)
+  .addOption(
+    new Option("--labels <source>", "of the linear probe: venues of the imported map")
+      .choices(["map", "none"])
+      .default("map"),
+  )
+  .option("--within <metres>", "farther venues do not count", positive, 100)
+  .addOption(seed("of all draws"))
+  .option("--out <folder>", "default: evaluations/<dataset>-<model> in FARM_HOME");
 command("export", "write a model as ONNX and safetensors, for other programs", exportCommand)
   .requiredOption("--model <name>", "name of the model")
   .option("--out <folder>", "default: exports/<model> in FARM_HOME");

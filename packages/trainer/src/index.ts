@@ -11,5 +11,5 @@ export {
   readHistory,
   type Settings,
 } from "./model.ts";
-export { openTiles, type TileSource } from "./tiles.ts";
+export { findEmptyTiles, openTiles, type TileSource } from "./tiles.ts";
 export { isPlateau, rateAt, type TrainOptions, type TrainResult, train } from "./train.ts";
