@@ -57,7 +57,7 @@ export function lookalikes(
   }
   const sorted = Float64Array.from(distances).sort();
   const alike = pairs
-    .sort((x, y) => x.chi2 - y.chi2)
+    .sort((x, y) => x.chi2 - y.chi2 || y.distance - x.distance)
     .slice(0, Math.max(count, Math.ceil(pairs.length / 10_000)))
     .sort((x, y) => y.distance - x.distance);
   const [found, seen]: [Lookalike[], Set<number>] = [[], new Set()];

@@ -4,6 +4,8 @@
  */
 export interface Probe {
   classes: number;
+  /** Of the standardized features, the intercept last: float64 [classes, size + 1]. */
+  coefficients: Float64Array;
   /** The most likely class of each row. @param features [rows, size] */
   predict(features: Float32Array): Int32Array;
 }
@@ -84,6 +86,7 @@ export function fitProbe(
   }
   return {
     classes,
+    coefficients: weights,
     predict(data) {
       const rows = standardize(data);
       return Int32Array.from({ length: data.length / size }, (_, row) => {
