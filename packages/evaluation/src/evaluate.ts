@@ -25,7 +25,7 @@ const WORDS = 64;
 /** Images that are described at a time. */
 const BLOCK = 64;
 /** Labelled locations that a probe learns from, and how often they are drawn. */
-const [LABELLED, DRAWS] = [[10, 100, 1000], 20] as const;
+const [LABELLED, DRAWS] = [[10, 100, 1000], 10] as const;
 const LOOKALIKES = 6;
 /** Mini-batches that an untrained encoder takes its batch normalization's statistics from, and their images. */
 const CALIBRATION = { batches: 8, images: 60 } as const;

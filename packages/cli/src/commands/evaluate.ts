@@ -1,8 +1,11 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { composeRgb, encodePng, sheet } from "@loc2vec/atlas";
 import { formatDuration, startProgress } from "@loc2vec/core";
-import { type Evaluated, evaluate, type Labels } from "@loc2vec/evaluation";
-import { channelsOfVenues, nearestVenues } from "@loc2vec/gis";
+import { type Evaluated, type Evaluation, evaluate, type Labels } from "@loc2vec/evaluation";
+import { channelsOfVenues, nearestVenues, type Profile } from "@loc2vec/gis";
+import { openDataset } from "@loc2vec/shards";
+import { openTiles } from "@loc2vec/trainer";
 import { machine } from "../bench/harness.ts";
 import { type Context, withServices } from "../context.ts";
 
@@ -50,8 +53,10 @@ export async function evaluateCommand(context: Context, options: EvaluateCommand
   const file = join(folder, "evaluation.json");
   const result = { ...found, seconds: Math.round((performance.now() - begin) / 1000), machine: machine() };
   await mkdir(folder, { recursive: true });
+  const pairs = join(folder, "figure7.png");
+  await writeFile(pairs, await drawPairs(context, profile, found));
   await writeFile(file, `${JSON.stringify(result, undefined, 2)}\n`);
-  context.result({ ...result, file }, [
+  context.result({ ...result, files: [file, pairs] }, [
     `${found.locations.evaluated} locations of ${found.locations.heldout} held out, ${positives} positives each; trained near ${found.locations.train} others`,
     ...table(found.results),
     ...(found.labels
@@ -63,8 +68,29 @@ export async function evaluateCommand(context: Context, options: EvaluateCommand
       ({ bar, value, least, met }) =>
         `${met ? "met   " : "MISSED"} ${bar}: ${value.toFixed(3)}, bar ${least.toFixed(3)}`,
     ),
-    `${file}, ${formatDuration(result.seconds)}`,
+    `${file} and figure7.png, ${formatDuration(result.seconds)}`,
   ]);
+}
+
+/** Figure 7: in each column two tiles whose histograms are nearly equal, and whose embeddings are far apart. */
+async function drawPairs(
+  context: Context,
+  profile: Profile,
+  { dataset, lookalikes }: Evaluation,
+): Promise<Buffer> {
+  const reader = await openDataset(context.store(), dataset);
+  const tiles = openTiles(reader);
+  const rows = await Promise.all(
+    (["a", "b"] as const).map(async (which) => {
+      const anchors = lookalikes.map(({ [which]: location }) => ({
+        shard: Math.floor(location / reader.dataset.shardLocations),
+        location,
+        sample: 0,
+      }));
+      return (await tiles.read(anchors)).map((tile) => composeRgb(tile, profile));
+    }),
+  );
+  return encodePng(sheet(rows), 2);
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
