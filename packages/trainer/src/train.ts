@@ -240,7 +240,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   /** The history first: a checkpoint without it would leave a hole in the curve. */
   const save = async (step: number, last: Fetched, end: boolean): Promise<void> => {
     const anchors = last.tiles.filter((_, row) => last.plan.rows[row]?.sample === 0);
-    if (encoder.embed(anchors).some((value) => !(Math.abs(value) < LIMITS.distance)))
+    if (!encoder.embed(anchors).every(Number.isFinite))
       await fail(last, "the weights after it no longer embed");
     await kept.save(end);
     await writeCheckpoint(store, model, {

@@ -292,7 +292,7 @@ test("a training that explodes stops, and what led to it is kept; its checkpoint
 
   // Here it takes longer: the rate grows by 1 each step.
   const growing = { store, model: "growing", steps: 400, ...settings, learningRate: 2e4, warmup: 20_000 };
-  await expect(train(growing)).rejects.toThrowError(/above 10000|no longer embed/);
+  await expect(train(growing)).rejects.toThrowError(/above 10000/);
   const steps = await listCheckpoints(store, "growing");
   expect(steps.length).toBeGreaterThan(0);
   for (const step of steps) {
@@ -301,7 +301,7 @@ test("a training that explodes stops, and what led to it is kept; its checkpoint
   }
   const { prefix } = await embedDataset({ store, dataset: "stripes", model: "growing" });
   const vectors = await readArray(store, `${prefix}/embedding`, "float32");
-  expect(vectors?.data.every((value) => Math.abs(value) < LIMITS.distance)).toBe(true);
+  expect(vectors?.data.every(Number.isFinite)).toBe(true);
 });
 
 test("each figure has a limit of its own, and none may be no number", () => {
