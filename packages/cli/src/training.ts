@@ -49,7 +49,7 @@ function showLines({ context, dataset, model, steps }: TrainingViewOptions): Tra
   let terminal = startLive(process.stderr);
   const losses: number[] = [];
   const recent: { entry: HistoryEntry; at: number }[] = [];
-  let waiting = false;
+  let state = "training";
   let stopping = false;
   let drawn = 0;
   const draw = (): void => {
@@ -57,10 +57,7 @@ function showLines({ context, dataset, model, steps }: TrainingViewOptions): Tra
     // What says that it stops has moved the cursor.
     if (context.signal.aborted && !stopping) terminal = startLive(process.stderr);
     stopping = context.signal.aborted;
-    terminal.draw([
-      `model ${model}, data set ${dataset}: ${waiting ? "waiting for shards" : stopping ? "stopping" : "training"}`,
-      ...trainingLines(steps, losses, recent),
-    ]);
+    terminal.draw([`model ${model}, data set ${dataset}: ${state}`, ...trainingLines(steps, losses, recent)]);
   };
   return {
     start: (before) => {
@@ -72,11 +69,12 @@ function showLines({ context, dataset, model, steps }: TrainingViewOptions): Tra
       if (recent.length > RECENT) recent.shift();
       if (performance.now() - drawn > REDRAW_MS) draw();
     },
-    wait: (now) => {
-      waiting = now;
+    wait: (waiting) => {
+      state = waiting ? "waiting for shards" : "training";
       draw();
     },
     finish: () => {
+      state = stopping || context.signal.aborted ? "stopped" : "ended";
       if (recent.length > 0) draw();
     },
   };

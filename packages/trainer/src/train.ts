@@ -53,7 +53,7 @@ const WAIT_MS = 2000;
  * Beyond these a training has exploded, whatever its loss says, which SoftPN keeps within 0 and 1. Healthy ones have mean
  * distances up to tens and gradients of norms up to tens.
  */
-export const LIMITS = { distance: 1e4, gradientNorm: 1e4 } as const;
+export const LIMITS = { distance: 1000, gradientNorm: 10_000 } as const;
 
 export interface TrainOptions {
   store: ObjectStore;
