@@ -169,7 +169,7 @@ withTraining(command("train", "train an encoder on a data set", trainCommand))
 command("embed", "embed the anchors of a data set", embedCommand)
   .requiredOption("--dataset <name>", "name of the data set")
   .requiredOption("--model <name>", "name of the model");
-command("export", "write a model as ONNX and safetensors, for other programs", exportCommand)
+command("export", "write a model as ONNX and safetensors, with what loads it in Keras", exportCommand)
   .requiredOption("--model <name>", "name of the model")
   .option("--out <folder>", "default: exports/<model> in FARM_HOME");
 command("report", "draw the figures of a data set and its embeddings", reportCommand)

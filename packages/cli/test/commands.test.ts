@@ -231,7 +231,10 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       step: 6,
     });
     const exported = await run("export", "--model", "m", "--out", join(home, "exported"), "--json");
-    expect(exported.json).toMatchObject({ step: 6, files: ["encoder.onnx", "weights.safetensors"] });
+    expect(exported.json).toMatchObject({
+      step: 6,
+      files: ["encoder.onnx", "weights.safetensors", "loc2vec_keras.py"],
+    });
     expect((await readFile(join(home, "exported/encoder.onnx"))).length).toBeGreaterThan(4 * 305_040);
     const out = join(home, "report");
     const { json } = await run("report", "--dataset", "town", "--model", "m", "--out", out, "--json");
