@@ -1,4 +1,3 @@
-import { pathToFileURL } from "node:url";
 import {
   DATASET_VERSION,
   type Dataset,
@@ -7,7 +6,7 @@ import {
   randomOf,
   shardCount,
 } from "@loc2vec/core";
-import { createDataset, type ObjectStore, openStore, writeShard } from "@loc2vec/shards";
+import { createDataset, type ObjectStore, writeShard } from "@loc2vec/shards";
 
 /** Small tiles, so that a training takes milliseconds a step. */
 export const STRIPES: Dataset = {
@@ -40,9 +39,8 @@ function tile(location: number, sample: number): Uint8Array {
   });
 }
 
-/** Writes the data set to a folder's store, rendered. */
-export async function writeStripes(folder: string): Promise<ObjectStore> {
-  const store = openStore(pathToFileURL(folder).href);
+/** Writes the data set, rendered. */
+export async function writeStripes(store: ObjectStore): Promise<void> {
   const locations = Array.from({ length: STRIPES.locations }, (_, i) => ({
     lon: i / 100,
     lat: 0,
@@ -53,5 +51,4 @@ export async function writeStripes(folder: string): Promise<ObjectStore> {
     const tiles = Array.from({ length: 4 * 5 }, (_, i) => tile(4 * shard + Math.floor(i / 5), i % 5));
     await writeShard(store, STRIPES, shard, tiles);
   }
-  return store;
 }

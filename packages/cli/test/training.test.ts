@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type { TrainJob } from "@loc2vec/core";
 import { modelJobId, openQueues } from "@loc2vec/queue";
+import { type ObjectStore, openStore } from "@loc2vec/shards";
 import { type HistoryEntry, readCheckpoint, readHistory } from "@loc2vec/trainer";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
 import { CLI, farm } from "./farm.ts";
@@ -20,12 +21,13 @@ declare module "vitest" {
 }
 
 let folder: string;
-let store: Awaited<ReturnType<typeof writeStripes>>;
+let store: ObjectStore;
 let settings: Record<string, string>;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "training-"));
-  store = await writeStripes(join(folder, "store"));
+  store = openStore(pathToFileURL(join(folder, "store")).href);
+  await writeStripes(store);
   settings = {
     FARM_HOME: folder,
     FARM_STORE: pathToFileURL(join(folder, "store")).href,
