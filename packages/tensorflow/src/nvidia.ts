@@ -52,17 +52,21 @@ export interface CudaLibrary {
 }
 
 const OPEN = `
-import ctypes, json, os, sys
-folders, names = json.loads(sys.argv[1]), json.loads(sys.argv[2])
-for name in names:
-    paths = [path for path in (os.path.join(folder, name) for folder in folders) if os.path.exists(path)]
-    problem = None
-    try:
-        ctypes.CDLL(paths[0] if paths else name, mode=ctypes.RTLD_GLOBAL)
-    except OSError as error:
-        problem = str(error)
-    print(json.dumps({"name": name, "problem": problem}), flush=True)
-`;
+const { existsSync } = require("node:fs");
+const { constants } = require("node:os");
+const { join } = require("node:path");
+const [folders, names] = process.argv.slice(1).map((each) => JSON.parse(each));
+for (const name of names) {
+  const path = folders.map((folder) => join(folder, name)).find(existsSync) ?? name;
+  let problem;
+  try {
+    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL);
+  } catch (error) {
+    // It was opened, and is no addon of Node's.
+    if (!error.message.startsWith("Module did not self-register")) problem = error.message;
+  }
+  console.log(JSON.stringify({ name, problem }));
+}`;
 
 /**
  * Opens CUDA's libraries, as TensorFlow does: those that the setup has fetched, else the system's. In a process of its own.
@@ -70,14 +74,16 @@ for name in names:
  * @param folders to look in first. Default: those of the setup
  */
 export function openCudaLibraries(folders: readonly string[] = cudaFolders()): CudaLibrary[] {
-  const args = ["-c", OPEN, JSON.stringify(folders), JSON.stringify(CUDA_LIBRARIES)];
-  const { stdout, error } = spawnSync("python3", args, { encoding: "utf8" });
-  const found = (stdout ?? "").split("\n").filter((line) => line !== "");
-  return CUDA_LIBRARIES.map((name, at) => {
-    const line = found[at];
-    if (line === undefined) return { name, problem: error?.message ?? "opening it ended the process" };
-    return { name, problem: (JSON.parse(line) as { problem: string | null }).problem ?? undefined };
-  });
+  const args = ["-e", OPEN, JSON.stringify(folders), JSON.stringify(CUDA_LIBRARIES)];
+  const { stdout } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  const found = stdout
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as { name: string; problem?: string });
+  return CUDA_LIBRARIES.map((name, at) => ({
+    name,
+    problem: at < found.length ? found[at]?.problem : "opening it ended the process",
+  }));
 }
 
 function cudaFolders(): string[] {

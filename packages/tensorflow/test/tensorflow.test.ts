@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -108,9 +108,11 @@ test("wheels have checksums, newest first; other machines have none", () => {
 
 test("CUDA's libraries are opened one by one; what is no library is told", () => {
   const folder = mkdtempSync(join(tmpdir(), "cuda-"));
-  // Any library stands in for the first, and a text for the second.
-  const any = spawnSync("python3", ["-c", "import _ctypes; print(_ctypes.__file__)"], { encoding: "utf8" });
-  copyFileSync(any.stdout.trim(), join(folder, "libcudart.so.12"));
+  // Any library stands in for the first, and a text for another.
+  const target = join(folder, "libcudart.so.12");
+  spawnSync("g++", ["-shared", "-fPIC", "-x", "c++", "-", "-o", target], {
+    input: "int one() { return 1; }",
+  });
   writeFileSync(join(folder, "libcublas.so.12"), "no library");
   const found = new Map(openCudaLibraries([folder]).map(({ name, problem }) => [name, problem]));
   expect(found.get("libcudart.so.12")).toBeUndefined();

@@ -322,7 +322,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       if (exploded !== undefined) await fail(fetched, exploded);
       const updated = adamStep(encoder.weights, gradients, state, plan.step, { ...ADAM, learningRate });
       for (const [name, { data }] of [...updated, ...statistics])
-        if (!data.every(Number.isFinite)) await fail(fetched, `${name} would no longer be finite`);
+        if (!allFinite(data)) await fail(fetched, `${name} would no longer be finite`);
       encoder.update(updated);
       encoder.update(statistics);
       step = plan.step;
@@ -374,8 +374,15 @@ export function explosion(
 
 function normOf(arrays: Iterable<Float32Array>): number {
   let sum = 0;
-  for (const array of arrays) for (const value of array) sum += value * value;
+  for (const array of arrays) for (let i = 0; i < array.length; i++) sum += (array[i] as number) ** 2;
   return Math.sqrt(sum);
+}
+
+/** Whether all of them are: a sum of doubles takes up every NaN and infinity, and no floats overflow it. */
+function allFinite(array: Float32Array): boolean {
+  let sum = 0;
+  for (let i = 0; i < array.length; i++) sum += array[i] as number;
+  return Number.isFinite(sum);
 }
 
 /** Steps whose mean loss is compared. */
