@@ -12,3 +12,9 @@ export async function testPython(): Promise<string> {
     lines.map((line) => line.trim()).filter((line) => line !== "" && !line.startsWith("#")),
   );
 }
+
+/** A Python with TensorFlow: the one that `farm bench train` and `embed` make, so that both download it once. */
+export function tensorflowPython(): Promise<string> {
+  const project = process.arch === "arm64" ? "tensorflow" : "tensorflow-cpu";
+  return pythonEnvironment(join(ROOT, ".farm/cache"), [`${project}==2.21.0`, "onnxruntime==1.32.0"]);
+}

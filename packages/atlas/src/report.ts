@@ -344,16 +344,24 @@ function tileReader(reader: DatasetReader): EmbeddingInput["tiles"] {
 }
 
 async function readLosses(store: ObjectStore, model: string): Promise<number[]> {
-  const key = `models/${checkName("model", model)}/history.ndjson`;
-  const bytes = await store.get(key);
-  if (bytes === undefined)
+  const keys: string[] = [];
+  for await (const key of store.list(`models/${checkName("model", model)}/history`)) keys.push(key);
+  if (keys.length === 0)
     throw new FarmError(
       "input",
       `there is no model ${model} in ${store.url}`,
       "make it with pnpm farm:train",
     );
-  const lines = new TextDecoder().decode(bytes).split("\n");
-  return lines.filter((line) => line !== "").map((line) => (JSON.parse(line) as { loss: number }).loss);
+  // `history.ndjson`, then `history-<first step>.ndjson`: a later file replaces what an earlier one says of its steps.
+  const losses = new Map<number, number>();
+  for (const key of keys.sort((a, b) => a.length - b.length || a.localeCompare(b))) {
+    const lines = new TextDecoder().decode(await store.get(key)).split("\n");
+    for (const line of lines.filter((each) => each !== "")) {
+      const { step, loss } = JSON.parse(line) as { step: number; loss: number };
+      losses.set(step, loss);
+    }
+  }
+  return [...losses.values()];
 }
 
 function mean(values: readonly number[]): number {

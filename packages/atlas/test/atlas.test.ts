@@ -64,7 +64,11 @@ beforeAll(async () => {
     await writeShard(store, DATASET, shard, tiles);
   }
   const lines = Array.from({ length: 50 }, (_, i) => JSON.stringify({ step: i + 1, loss: 0.25 - i / 500 }));
-  await store.put("models/m/history.ndjson", new TextEncoder().encode(`${lines.join("\n")}\n`));
+  for (const [name, part] of [
+    ["history", lines.slice(0, 30)],
+    ["history-000000031", lines.slice(30)],
+  ] as const)
+    await store.put(`models/m/${name}.ndjson`, new TextEncoder().encode(`${part.join("\n")}\n`));
   const data = Float32Array.from({ length: N * 16 }, (_, i) => Math.sin(i * i));
   const prefix = "models/m/embeddings/town";
   await writeArray(store, `${prefix}/embedding`, {

@@ -5,7 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { FarmError } from "@loc2vec/core";
 import { openQueues } from "@loc2vec/queue";
 import { expect, onTestFinished, test } from "vitest";
-import { freePort, startRedis, stop } from "../../queue/test/helpers.ts";
+import { freePort } from "../../../test/support/ports.ts";
+import { startRedis, stop } from "../../queue/test/helpers.ts";
 import { startBoard } from "../src/index.ts";
 import { ask, freshBoard, freshQueues, PASSWORD } from "./helpers.ts";
 

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { DEFAULT_HOLDOUT, EXIT_CODES, errorMessage, FarmError } from "@loc2vec/core";
+import { countParameters, LOC2VEC, NETWORKS } from "@loc2vec/encoder";
 import { Command, CommanderError, Option } from "commander";
 import { benchCommand } from "./bench/index.ts";
 import { boardCommand } from "./commands/board.ts";
@@ -13,7 +14,7 @@ import { enqueueCommand, retryCommand, status, verifyCommand, workCommand } from
 import { scaleCommand } from "./commands/scale.ts";
 import { config, down, up } from "./commands/services.ts";
 import { type Context, createContext, type GlobalOptions, ROOT } from "./context.ts";
-import { kind, levels, notNegative, positive, queueNames, ratio, share, whole } from "./options.ts";
+import { kind, levels, network, notNegative, positive, queueNames, ratio, share, whole } from "./options.ts";
 
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
@@ -54,6 +55,53 @@ function command<A extends unknown[]>(
     });
 }
 
+/** Adds the options of a training. */
+function withTraining(to: Command, about = ""): Command {
+  const layers = Object.entries(NETWORKS).map(([name, each]) => {
+    const count = countParameters({ ...LOC2VEC, ...each }).toLocaleString("en");
+    return `${name} (${count} parameters)`;
+  });
+  return to
+    .option("--batch-locations <n>", `${about}locations per mini-batch`, whole(2, 1000), 20)
+    .option("--pairs <n>", `${about}(anchor, positive) pairs per location`, whole(1, 1000), 5)
+    .addOption(new Option("--loss <loss>", `${about}which`).choices(["softpn", "ratio"]).default("softpn"))
+    .addOption(
+      new Option(
+        "--network <network>",
+        `${about}${layers.join(", ")}, or {"pooled": […], "pointwise": […], "dense": n, "embedding": n}`,
+      )
+        .argParser(network)
+        .default(NETWORKS.paper, "paper"),
+    )
+    .addOption(
+      new Option("--empty <policy>", `${about}tiles without a drawn pixel`)
+        .choices(["skip", "keep"])
+        .default("skip"),
+    )
+    .option(
+      "--min-distance <metres>",
+      `${about}between locations of a mini-batch (default: twice the tiles' radius)`,
+      notNegative,
+    )
+    .option(
+      "--holdout <share>",
+      `${about}of the map's cells, kept from training to evaluate on`,
+      share,
+      DEFAULT_HOLDOUT.share,
+    )
+    .option("--cell <metres>", `${about}side of those cells`, positive, DEFAULT_HOLDOUT.cellM)
+    .option("--learning-rate <rate>", `${about}of Adam`, positive, 0.001)
+    .option("--warmup <n>", `${about}steps over which the learning rate rises to its height`, whole(0), 0)
+    .option("--halve-every <n>", `${about}steps after which the learning rate halves; 0: never`, whole(0), 0)
+    .option("--patience <n>", `${about}end when the loss has not fallen for so many steps`, whole(1))
+    .option(
+      "--max-seconds <n>",
+      `${about}end after so long, to go on when called again; a job goes on when others had their turn`,
+      positive,
+    )
+    .option("--checkpoint-every <n>", `${about}steps`, whole(1), 100);
+}
+
 const seed = (what: string): Option => new Option("--seed <n>", what).argParser(whole(0)).default(0);
 
 command("up", "start the private Redis and PostgreSQL, to stay", up);
@@ -69,7 +117,7 @@ command("locations", "sample locations from the imported map, as CSV", locations
   .option("--kinds <visits:transport>", "shares", ratio, { visit: 2, transport: 1 })
   .addOption(seed("of the draw"))
   .option("--out <file>", "write to a file rather than to stdout");
-command("enqueue", "describe a data set and queue its shards", enqueueCommand)
+withTraining(command("enqueue", "describe a data set and queue its shards", enqueueCommand), "training: ")
   .requiredOption("--dataset <name>", "name of the data set")
   .option("--locations <file>", "CSV, GeoJSON or NDJSON of lon, lat and optionally kind, weight, label")
   .option("--table <name>", "a table or view of FARM_DATABASE_URL with geom, or lon and lat")
@@ -86,8 +134,6 @@ command("enqueue", "describe a data set and queue its shards", enqueueCommand)
   .addOption(seed("of sampling and augmentation"))
   .option("--train <model>", "once the data set is complete, train this model on it")
   .option("--steps <n>", "of that training", whole(1))
-  .option("--min-distance <metres>", "of that training: see farm train", notNegative)
-  .option("--holdout <share>", "of that training: see farm train", share, DEFAULT_HOLDOUT.share)
   .option("--embed", "then embed the data set with it");
 command("work", "render queued shards and complete their data sets, or do other jobs", workCommand)
   .option("--queues <names>", "raster, finalize, train, embed, by commas", queueNames, ["raster", "finalize"])
@@ -115,35 +161,11 @@ command("board", "BullBoard, metrics and health over HTTP, until Ctrl-C", boardC
   .option("--host <address>", "to listen on; any but loopback needs FARM_BOARD_PASSWORD", "127.0.0.1")
   .option("--port <n>", "to listen on", whole(0, 65535), 9400)
   .option("--proxy <address...>", "whose X-Forwarded-For is believed");
-command("train", "train an encoder on a data set", trainCommand)
+withTraining(command("train", "train an encoder on a data set", trainCommand))
   .requiredOption("--dataset <name>", "name of the data set")
   .requiredOption("--model <name>", "name of the model; goes on where it stands")
   .requiredOption("--steps <n>", "to train up to", whole(1))
-  .option("--batch-locations <n>", "locations per mini-batch", whole(2, 1000), 20)
-  .option("--pairs <n>", "(anchor, positive) pairs per location", whole(1, 1000), 5)
-  .addOption(new Option("--loss <loss>", "which").choices(["softpn", "ratio"]).default("softpn"))
-  .addOption(
-    new Option("--empty <policy>", "tiles without a drawn pixel").choices(["skip", "keep"]).default("skip"),
-  )
   .option("--early", "begin while shards are being rendered: wait for those that are not there yet")
-  .option(
-    "--min-distance <metres>",
-    "between locations of a mini-batch (default: twice the tiles' radius)",
-    notNegative,
-  )
-  .option(
-    "--holdout <share>",
-    "of the map's cells, kept from training to evaluate on",
-    share,
-    DEFAULT_HOLDOUT.share,
-  )
-  .option("--cell <metres>", "side of those cells", positive, DEFAULT_HOLDOUT.cellM)
-  .option("--learning-rate <rate>", "of Adam", positive, 0.001)
-  .option("--warmup <n>", "steps over which the learning rate rises to its height", whole(0), 0)
-  .option("--halve-every <n>", "steps after which the learning rate halves; 0: never", whole(0), 0)
-  .option("--patience <n>", "end when the loss has not fallen for so many steps", whole(1))
-  .option("--max-seconds <n>", "end this session after so long; called again, it goes on", positive)
-  .option("--checkpoint-every <n>", "steps", whole(1), 100)
   .addOption(seed("of weights, mini-batches and dropout"));
 command("embed", "embed the anchors of a data set", embedCommand)
   .requiredOption("--dataset <name>", "name of the data set")
@@ -161,7 +183,7 @@ command("evaluate", "judge models on geography kept from training, beside baseli
   .option("--within <metres>", "farther venues do not count", positive, 100)
   .addOption(seed("of all draws"))
   .option("--out <folder>", "default: evaluations/<dataset>-<model> in FARM_HOME");
-command("export", "write a model as ONNX and safetensors, for other programs", exportCommand)
+command("export", "write a model as ONNX and safetensors, with what loads it in Keras", exportCommand)
   .requiredOption("--model <name>", "name of the model")
   .option("--out <folder>", "default: exports/<model> in FARM_HOME");
 command("report", "draw the figures of a data set and its embeddings", reportCommand)

@@ -1,4 +1,12 @@
-import { type Levels, LOCATION_KINDS, type LocationKind, QUEUE_NAMES, type QueueName } from "@loc2vec/core";
+import {
+  type Levels,
+  LOCATION_KINDS,
+  type LocationKind,
+  NETWORK_SCHEMA,
+  QUEUE_NAMES,
+  type QueueName,
+} from "@loc2vec/core";
+import { NETWORKS, type Network } from "@loc2vec/encoder";
 import { InvalidArgumentError } from "commander";
 
 /** A parser of whole numbers for commander. */
@@ -56,4 +64,20 @@ export function queueNames(text: string): QueueName[] {
 export function levels(value: string): Levels {
   if (value !== "16" && value !== "256") throw new InvalidArgumentError("16 or 256");
   return value === "16" ? 16 : 256;
+}
+
+/** The name of a network, or its layers: `{"pooled": [32, 64], "pointwise": [16], "dense": 16, "embedding": 16}` */
+export function network(text: string): Network {
+  if (Object.hasOwn(NETWORKS, text)) return NETWORKS[text as keyof typeof NETWORKS];
+  const names = Object.keys(NETWORKS).join(", ");
+  let layers: unknown;
+  try {
+    layers = JSON.parse(text);
+  } catch {
+    throw new InvalidArgumentError(`must be ${names} or JSON`);
+  }
+  const parsed = NETWORK_SCHEMA.safeParse(layers);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new InvalidArgumentError(`${issue?.path.join(".") || "the JSON"}: ${issue?.message}`);
 }

@@ -5,7 +5,6 @@ import {
   type Dataset,
   DEFAULT_AUGMENTATION,
   FarmError,
-  type Holdout,
   type Levels,
   type Location,
   OSM_ATTRIBUTION,
@@ -14,22 +13,22 @@ import {
   TILE_PIXELS,
   TILE_RADIUS_M,
 } from "@loc2vec/core";
-import type { Loss } from "@loc2vec/encoder";
 import type { Profile } from "@loc2vec/gis";
 import { type EnqueueDatasetResult, enqueueDataset } from "@loc2vec/producer";
 import { type FarmQueues, type Follow, openQueues } from "@loc2vec/queue";
 import { createRasterizer, rendererInfo } from "@loc2vec/rasterizer";
 import type { Services } from "@loc2vec/services";
 import {
-  type BatchShape,
   type EmbedResult,
   embedDataset,
   type HistoryEntry,
+  type TrainOptions,
   type TrainResult,
   train,
 } from "@loc2vec/trainer";
-import { type Consumer, runWorker, type WorkerSummary } from "@loc2vec/worker";
+import { type Consumer, GO_ON_LATER, runWorker, type WorkerSummary } from "@loc2vec/worker";
 import type { Context } from "./context.ts";
+import { showTraining } from "./training.ts";
 
 /** The stages that commands and the demo are made of. */
 
@@ -164,25 +163,23 @@ export async function work(
   return summary;
 }
 
-/** Trainings as jobs of a queue: stopped, they keep what they reached and go back at once. */
+/**
+ * Trainings as jobs of a queue: stopped, they keep what they reached and go back at once; when their time is over, they go
+ * back behind the others.
+ */
 function trainConsumer(context: Context): Consumer<"train"> {
   return {
     queue: "train",
     handBack: "at once",
-    async process({ dataset, model, minDistanceM, holdout, ...rest }, { signal, progress }) {
-      const settings = { ...rest, minDistanceM, ...(holdout && { holdout }) };
+    async process({ dataset, model, ...settings }, { signal, progress }) {
       const onStep = ({ step, loss, seconds }: HistoryEntry): void =>
         progress({ step, of: settings.steps, loss, stepMs: 1000 * seconds }, step === settings.steps);
-      const { step, history } = await trainModel(
-        { ...context, signal },
-        dataset,
-        model,
-        settings,
+      const { step, history, ended } = await trainModel({ ...context, signal }, dataset, model, settings, {
         onStep,
-      ).catch((error: unknown) => {
+      }).catch((error: unknown) => {
         throw signal.aborted ? signal.reason : error;
       });
-      return { step, loss: history.at(-1)?.loss };
+      return ended === "time" ? GO_ON_LATER : { step, loss: history.at(-1)?.loss };
     },
   };
 }
@@ -204,54 +201,35 @@ function embedConsumer(context: Context): Consumer<"embed"> {
   };
 }
 
-export interface TrainSettings {
-  steps: number;
-  seed: number;
-  batch?: BatchShape;
-  loss?: Loss;
-  learningRate?: number | undefined;
-  checkpointEvery?: number | undefined;
-  empty?: "skip" | "keep";
-  early?: boolean;
-  minDistanceM?: number | undefined;
-  holdout?: Holdout;
-  warmup?: number;
-  halveEvery?: number;
-  patience?: number;
-  maxSeconds?: number;
-}
+/** What decides how a training goes, and when it ends. */
+export type TrainSettings = Omit<
+  TrainOptions,
+  "store" | "dataset" | "model" | "signal" | "onStart" | "onStep" | "onWait" | "onWarning"
+>;
 
+/** @param live whether a terminal may show it in several lines */
 export async function trainModel(
   context: Context,
   dataset: string,
   model: string,
-  { learningRate, checkpointEvery, minDistanceM, ...settings }: TrainSettings,
-  onStep: (entry: HistoryEntry) => void = () => {},
+  settings: TrainSettings,
+  { live = false, onStep = () => {} }: { live?: boolean; onStep?: (entry: HistoryEntry) => void } = {},
 ): Promise<TrainResult> {
-  const progress = startProgress({
-    label: "train",
-    total: settings.steps,
-    unit: "steps",
-    quiet: context.quiet,
-  });
+  const view = showTraining({ context, dataset, model, steps: settings.steps, live });
   const result = await train({
     store: context.store(),
     dataset,
     model,
     ...settings,
-    ...(learningRate === undefined ? {} : { learningRate }),
-    ...(checkpointEvery === undefined ? {} : { checkpointEvery }),
-    ...(minDistanceM === undefined ? {} : { minDistanceM }),
     signal: context.signal,
-    onWait: (waiting) => context.log(waiting ? "train: waiting for shards" : "train: going on"),
+    onStart: view.start,
+    onWait: view.wait,
+    onWarning: (line) => context.log(`train: ${line}`),
     onStep: (entry) => {
-      const { step, loss, accuracy } = entry;
-      progress.update(step, `loss ${loss.toFixed(4)}, ${Math.round(100 * accuracy)}% of triplets right`);
+      view.step(entry);
       onStep(entry);
     },
-  });
-  progress.update(result.step);
-  progress.finish();
+  }).finally(view.finish);
   if (result.emptyTiles > 0) {
     const { emptyTiles, skippedLocations } = result;
     context.log(

@@ -5,7 +5,9 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { NETWORKS } from "@loc2vec/encoder";
 import { ensureDatabase, fetchDemoMap } from "@loc2vec/gis";
+import { openQueues } from "@loc2vec/queue";
 import { openStore } from "@loc2vec/shards";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
@@ -175,10 +177,24 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
           "--holdout",
           "0",
           "--embed",
+          ...["--network", "small", "--warmup", "2", "--halve-every", "50", "--cell", "500"],
+          ...["--patience", "900", "--max-seconds", "300", "--checkpoint-every", "1", "--pairs", "4"],
           "--json",
         )
       ).json,
     ).toMatchObject({ shards: 2, added: 2 });
+    const queues = await openQueues({
+      redisUrl: settings.FARM_REDIS_URL as string,
+      prefix: settings.FARM_QUEUE_PREFIX as string,
+    });
+    const queued = (await queues.train.getJob("flow@table"))?.data;
+    await queues.close();
+    expect(queued).toEqual({
+      ...{ dataset: "table", model: "flow", steps: 2, seed: 0, loss: "softpn", learningRate: 0.001 },
+      ...{ batch: { locations: 20, pairs: 4 }, checkpointEvery: 1, empty: "skip", minDistanceM: 0 },
+      ...{ holdout: { share: 0, cellM: 500, borderM: 200 }, network: NETWORKS.small },
+      ...{ warmup: 2, halveEvery: 50, patience: 900, maxSeconds: 300 },
+    });
     expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ shards: 2, failures: 0 });
     expect((await run("work", "--queues", "train,embed", "--until", "empty", "--json")).json).toMatchObject({
       failures: 0,
@@ -215,7 +231,10 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       step: 6,
     });
     const exported = await run("export", "--model", "m", "--out", join(home, "exported"), "--json");
-    expect(exported.json).toMatchObject({ step: 6, files: ["encoder.onnx", "weights.safetensors"] });
+    expect(exported.json).toMatchObject({
+      step: 6,
+      files: ["encoder.onnx", "weights.safetensors", "loc2vec_keras.py"],
+    });
     expect((await readFile(join(home, "exported/encoder.onnx"))).length).toBeGreaterThan(4 * 305_040);
     const out = join(home, "report");
     const { json } = await run("report", "--dataset", "town", "--model", "m", "--out", out, "--json");

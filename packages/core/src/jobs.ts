@@ -11,13 +11,21 @@ const name = z
   .refine((value) => !value.includes(".."), "must not hold '..'");
 const count = z.int().min(1);
 
+/** Layers of an encoder that can be chosen: filters of the 3×3 and the 1×1 convolutions, units of the dense layers. */
+export const NETWORK_SCHEMA = z.strictObject({
+  pooled: z.array(z.int().min(1).max(4096)).min(1).readonly(),
+  pointwise: z.array(z.int().min(1).max(4096)).readonly(),
+  dense: z.int().min(1).max(4096),
+  embedding: z.int().min(1).max(4096),
+});
+
 /** Payloads of the jobs, by queue: names and numbers, never data. */
 export const JOB_SCHEMAS = {
   /** Renders one shard of a data set. */
   raster: z.strictObject({ dataset: name, shard: z.int().min(0) }),
   /** Checks every shard, and marks the data set complete; `round` counts how often it had shards rendered again. */
   finalize: z.strictObject({ dataset: name, round: z.int().min(0).optional() }),
-  /** Trains a model up to a number of steps. */
+  /** Trains a model up to a number of steps: what `farm train` can be told. */
   train: z.strictObject({
     dataset: name,
     model: name,
@@ -36,6 +44,13 @@ export const JOB_SCHEMAS = {
         borderM: z.number().min(0),
       })
       .optional(),
+    network: NETWORK_SCHEMA.optional(),
+    early: z.boolean().optional(),
+    warmup: z.int().min(0).optional(),
+    halveEvery: z.int().min(0).optional(),
+    patience: count.optional(),
+    /** Then the job goes back into the queue, behind the others. */
+    maxSeconds: z.number().positive().optional(),
   }),
   /** Embeds every anchor of a data set. */
   embed: z.strictObject({ dataset: name, model: name }),

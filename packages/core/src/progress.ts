@@ -10,6 +10,8 @@ export interface ProgressOptions {
   label: string;
   total: number;
   unit: string;
+  /** Done before. */
+  from?: number;
   stream?: NodeJS.WriteStream;
   quiet?: boolean;
 }
@@ -27,18 +29,19 @@ export function startProgress({
   label,
   total,
   unit,
+  from = 0,
   stream = process.stderr,
   quiet = false,
 }: ProgressOptions): Progress {
   const started = performance.now();
   const interval = stream.isTTY ? 100 : 5000;
   let last = started;
-  let done = 0;
+  let done = from;
   let lastNote = "";
   const line = (): string => {
     const seconds = (performance.now() - started) / 1000;
-    const rate = seconds > 0 ? done / seconds : 0;
-    const eta = done > 0 && done < total ? `, ETA ${formatDuration((total - done) / rate)}` : "";
+    const rate = seconds > 0 ? (done - from) / seconds : 0;
+    const eta = done > from && done < total ? `, ETA ${formatDuration((total - done) / rate)}` : "";
     const share = total > 0 ? Math.floor((100 * done) / total) : 100;
     const note = lastNote === "" ? "" : `, ${lastNote}`;
     return `${label}: ${done}/${total} ${unit} (${share}%), ${rate.toPrecision(3)} ${unit}/s${eta}${note}`;

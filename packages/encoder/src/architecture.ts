@@ -28,6 +28,28 @@ export const LOC2VEC: Architecture = {
   embedding: 16,
 };
 
+/** What of an architecture can be chosen; the rest is the data set's. */
+export type Network = Pick<Architecture, "pooled" | "pointwise" | "dense" | "embedding">;
+
+/** Networks by name. `paper` is Loc2Vec's; on tiles of 12 × 128 × 128 they have 81,552, 305,040 and 1,208,080 parameters. */
+export const NETWORKS = {
+  small: { pooled: [16, 32, 32, 64, 64], pointwise: [64, 16], dense: 16, embedding: 16 },
+  paper: networkOf(LOC2VEC),
+  large: { pooled: [64, 128, 128, 256, 256], pointwise: [256, 32], dense: 32, embedding: 16 },
+} as const satisfies Record<string, Network>;
+
+/** What was chosen of an architecture, its fields in a fixed order. */
+export function networkOf({ pooled, pointwise, dense, embedding }: Network): Network {
+  return { pooled: [...pooled], pointwise: [...pointwise], dense, embedding };
+}
+
+/** The name of a network, or else its layers as JSON. */
+export function describeNetwork(network: Network): string {
+  const text = JSON.stringify(networkOf(network));
+  const found = Object.entries(NETWORKS).find(([, each]) => JSON.stringify(networkOf(each)) === text);
+  return found?.[0] ?? text;
+}
+
 /** A layer, in the order of computation. Kernels are [height, width, in, out], or [in, out] for dense layers. */
 export interface Layer {
   /** `conv1` …, `dense`, `embedding`: the prefix of its weights' names. */
@@ -45,6 +67,8 @@ export interface Layer {
 export function layersOf(architecture: Architecture): Layer[] {
   const { channels, pixels, pooled, pointwise, dense, embedding } = architecture;
   const side = pixels / 2 ** pooled.length;
+  if (pooled.length === 0)
+    throw new FarmError("usage", "a network without a pooled convolution", "1 or more of them");
   if (!Number.isInteger(side) || side < 1) {
     throw new FarmError(
       "usage",

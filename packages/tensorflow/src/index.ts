@@ -1,3 +1,11 @@
 export { loadTensorflow, type Tensorflow } from "./load.ts";
+export {
+  type CudaLibrary,
+  findNvidia,
+  type Nvidia,
+  OLDEST_DRIVER,
+  openCudaLibraries,
+  parseDriver,
+} from "./nvidia.ts";
 export type { Attribute, Attributes, DType } from "./ops.ts";
 export { boundSource, type Setup, type SetupOptions, setupTensorflow, smoke } from "./setup.ts";

@@ -1,10 +1,17 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { boundSource, loadTensorflow, setupTensorflow, smoke } from "../src/index.ts";
+import {
+  boundSource,
+  loadTensorflow,
+  openCudaLibraries,
+  parseDriver,
+  setupTensorflow,
+  smoke,
+} from "../src/index.ts";
 import { wheelsFor } from "../src/wheels.ts";
 
 test("the native backend is loaded, and is the TensorFlow that was bound", async () => {
@@ -97,4 +104,34 @@ test("wheels have checksums, newest first; other machines have none", () => {
     expect(new Set(wheels.map((wheel) => wheel.sha256)).size).toBe(wheels.length);
   }
   expect(wheelsFor("gpu", "arm64")).toEqual([]);
+});
+
+test("CUDA's libraries are opened one by one; what is no library is told", () => {
+  const folder = mkdtempSync(join(tmpdir(), "cuda-"));
+  // Any library stands in for the first, and a text for another.
+  const target = join(folder, "libcudart.so.12");
+  spawnSync("g++", ["-shared", "-fPIC", "-x", "c++", "-", "-o", target], {
+    input: "int one() { return 1; }",
+  });
+  writeFileSync(join(folder, "libcublas.so.12"), "no library");
+  const found = new Map(openCudaLibraries([folder]).map(({ name, problem }) => [name, problem]));
+  expect(found.get("libcudart.so.12")).toBeUndefined();
+  expect(found.get("libcublas.so.12")).toMatch(/libcublas\.so\.12: (file too short|invalid ELF header)/);
+  expect(found.size).toBe(11);
+});
+
+test("the driver's version, as the kernel's module tells it", () => {
+  const gcc = "GCC version:  gcc version 12.2.0 (Debian 12.2.0-14)";
+  for (const [line, version] of [
+    [
+      "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024",
+      "535.183.01",
+    ],
+    [
+      "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build  (dvs-builder)",
+      "570.86.15",
+    ],
+  ] as const)
+    expect(parseDriver(`${line}\n${gcc}\n`)).toBe(version);
+  expect(parseDriver("")).toBeUndefined();
 });

@@ -71,6 +71,8 @@ export async function* planBatches(
     for (let at = 0; at < order.length; at += POOL_SHARDS) {
       const few = order.slice(at, at + POOL_SHARDS);
       const empty = await look(few);
+      // A training that resumes late passes many by: locks must be renewed meanwhile, and signals be heard.
+      await new Promise((resolve) => setImmediate(resolve));
       const usable = (location: number): boolean =>
         isUsable(dataset.samples - 1, shape.pairs, empty.get(location));
       const pool = few.flatMap((shard) => {

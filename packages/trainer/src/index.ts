@@ -1,5 +1,6 @@
 export { type BatchPlan, type BatchShape, type EmptyTiles, planBatches } from "./batches.ts";
 export { type EmbedOptions, type EmbedResult, embedDataset, embeddingsPrefix } from "./embed.ts";
+export { readHistory } from "./history.ts";
 export {
   type Checkpoint,
   type HistoryEntry,
@@ -8,8 +9,7 @@ export {
   modelPrefix,
   readBest,
   readCheckpoint,
-  readHistory,
   type Settings,
 } from "./model.ts";
 export { findEmptyTiles, openTiles, type TileSource } from "./tiles.ts";
-export { isPlateau, rateAt, type TrainOptions, type TrainResult, train } from "./train.ts";
+export { isPlateau, LIMITS, rateAt, type TrainOptions, type TrainResult, train } from "./train.ts";

@@ -1,8 +1,8 @@
+import { createHash } from "node:crypto";
 import { checkName, errorMessage, FarmError } from "@loc2vec/core";
 import { checkWeights, decodeSafetensors, type Weights } from "@loc2vec/encoder";
 import type { ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
-import { encodeEvents } from "./tensorboard.ts";
 
 const settingsSchema = z.object({
   dataset: z.string(),
@@ -41,9 +41,15 @@ const settingsSchema = z.object({
 /** All that decides how a training goes, but for its length. */
 export type Settings = z.infer<typeof settingsSchema>;
 
-const stateSchema = z.object({ version: z.literal(1), step: z.int().min(1), settings: settingsSchema });
+const stateSchema = z.object({
+  version: z.literal(1),
+  step: z.int().min(1),
+  settings: settingsSchema,
+  /** SHA-256 of the files, hex. */
+  sha256: z.object({ weights: z.string(), optimizer: z.string() }).optional(),
+});
 
-/** A line of `history.ndjson`. */
+/** A line of the history. */
 export interface HistoryEntry {
   step: number;
   loss: number;
@@ -52,6 +58,10 @@ export interface HistoryEntry {
   negative: number;
   /** Share of triplets whose positive is nearer than its negative. */
   accuracy: number;
+  /** Euclidean norm of all gradients. */
+  gradientNorm?: number;
+  /** Of Adam, as scheduled. */
+  learningRate?: number;
   /** Wall time of the step. */
   seconds: number;
   /** Of it, what the step waited for its tiles. */
@@ -84,27 +94,71 @@ export async function listCheckpoints(store: ObjectStore, model: string): Promis
 
 /** Reads settings and weights. @throws FarmError `data` naming the object that is missing or damaged */
 export async function readCheckpoint(store: ObjectStore, model: string, step: number): Promise<Checkpoint> {
-  const prefix = checkpointPrefix(model, step);
-  const text = new TextDecoder().decode(await need(store, `${prefix}/state.json`));
-  let state: z.infer<typeof stateSchema>;
-  try {
-    state = stateSchema.parse(JSON.parse(text));
-  } catch (error) {
-    throw new FarmError(
-      "data",
-      `${prefix}/state.json in ${store.url}: ${errorMessage(error).split("\n")[0]}`,
-      DAMAGED,
-    );
-  }
-  const key = `${prefix}/weights.safetensors`;
-  const weights = decodeSafetensors(await need(store, key), `${key} in ${store.url}`);
-  checkWeights(state.settings.architecture, weights, `${key} in ${store.url}`);
-  return { step: state.step, settings: state.settings, weights };
+  const { settings, sha256 } = await readState(store, model, step);
+  const weights = await readWeights(store, model, step, "weights", sha256?.weights);
+  checkWeights(settings.architecture, weights, `checkpoint ${step} of model ${model} in ${store.url}`);
+  return { step, settings, weights };
 }
 
-export async function readOptimizer(store: ObjectStore, model: string, step: number): Promise<Weights> {
-  const key = `${checkpointPrefix(model, step)}/optimizer.safetensors`;
-  return decodeSafetensors(await need(store, key), `${key} in ${store.url}`);
+/** A checkpoint with all that a training needs to go on. */
+export interface Resumable extends Checkpoint {
+  /** Adam's moments by name. */
+  optimizer: Weights;
+}
+
+/**
+ * The newest checkpoint that is whole; those that are damaged are told and passed over. Undefined for a new model.
+ *
+ * @throws FarmError `data` when there are checkpoints, and all are damaged
+ */
+export async function readResumable(
+  store: ObjectStore,
+  model: string,
+  onDamaged: (step: number, reason: string) => void,
+): Promise<Resumable | undefined> {
+  let newest: unknown;
+  for (const step of (await listCheckpoints(store, model)).reverse()) {
+    try {
+      const { sha256 } = await readState(store, model, step);
+      const optimizer = await readWeights(store, model, step, "optimizer", sha256?.optimizer);
+      return { ...(await readCheckpoint(store, model, step)), optimizer };
+    } catch (error) {
+      if (!(error instanceof FarmError && error.kind === "data")) throw error;
+      newest ??= error;
+      onDamaged(step, error.message);
+    }
+  }
+  if (newest !== undefined) throw newest;
+  return undefined;
+}
+
+async function readState(
+  store: ObjectStore,
+  model: string,
+  step: number,
+): Promise<z.infer<typeof stateSchema>> {
+  const key = `${checkpointPrefix(model, step)}/state.json`;
+  const text = new TextDecoder().decode(await need(store, key));
+  try {
+    return stateSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new FarmError("data", `${key} in ${store.url}: ${errorMessage(error).split("\n")[0]}`, DAMAGED);
+  }
+}
+
+async function readWeights(
+  store: ObjectStore,
+  model: string,
+  step: number,
+  name: "weights" | "optimizer",
+  sha256: string | undefined,
+): Promise<Weights> {
+  const key = `${checkpointPrefix(model, step)}/${name}.safetensors`;
+  const bytes = await need(store, key);
+  const weights = decodeSafetensors(bytes, `${key} in ${store.url}`);
+  if (sha256 !== undefined && hashOf(bytes) !== sha256)
+    throw new FarmError("data", `${key} in ${store.url}: not the bytes that were written`, DAMAGED);
+  return weights;
 }
 
 /** Writes a checkpoint; its `state.json` comes last and makes it whole. */
@@ -119,9 +173,20 @@ export async function writeCheckpoint(
   }: { step: number; settings: Settings; weights: Uint8Array; optimizer: Uint8Array },
 ): Promise<void> {
   const prefix = checkpointPrefix(model, step);
+  // Of a damaged one that it replaces, nothing shall be taken for a part of this one.
+  await store.remove(`${prefix}/state.json`);
   await store.put(`${prefix}/weights.safetensors`, weights);
   await store.put(`${prefix}/optimizer.safetensors`, optimizer);
-  await store.put(`${prefix}/state.json`, json({ version: 1, step, settings }));
+  const sha256 = { weights: hashOf(weights), optimizer: hashOf(optimizer) };
+  await store.put(`${prefix}/state.json`, json({ version: 1, step, settings, sha256 }));
+}
+
+const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+export async function removeCheckpoint(store: ObjectStore, model: string, step: number): Promise<void> {
+  // What makes it whole goes first.
+  for (const name of ["state.json", "optimizer.safetensors", "weights.safetensors"])
+    await store.remove(`${checkpointPrefix(model, step)}/${name}`);
 }
 
 /** The checkpoint of the lowest mean loss so far; undefined before the first. */
@@ -137,7 +202,7 @@ const bestSchema = z.object({ step: z.int(), loss: z.number() });
 
 /**
  * Remembers a checkpoint as the best if its mean loss is the lowest, and removes those that are neither the best nor among
- * the last two: the one before the last serves where that one is damaged.
+ * the last two: the one before the last serves where that one is damaged. Done again, it changes nothing.
  */
 export async function keepBest(store: ObjectStore, model: string, step: number, loss: number): Promise<void> {
   let best = await readBest(store, model);
@@ -145,13 +210,15 @@ export async function keepBest(store: ObjectStore, model: string, step: number, 
     best = { step, loss };
     await store.put(`${modelPrefix(model)}/best.json`, json(best));
   }
-  const old = (await listCheckpoints(store, model)).slice(0, -2).filter((each) => each !== best.step);
-  for (const each of old) {
-    const prefix = checkpointPrefix(model, each);
-    // What makes it whole goes first.
-    for (const name of ["state.json", "optimizer.safetensors", "weights.safetensors"])
-      await store.remove(`${prefix}/${name}`);
+  const kept = [...(await listCheckpoints(store, model)).slice(-2), best.step];
+  const begun = new Set<number>();
+  for await (const key of store.list(`${modelPrefix(model)}/checkpoints/`)) {
+    const found = /\/step-(\d+)\//.exec(key);
+    if (found) begun.add(Number(found[1]));
   }
+  // Also what a training that was killed has left half written, or half removed.
+  for (const each of begun)
+    if (each < step && !kept.includes(each)) await removeCheckpoint(store, model, each);
 }
 
 /** The last checkpoint of a model. @throws FarmError `input` when there is no such model */
@@ -165,27 +232,6 @@ export async function lastCheckpoint(store: ObjectStore, model: string): Promise
     );
   }
   return readCheckpoint(store, model, step);
-}
-
-export async function readHistory(store: ObjectStore, model: string): Promise<HistoryEntry[]> {
-  const bytes = await store.get(`${modelPrefix(model)}/history.ndjson`);
-  if (bytes === undefined) return [];
-  return new TextDecoder()
-    .decode(bytes)
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as HistoryEntry);
-}
-
-/** Writes the history, and again as an event file of TensorBoard. */
-export async function writeHistory(
-  store: ObjectStore,
-  model: string,
-  history: readonly HistoryEntry[],
-): Promise<void> {
-  const lines = history.map((entry) => `${JSON.stringify(entry)}\n`).join("");
-  await store.put(`${modelPrefix(model)}/history.ndjson`, new TextEncoder().encode(lines));
-  await store.put(`${modelPrefix(model)}/events/events.out.tfevents.0.loc2vec`, encodeEvents(history));
 }
 
 export function json(value: unknown): Uint8Array {

@@ -3,24 +3,29 @@ import { crc32c } from "@loc2vec/shards";
 import type { HistoryEntry } from "./model.ts";
 
 /**
- * A training as TensorBoard's event file: TFRecords (tensorflow/core/lib/io/record_writer.h) of Event messages
- * (tensorflow/core/util/event.proto) with the scalars of each step. Wall times count the seconds of training from 0,
- * without pauses, so the same history gives the same file.
+ * A training from the entry `from` on as an event file of TensorBoard: TFRecords (tensorflow/core/lib/io/record_writer.h)
+ * of Event messages (tensorflow/core/util/event.proto) with the scalars of each step. Wall times count the seconds of
+ * training from 0, without pauses, so the same history gives the same file.
  */
-export function encodeEvents(history: readonly HistoryEntry[]): Uint8Array {
-  const records = [record(event(0, 0, message(3, "brain.Event:2")))];
+export function encodeEvents(history: readonly HistoryEntry[], from = 0): Uint8Array {
   let seconds = 0;
-  for (const entry of history) {
+  for (let i = 0; i < from; i++) seconds += (history[i] as HistoryEntry).seconds;
+  const records = [record(event(seconds, history[from]?.step ?? 0, message(3, "brain.Event:2")))];
+  for (const entry of history.slice(from)) {
     seconds += entry.seconds;
-    const scalars: [string, number][] = [
+    const scalars: [string, number | undefined][] = [
       ["loss", entry.loss],
       ["distance/positive", entry.positive],
       ["distance/negative", entry.negative],
       ["triplet_accuracy", entry.accuracy],
+      ["gradient_norm", entry.gradientNorm],
+      ["learning_rate", entry.learningRate],
       ["steps_per_second", 1 / entry.seconds],
     ];
     // Summary.Value: tag = 1 (string), simple_value = 2 (float).
-    const values = scalars.map(([tag, value]) => message(1, [message(1, tag), float(2, value)]));
+    const values = scalars.flatMap(([tag, value]) =>
+      value === undefined ? [] : [message(1, [message(1, tag), float(2, value)])],
+    );
     records.push(record(event(seconds, entry.step, message(5, values))));
   }
   return join(records);

@@ -16,28 +16,29 @@ import {
   createEncoder,
   DROPOUT,
   type Dropout,
+  describeNetwork,
   encodeSafetensors,
   initialWeights,
-  LOC2VEC,
   type Loss,
+  NETWORKS,
+  type Network,
+  networkOf,
   tripletLoss,
   type Weights,
 } from "@loc2vec/encoder";
 import { listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { type BatchPlan, type BatchShape, type EmptyTiles, isUsable, planBatches } from "./batches.ts";
+import { openHistory } from "./history.ts";
 import {
   type HistoryEntry,
   json,
   keepBest,
-  listCheckpoints,
   modelPrefix,
-  readCheckpoint,
-  readHistory,
-  readOptimizer,
+  readResumable,
+  removeCheckpoint,
   type Settings,
   writeCheckpoint,
-  writeHistory,
 } from "./model.ts";
 import { findEmptyTiles, openTiles } from "./tiles.ts";
 
@@ -48,49 +49,61 @@ const TURNS = 4;
 /** Between looks for a shard that is not there yet. */
 const WAIT_MS = 2000;
 
+/**
+ * Beyond these a training has exploded, whatever its loss says, which SoftPN keeps within 0 and 1. Healthy ones have mean
+ * distances up to tens and gradients of norms up to tens.
+ */
+export const LIMITS = { distance: 1000, gradientNorm: 10_000 } as const;
+
 export interface TrainOptions {
   store: ObjectStore;
   dataset: string;
   model: string;
   /** To train up to, all sessions together. */
   steps: number;
-  seed?: number;
+  seed?: number | undefined;
   /** Default 20 locations × 5 pairs, 100 triplets. */
-  batch?: BatchShape;
+  batch?: BatchShape | undefined;
   /** Default `softpn`. */
-  loss?: Loss;
+  loss?: Loss | undefined;
   /** Of Adam. Default 0.001. */
-  learningRate?: number;
+  learningRate?: number | undefined;
   /** Steps over which the learning rate rises to its height. Default 0. */
-  warmup?: number;
+  warmup?: number | undefined;
   /** Steps after which the learning rate halves, again and again. Default 0: never. */
-  halveEvery?: number;
+  halveEvery?: number | undefined;
   /** Ends the training when the mean loss of 50 steps has not been lower than before for so many steps. */
-  patience?: number;
+  patience?: number | undefined;
   /** Ends this session after so many seconds, with a checkpoint; called again, it goes on. */
-  maxSeconds?: number;
-  dropout?: Dropout;
+  maxSeconds?: number | undefined;
+  dropout?: Dropout | undefined;
+  /** Layers of the encoder. Default `NETWORKS.paper`. */
+  network?: Network | undefined;
   /** What becomes of tiles without a drawn pixel. Default `skip`: they are never trained on. */
-  empty?: "skip" | "keep";
+  empty?: "skip" | "keep" | undefined;
   /**
    * Begins while shards are still being rendered: the first epoch takes them in their order, and waits for those that are
    * not there yet. Default false: it draws from those that are there.
    */
-  early?: boolean;
+  early?: boolean | undefined;
   /**
    * Locations nearer to one another than this, metres, are never in one mini-batch: their tiles overlap, so one would be a
    * false negative of the other. Default: twice the data set's radius; 0 for none.
    */
-  minDistanceM?: number;
+  minDistanceM?: number | undefined;
   /** What is kept from training, to evaluate on. Default {@link DEFAULT_HOLDOUT}. */
-  holdout?: Holdout;
+  holdout?: Holdout | undefined;
   /** Called once when it waits for shards, and when it goes on. */
   onWait?: (waiting: boolean) => void;
   /** Steps between checkpoints. Default 100. */
-  checkpointEvery?: number;
+  checkpointEvery?: number | undefined;
   /** Writes a checkpoint and ends. */
   signal?: AbortSignal | undefined;
+  /** Called before the first step, with what was trained before. */
+  onStart?: (history: readonly HistoryEntry[]) => void;
   onStep?: (entry: HistoryEntry) => void;
+  /** Something that the training goes on without: a damaged checkpoint. */
+  onWarning?: (line: string) => void;
 }
 
 export interface TrainResult {
@@ -129,12 +142,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     styleHash: dataset.styleHash,
     channels: dataset.channels,
     architecture: {
-      ...LOC2VEC,
       channels: dataset.channels.length,
       pixels: dataset.pixels,
-      pooled: [...LOC2VEC.pooled],
-      pointwise: [...LOC2VEC.pointwise],
-    },
+      ...networkOf(options.network ?? NETWORKS.paper),
+    } as Settings["architecture"],
     seed: options.seed ?? 0,
     batch: options.batch ?? { locations: 20, pairs: 5 },
     loss: options.loss ?? "softpn",
@@ -148,11 +159,16 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     holdout: options.holdout ?? DEFAULT_HOLDOUT,
   };
   const { architecture, batch: shape, seed, dropout } = settings;
-  const resumedFrom = (await listCheckpoints(store, model)).at(-1) ?? 0;
-  const before = resumedFrom > 0 ? await readCheckpoint(store, model, resumedFrom) : undefined;
-  if (before) checkSame(store, model, before.settings, settings);
   const parameters = countParameters(architecture);
-  const history = (await readHistory(store, model)).filter(({ step }) => step <= resumedFrom);
+  const damaged: number[] = [];
+  const before = await readResumable(store, model, (at, reason) => {
+    damaged.push(at);
+    options.onWarning?.(`checkpoint ${at} is damaged, an older one is used: ${reason}`);
+  });
+  const resumedFrom = before?.step ?? 0;
+  if (before) checkSame(store, model, before.settings, settings);
+  const kept = await openHistory(store, model, resumedFrom);
+  const history = kept.entries;
   const empty = await findEmptyTiles(reader, there);
   const skips = settings.empty === "skip";
   const found = {
@@ -201,34 +217,61 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     architecture,
     before?.weights ?? initialWeights(architecture, seed),
   );
-  const state: AdamState = new Map(before ? await readOptimizer(store, model, resumedFrom) : []);
+  const state: AdamState = new Map(before?.optimizer);
   const tiles = openTiles(reader);
-  const fetchNext = async () => {
+  const fetchNext = async (): Promise<Fetched> => {
     const plan = (await plans.next()).value;
     return { plan, tiles: await tiles.read(plan.rows) };
   };
-  const save = async (step: number): Promise<void> => {
+  const meanLoss = (): number => {
+    const lately = history.slice(-checkpointEvery);
+    return lately.reduce((sum, { loss }) => sum + loss, 0) / lately.length;
+  };
+  /** Keeps what led to a failure, and the history so far. */
+  const fail = async ({ plan, tiles: images }: Fetched, reason: string): Promise<never> => {
+    await saveFailure(store, model, plan, images, encoder.weights, reason);
+    await kept.save(true);
+    throw new FarmError(
+      "data",
+      `model ${model}, step ${plan.step}: ${reason}; its mini-batch and weights are kept in ${failurePrefix(model, plan.step)}`,
+      "train anew with a lower --learning-rate, or with --warmup",
+    );
+  };
+  /** The history first: a checkpoint without it would leave a hole in the curve. */
+  const save = async (step: number, last: Fetched, end: boolean): Promise<void> => {
+    const anchors = last.tiles.filter((_, row) => last.plan.rows[row]?.sample === 0);
+    if (!encoder.embed(anchors).every(Number.isFinite))
+      await fail(last, "the weights after it no longer embed");
+    await kept.save(end);
     await writeCheckpoint(store, model, {
       step,
       settings,
-      weights: encodeSafetensors(encoder.weights, { step: String(step) }),
+      weights: encodeSafetensors(encoder.weights, {
+        step: String(step),
+        architecture: JSON.stringify(architecture),
+      }),
       optimizer: encodeSafetensors(state),
     });
-    await writeHistory(store, model, history);
-    const lately = history.slice(-checkpointEvery);
-    await keepBest(store, model, step, lately.reduce((sum, { loss }) => sum + loss, 0) / lately.length);
+    await keepBest(store, model, step, meanLoss());
+    for (const each of damaged.splice(0)) if (each !== step) await removeCheckpoint(store, model, each);
   };
+  // A training that was killed may have written its last checkpoint, and not yet whether that is the best.
+  if (resumedFrom > 0 && history.length > 0) await keepBest(store, model, resumedFrom, meanLoss());
+  options.onStart?.(history);
   const started = performance.now();
   const whyEnd = (): TrainResult["ended"] | undefined => {
     if (signal?.aborted) return "signal";
     const { patience, maxSeconds } = options;
     if (maxSeconds !== undefined && performance.now() - started > 1000 * maxSeconds) return "time";
-    return patience !== undefined && isPlateau(history, patience) ? "plateau" : undefined;
+    return patience !== undefined && plateau.length() >= patience ? "plateau" : undefined;
   };
+  const plateau = watchPlateau();
+  for (const { loss } of history) plateau.add(loss);
   let ended: TrainResult["ended"] = "steps";
   let step = resumedFrom;
   let saved = resumedFrom;
-  const ahead: ReturnType<typeof fetchNext>[] = [];
+  let last: Fetched | undefined;
+  const ahead: Promise<Fetched>[] = [];
   let asked = resumedFrom;
   const ask = (): void => {
     for (; ahead.length < PREFETCH && asked < steps; asked++) {
@@ -258,7 +301,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       const { plan, tiles: images } = fetched;
       const waited = (performance.now() - begin) / 1000;
       ask();
-      let entry = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
+      last = fetched;
+      let found = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
       const { gradients, statistics } = encoder.gradients(
         { tiles: images, channelsOn: plan.channelsOn, seed, step: plan.step, dropout },
         (embeddings) => {
@@ -268,37 +312,37 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
             plan.triplets,
             settings.loss,
           );
-          entry = result;
+          found = result;
           return gradient;
         },
       );
-      if (!Number.isFinite(entry.loss)) {
-        await saveFailure(store, model, plan, images, encoder.weights);
-        throw new FarmError(
-          "data",
-          `model ${model}, step ${plan.step}: the loss is ${entry.loss}; its mini-batch and weights are kept in ${failurePrefix(model, plan.step)}`,
-          "train anew with a lower --learning-rate, or with --warmup",
-        );
-      }
-      encoder.update(
-        adamStep(encoder.weights, gradients, state, plan.step, {
-          ...ADAM,
-          learningRate: settings.learningRate * rateAt(settings.schedule, plan.step),
-        }),
-      );
+      const learningRate = settings.learningRate * rateAt(settings.schedule, plan.step);
+      const figures = { ...found, gradientNorm: normOf(gradients.values()), learningRate };
+      const exploded = explosion(figures);
+      if (exploded !== undefined) await fail(fetched, exploded);
+      const updated = adamStep(encoder.weights, gradients, state, plan.step, { ...ADAM, learningRate });
+      for (const [name, { data }] of [...updated, ...statistics])
+        if (!allFinite(data)) await fail(fetched, `${name} would no longer be finite`);
+      encoder.update(updated);
       encoder.update(statistics);
       step = plan.step;
-      const full: HistoryEntry = { step, ...entry, seconds: (performance.now() - begin) / 1000, waited };
-      history.push(full);
-      onStep?.(full);
+      const entry: HistoryEntry = {
+        step,
+        ...figures,
+        seconds: (performance.now() - begin) / 1000,
+        waited,
+      };
+      history.push(entry);
+      plateau.add(entry.loss);
+      onStep?.(entry);
       if (step % checkpointEvery === 0 && step < steps) {
-        await save(step);
+        await save(step, fetched, false);
         saved = step;
       }
       // A step blocks the event loop: let signals, and what reads the next mini-batches, have their turns.
       for (let turn = 0; turn < TURNS; turn++) await sleep(1);
     }
-    if (step > saved) await save(step);
+    if (last !== undefined && step > saved) await save(step, last, true);
   } finally {
     encoder.dispose();
   }
@@ -313,33 +357,83 @@ export function rateAt({ warmup, halveEvery }: Settings["schedule"], step: numbe
   return rise * (halveEvery > 0 ? 0.5 ** (Math.max(0, step - warmup) / halveEvery) : 1);
 }
 
+/** What shows that the training has exploded; undefined while it has not. */
+export function explosion(
+  entry: Pick<HistoryEntry, "loss" | "positive" | "negative" | "gradientNorm">,
+): string | undefined {
+  if (!Number.isFinite(entry.loss)) return `the loss is ${entry.loss}`;
+  for (const [what, value, limit] of [
+    ["mean distance to positives", entry.positive, LIMITS.distance],
+    ["mean distance to negatives", entry.negative, LIMITS.distance],
+    ["norm of the gradients", entry.gradientNorm, LIMITS.gradientNorm],
+  ] as const) {
+    if (!((value ?? 0) <= limit)) return `the ${what} is ${value}, above ${limit}`;
+  }
+  return undefined;
+}
+
+function normOf(arrays: Iterable<Float32Array>): number {
+  let sum = 0;
+  for (const array of arrays) for (let i = 0; i < array.length; i++) sum += (array[i] as number) ** 2;
+  return Math.sqrt(sum);
+}
+
+/** Whether all of them are: a sum of doubles takes up every NaN and infinity, and no floats overflow it. */
+function allFinite(array: Float32Array): boolean {
+  let sum = 0;
+  for (let i = 0; i < array.length; i++) sum += array[i] as number;
+  return Number.isFinite(sum);
+}
+
 /** Steps whose mean loss is compared. */
 const SMOOTH = 50;
 
-/** Whether the lowest mean loss of {@link SMOOTH} steps lies more than `patience` steps back. */
+/** Follows the mean loss of {@link SMOOTH} steps. */
+function watchPlateau(): { add(loss: number): void; length(): number } {
+  const lately: number[] = [];
+  let [sum, best, at, count] = [0, Number.POSITIVE_INFINITY, SMOOTH, 0];
+  return {
+    add(loss) {
+      count++;
+      lately.push(loss);
+      sum += loss - (lately.length > SMOOTH ? (lately.shift() as number) : 0);
+      if (count >= SMOOTH && sum < best) [best, at] = [sum, count];
+    },
+    /** Steps since the mean was lowest. */
+    length: () => count - at,
+  };
+}
+
+/** Whether the lowest mean loss of {@link SMOOTH} steps lies `patience` steps back, or more. */
 export function isPlateau(history: readonly Pick<HistoryEntry, "loss">[], patience: number): boolean {
-  let sum = 0;
-  let best = Number.POSITIVE_INFINITY;
-  let at = SMOOTH;
-  for (const [i, { loss }] of history.entries()) {
-    sum += loss - (history[i - SMOOTH]?.loss ?? 0);
-    if (i + 1 >= SMOOTH && sum < best) [best, at] = [sum, i + 1];
-  }
-  return history.length - at >= patience;
+  const plateau = watchPlateau();
+  for (const { loss } of history) plateau.add(loss);
+  return plateau.length() >= patience;
+}
+
+/** A mini-batch and its tiles. */
+interface Fetched {
+  plan: BatchPlan;
+  /** Planar uint8 [channel, y, x], in the order of the plan's rows. */
+  tiles: Uint8Array[];
 }
 
 const failurePrefix = (model: string, step: number): string => `${modelPrefix(model)}/failures/step-${step}`;
 
-/** Keeps what led to a loss that is no number: rows and triplets, tiles (uint8, one after the other) and weights. */
+/** Keeps what led to a failure: rows and triplets, tiles (uint8, one after the other) and weights. */
 async function saveFailure(
   store: ObjectStore,
   model: string,
   { step, rows, triplets, channelsOn }: BatchPlan,
   tiles: readonly Uint8Array[],
   weights: Weights,
+  reason: string,
 ): Promise<void> {
   const prefix = failurePrefix(model, step);
-  await store.put(`${prefix}/batch.json`, json({ step, rows, triplets, channelsOn: [...channelsOn] }));
+  await store.put(
+    `${prefix}/batch.json`,
+    json({ step, reason, rows, triplets, channelsOn: [...channelsOn] }),
+  );
   await store.put(`${prefix}/tiles`, new Uint8Array(Buffer.concat(tiles)));
   await store.put(`${prefix}/weights.safetensors`, encodeSafetensors(weights));
 }
@@ -348,9 +442,13 @@ function checkSame(store: ObjectStore, model: string, was: Settings, is: Setting
   for (const field of Object.keys(is) as (keyof Settings)[]) {
     const [before, now] = [JSON.stringify(was[field]), JSON.stringify(is[field])];
     if (before === now) continue;
+    const [had, has] =
+      field === "architecture"
+        ? [was, is].map(({ architecture }) => `the network ${describeNetwork(architecture)}`)
+        : [`${field} ${before}`, now];
     throw new FarmError(
       "data",
-      `model ${model} in ${store.url} was trained with ${field} ${before}, not ${now}`,
+      `model ${model} in ${store.url} was trained with ${had}, not ${has}`,
       "train under another name, or with the same settings",
     );
   }

@@ -29,6 +29,8 @@ test("TensorBoard reads every scalar of every step", async () => {
     positive: 0.25 * i,
     negative: 3 * i,
     accuracy: i / 512,
+    gradientNorm: i / 4,
+    learningRate: 1 / 1024,
     seconds: 0.5,
     waited: 0,
   }));
@@ -42,6 +44,8 @@ test("TensorBoard reads every scalar of every step", async () => {
     "distance/positive": column(({ positive }) => positive),
     "distance/negative": column(({ negative }) => negative),
     triplet_accuracy: column(({ accuracy }) => accuracy),
+    gradient_norm: column(({ gradientNorm }) => gradientNorm as number),
+    learning_rate: column(({ learningRate }) => learningRate as number),
     steps_per_second: column(({ seconds }) => 1 / seconds),
   });
 });

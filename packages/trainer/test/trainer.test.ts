@@ -10,19 +10,24 @@ import {
   OSM_ATTRIBUTION,
   randomOf,
 } from "@loc2vec/core";
+import { NETWORKS } from "@loc2vec/encoder";
 import { createDataset, type ObjectStore, openStore, readArray, shardKey, writeShard } from "@loc2vec/shards";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   type BatchPlan,
   embedDataset,
+  type HistoryEntry,
   isPlateau,
+  LIMITS,
   listCheckpoints,
   planBatches,
   rateAt,
   readBest,
   readCheckpoint,
+  readHistory,
   train,
 } from "../src/index.ts";
+import { explosion } from "../src/train.ts";
 
 /** Small tiles: the network halves them five times. */
 const DATASET: Dataset = {
@@ -233,14 +238,9 @@ test("training brings the loss down, and goes on after a stop as if there had be
   const rest = await train({ store, model: "stopped", steps: 24, ...settings });
   expect(rest).toMatchObject({ step: 24, resumedFrom: 6, interrupted: false });
   expect(rest.history.map(({ step }) => step)).toEqual(Array.from({ length: 24 }, (_, i) => i + 1));
-  for (const [i, { loss }] of rest.history.entries())
-    expect(loss).toBeCloseTo(whole.history[i]?.loss as number, 6);
+  expect(rest.history.map(({ loss }) => loss)).toEqual(whole.history.map(({ loss }) => loss));
   const [a, b] = [await readCheckpoint(store, "whole", 24), await readCheckpoint(store, "stopped", 24)];
-  const kernels = [a, b].map(({ weights }) => weights.get("conv1.kernel")?.data as Float32Array) as [
-    Float32Array,
-    Float32Array,
-  ];
-  expect(kernels[0].every((value, i) => Math.abs(value - (kernels[1][i] as number)) < 1e-5)).toBe(true);
+  expect(b.weights).toEqual(a.weights);
 
   await expect(train({ store, model: "whole", steps: 30, ...settings, seed: 4 })).rejects.toThrowError(
     /model whole .* was trained with seed 3, not 4/,
@@ -273,15 +273,108 @@ test("the learning rate rises, then halves", () => {
   expect(rateAt({ warmup: 0, halveEvery: 0 }, 7)).toBe(1);
 });
 
-test("a loss that is no number stops the training, and what led to it is kept", async () => {
-  const failing = train({ store, model: "broken", steps: 40, ...settings, learningRate: 1e30 });
+test("a training that explodes stops, and what led to it is kept; its checkpoints are of weights that embed", async () => {
+  const failing = train({ store, model: "broken", steps: 40, ...settings, learningRate: 1e8 });
   await expect(failing).rejects.toThrowError(
-    /model broken, step \d+: the loss is NaN; .* models\/broken\/failures\/step-\d+/,
+    /model broken, step 2: the mean distance to positives is [\d.e+]+, above 1000; .* models\/broken\/failures\/step-2/,
   );
   const kept = (await Array.fromAsync(store.list("models/broken/failures/"))).map((key) =>
     key.split("/").at(-1),
   );
   expect(kept.sort()).toEqual(["batch.json", "tiles", "weights.safetensors"]);
+  expect((await readHistory(store, "broken")).map(({ step }) => step)).toEqual([1]);
+  // What would be written after the first step does not embed, though every weight is finite.
+  const early = { ...settings, checkpointEvery: 1, learningRate: 1e30 };
+  await expect(train({ store, model: "early-broken", steps: 40, ...early })).rejects.toThrowError(
+    /step 1: the weights after it no longer embed/,
+  );
+  expect(await listCheckpoints(store, "early-broken")).toEqual([]);
+
+  // Here it takes longer: the rate grows by 1 each step.
+  const growing = { store, model: "growing", steps: 400, ...settings, learningRate: 2e4, warmup: 20_000 };
+  await expect(train(growing)).rejects.toThrowError(/above 1000;/);
+  const steps = await listCheckpoints(store, "growing");
+  expect(steps.length).toBeGreaterThan(0);
+  for (const step of steps) {
+    const { weights } = await readCheckpoint(store, "growing", step);
+    for (const { data } of weights.values()) expect(data.every(Number.isFinite)).toBe(true);
+  }
+  const { prefix } = await embedDataset({ store, dataset: "stripes", model: "growing" });
+  const vectors = await readArray(store, `${prefix}/embedding`, "float32");
+  expect(vectors?.data.every(Number.isFinite)).toBe(true);
+});
+
+test("each figure has a limit of its own, and none may be no number", () => {
+  const fine = { loss: 0.2, positive: 3, negative: 5, gradientNorm: 2 };
+  expect(explosion(fine)).toBeUndefined();
+  expect(explosion({ ...fine, loss: Number.NaN })).toBe("the loss is NaN");
+  for (const [field, what, limit] of [
+    ["positive", "mean distance to positives", LIMITS.distance],
+    ["negative", "mean distance to negatives", LIMITS.distance],
+    ["gradientNorm", "norm of the gradients", LIMITS.gradientNorm],
+  ] as const) {
+    expect(explosion({ ...fine, [field]: limit })).toBeUndefined();
+    for (const value of [2 * limit, Number.NaN, Number.POSITIVE_INFINITY])
+      expect(explosion({ ...fine, [field]: value })).toBe(`the ${what} is ${value}, above ${limit}`);
+  }
+});
+
+test("a damaged newest checkpoint, or one half written, is passed over and told; the curve is the same", async () => {
+  const given = { store, model: "damaged", ...settings };
+  const before = await train({ ...given, steps: 12 });
+  const prefix = "models/damaged/checkpoints";
+  const last = `${prefix}/step-000012`;
+  const optimizer = (await store.get(`${last}/optimizer.safetensors`)) as Uint8Array;
+  const figures = (history: readonly HistoryEntry[]) =>
+    history.map(({ seconds: _s, waited: _w, ...rest }) => rest);
+  for (const [name, bytes, told] of [
+    ["optimizer.safetensors", optimizer.with(-5, (optimizer.at(-5) as number) ^ 1), /not the bytes/],
+    ["weights.safetensors", new Uint8Array(9), /header is cut off/],
+    ["state.json", new TextEncoder().encode('{"version": 1, "st'), /state\.json/],
+    ["optimizer.safetensors", undefined, /missing/],
+  ] as const) {
+    if (bytes === undefined) await store.remove(`${last}/${name}`);
+    else await store.put(`${last}/${name}`, bytes);
+    const warnings: string[] = [];
+    const again = await train({ ...given, steps: 12, onWarning: (line) => warnings.push(line) });
+    expect(warnings).toEqual([expect.stringMatching(/^checkpoint 12 is damaged, an older one is used: /)]);
+    expect(warnings[0]).toMatch(told);
+    expect(again.resumedFrom).toBe(8);
+    expect(figures(again.history)).toEqual(figures(before.history));
+    expect((await readCheckpoint(store, "damaged", 12)).step).toBe(12);
+  }
+  // What a kill left without its last file is no checkpoint, and goes when it is older than those kept.
+  await store.put(`${prefix}/step-000005/weights.safetensors`, optimizer);
+  await train({ ...given, steps: 16 });
+  const steps = new Set(
+    (await Array.fromAsync(store.list(`${prefix}/`))).map((key) => key.split("/").at(-2)),
+  );
+  expect([...steps].sort()).not.toContain("step-000005");
+  for (const step of await listCheckpoints(store, "damaged")) {
+    await store.put(`${prefix}/step-${String(step).padStart(6, "0")}/weights.safetensors`, optimizer);
+  }
+  await expect(train({ ...given, steps: 20 })).rejects.toThrowError(
+    /step-000016\/weights.*missing|step-000016/,
+  );
+});
+
+test("the network is kept, and another one is refused by name", async () => {
+  const given = { store, model: "little", steps: 2, ...settings };
+  const trained = await train({ ...given, network: NETWORKS.small });
+  expect(trained.parameters).toBeLessThan(90_000);
+  await expect(train({ ...given, steps: 4 })).rejects.toThrowError(
+    /was trained with the network small, not the network paper/,
+  );
+  const own = { pooled: [8], pointwise: [], dense: 4, embedding: 3 };
+  await train({ ...given, model: "own", network: own });
+  await expect(train({ ...given, model: "own", steps: 4 })).rejects.toThrowError(
+    /the network \{"pooled":\[8\],"pointwise":\[\],"dense":4,"embedding":3\}, not the network paper/,
+  );
+  expect(await embedDataset({ store, dataset: "stripes", model: "own" })).toMatchObject({ size: 3 });
+  const tooDeep = { ...own, pooled: [8, 8, 8, 8, 8, 8] };
+  await expect(train({ ...given, model: "deep", network: tooDeep })).rejects.toThrowError(
+    /tiles of 32 pixels cannot be halved 6 times/,
+  );
 });
 
 test("training begins early, waits for shards, and gives the weights of a training that did not have to", async () => {

@@ -1,6 +1,13 @@
 import { type ErrorKind, errorMessage, FarmError, type JobPayload, type QueueName } from "@loc2vec/core";
 import { type FarmQueues, type JobResults, parsePayload } from "@loc2vec/queue";
-import { type Job, UnrecoverableError, WaitingChildrenError, WaitingError, Worker } from "bullmq";
+import {
+  DelayedError,
+  type Job,
+  UnrecoverableError,
+  WaitingChildrenError,
+  WaitingError,
+  Worker,
+} from "bullmq";
 
 /** Failures that no further attempt can mend. */
 const HOPELESS: readonly ErrorKind[] = ["usage", "input", "data"];
@@ -10,6 +17,9 @@ const REST_MS = [1000, 30_000] as const;
 
 /** What a processor returns when other jobs must be done first: it is called again after them. */
 export const WAIT_FOR_SHARDS = Symbol("wait for shards");
+
+/** What a processor returns when it has had its time: it is called again when the jobs that wait have had their turn. */
+export const GO_ON_LATER = Symbol("go on later");
 
 /** What a processor is given beside its payload. */
 export interface Task<Q extends QueueName = QueueName> {
@@ -35,7 +45,10 @@ export interface Consumer<Q extends QueueName = QueueName> {
   /** When a worker that is stopped asks for its jobs back. Default `grace`: after the grace period; else `at once`. */
   readonly handBack?: "grace" | "at once";
   /** @throws FarmError `usage`, `input` or `data` for what no attempt can mend; anything else is tried again */
-  process(payload: JobPayload<Q>, task: Task<Q>): Promise<JobResults[Q] | typeof WAIT_FOR_SHARDS>;
+  process(
+    payload: JobPayload<Q>,
+    task: Task<Q>,
+  ): Promise<JobResults[Q] | typeof WAIT_FOR_SHARDS | typeof GO_ON_LATER>;
 }
 
 export interface ConsumeOptions {
@@ -54,6 +67,7 @@ export function consume<Q extends QueueName>(
 ): Worker {
   const outage = restAfterOutage(() => worker);
   const process = async (job: Job<JobPayload<Q>, JobResults[Q]>, token?: string): Promise<JobResults[Q]> => {
+    let later = false;
     try {
       const payload = parsePayload(consumer.queue, `job ${job.id}`, job.data);
       const result = await consumer.process(payload, {
@@ -66,7 +80,8 @@ export function consume<Q extends QueueName>(
           ((await job.getDependenciesCount({ unprocessed: true })).unprocessed ?? 0) > 0,
       });
       outage.over();
-      if (result !== WAIT_FOR_SHARDS) return result as JobResults[Q];
+      later = result === GO_ON_LATER;
+      if (!later && result !== WAIT_FOR_SHARDS) return result as JobResults[Q];
     } catch (error) {
       if (handBack.aborted && error === handBack.reason) {
         await job.moveToWait(token);
@@ -77,6 +92,11 @@ export function consume<Q extends QueueName>(
       if (error instanceof FarmError && error.kind === "service") outage.begin();
       if (error instanceof FarmError && HOPELESS.includes(error.kind)) throw new UnrecoverableError(line);
       throw new Error(line, { cause: error });
+    }
+    if (later) {
+      // A job that is put back would be the next; one that was delayed goes behind those that wait. It costs no attempt.
+      await job.moveToDelayed(Date.now(), token);
+      throw new DelayedError();
     }
     // Should all of them be done by now, the job is put back and called at once.
     if (await job.moveToWaitingChildren(token ?? "")) throw new WaitingChildrenError();

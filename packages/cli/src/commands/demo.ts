@@ -91,7 +91,7 @@ export async function demo(context: Context, { pbf, locations, steps, seed }: De
     const rendered = await sizeOf(context, dataset);
     const model = `${dataset.name}-s${steps}`;
     const trained = await stage("train", () =>
-      trainModel(context, dataset.name, model, { steps, seed, ...WHOLE_MAP }),
+      trainModel(context, dataset.name, model, { steps, seed, ...WHOLE_MAP }, { live: true }),
     );
     await stage("embed", () => embed(context, dataset.name, model));
     const { index, pictures } = await stage("report", () =>

@@ -3,13 +3,34 @@ import { cpus, totalmem } from "node:os";
 import { EXIT_CODES, errorMessage } from "@loc2vec/core";
 import { rendererInfo } from "@loc2vec/rasterizer";
 import { servicesStatus } from "@loc2vec/services";
-import { boundSource, loadTensorflow } from "@loc2vec/tensorflow";
+import {
+  boundSource,
+  findNvidia,
+  loadTensorflow,
+  type Nvidia,
+  OLDEST_DRIVER,
+  openCudaLibraries,
+} from "@loc2vec/tensorflow";
 import type { Context } from "../context.ts";
 
 interface Finding {
   what: string;
   ok: boolean;
   detail: string;
+}
+
+const SETUP_GPU = "FARM_TENSORFLOW=gpu npm run setup";
+const DRIVER = `NVIDIA's driver, version ${OLDEST_DRIVER} or newer; in a container, --gpus all`;
+
+/** @throws Error when there is none, or it is too old for CUDA 12 */
+function driverOf(nvidia: Nvidia | undefined): string {
+  if (nvidia?.driver === undefined) {
+    const what = nvidia === undefined ? "neither a driver nor a card is there" : "a card, but no driver";
+    throw new Error(`${what} (mend: ${DRIVER})`);
+  }
+  if (Number.parseInt(nvidia.driver, 10) < OLDEST_DRIVER)
+    throw new Error(`${nvidia.driver} is too old for CUDA 12 (mend: ${DRIVER})`);
+  return nvidia.driver;
 }
 
 export async function doctor(context: Context): Promise<void> {
@@ -43,6 +64,31 @@ export async function doctor(context: Context): Promise<void> {
     const { version, device } = await loadTensorflow();
     return `${version} on ${device}, from ${await boundSource()}`;
   });
+  const nvidia = findNvidia();
+  if (context.config.tensorflow === "gpu") {
+    await look("nvidia driver", () => driverOf(nvidia));
+    for (const { name, problem } of openCudaLibraries()) {
+      await look(`cuda ${name}`, () => {
+        if (problem === undefined) return "opens";
+        throw new Error(`${problem} (mend: ${SETUP_GPU})`);
+      });
+    }
+    await look("gpu", async () => {
+      const { device } = await loadTensorflow();
+      if (device === "GPU") return nvidia?.cards.join(", ") || "TensorFlow uses it";
+      const bound = await boundSource();
+      throw new Error(
+        bound?.startsWith("tensorflow ")
+          ? "TensorFlow sees none (mend: see to the driver and to CUDA's libraries above)"
+          : `${bound} cannot use one (mend: ${SETUP_GPU})`,
+      );
+    });
+  } else if (nvidia !== undefined) {
+    await look("gpu", () => {
+      const cards = nvidia.cards.join(", ") || "a card of NVIDIA's";
+      return `${cards}, not used: FARM_TENSORFLOW is ${context.config.tensorflow}; ${SETUP_GPU}`;
+    });
+  }
   for (const { service, state, version, problem } of await servicesStatus(context.config)) {
     await look(service, () => {
       if (problem !== undefined) throw new Error(problem);

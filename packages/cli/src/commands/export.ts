@@ -1,10 +1,12 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { encodeOnnx, encodeSafetensors } from "@loc2vec/encoder";
 import { lastCheckpoint } from "@loc2vec/trainer";
-import type { Context } from "../context.ts";
+import { type Context, ROOT } from "../context.ts";
 
-/** Writes a model's last checkpoint in formats that other programs load. */
+const KERAS = "packages/encoder/python/loc2vec_keras.py";
+
+/** Writes a model's last checkpoint in formats that other programs load, and what loads it in Keras. */
 export async function exportCommand(
   context: Context,
   { model, out }: { model: string; out?: string },
@@ -13,7 +15,11 @@ export async function exportCommand(
   const folder = resolve(out ?? join(context.config.home, "exports", model));
   const files = {
     "encoder.onnx": encodeOnnx(settings.architecture, weights),
-    "weights.safetensors": encodeSafetensors(weights, { step: String(step) }),
+    "weights.safetensors": encodeSafetensors(weights, {
+      step: String(step),
+      architecture: JSON.stringify(settings.architecture),
+    }),
+    "loc2vec_keras.py": await readFile(join(ROOT, KERAS)),
   };
   await mkdir(folder, { recursive: true });
   for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, name), bytes);

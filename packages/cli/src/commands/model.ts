@@ -1,20 +1,18 @@
 import { join, resolve } from "node:path";
 import { DEFAULT_HOLDOUT } from "@loc2vec/core";
+import type { Network } from "@loc2vec/encoder";
 import type { Context } from "../context.ts";
 import { embed, report, trainModel } from "../stages.ts";
 
-export interface TrainCommandOptions {
-  dataset: string;
-  model: string;
-  steps: number;
-  seed: number;
+/** Options of a training, as `farm train` and `farm enqueue` take them. */
+export interface TrainingOptions {
   batchLocations: number;
   pairs: number;
   loss: "softpn" | "ratio";
+  network: Network;
   learningRate: number;
   checkpointEvery: number;
   empty: "skip" | "keep";
-  early?: boolean;
   minDistance?: number;
   holdout: number;
   cell: number;
@@ -24,14 +22,31 @@ export interface TrainCommandOptions {
   maxSeconds?: number;
 }
 
+/** As the trainer, and the payload of a job, have them. */
+export function trainingOf(options: TrainingOptions) {
+  const { loss, network, learningRate, checkpointEvery, empty } = options;
+  const { warmup, halveEvery, patience, maxSeconds } = options;
+  return {
+    batch: { locations: options.batchLocations, pairs: options.pairs },
+    minDistanceM: options.minDistance,
+    holdout: { ...DEFAULT_HOLDOUT, share: options.holdout, cellM: options.cell },
+    ...{ loss, network, learningRate, checkpointEvery, empty },
+    ...{ warmup, halveEvery, patience, maxSeconds },
+  };
+}
+
+export interface TrainCommandOptions extends TrainingOptions {
+  dataset: string;
+  model: string;
+  steps: number;
+  seed: number;
+  early?: boolean;
+}
+
 export async function trainCommand(context: Context, options: TrainCommandOptions): Promise<void> {
-  const { dataset, model, batchLocations, pairs, minDistance, holdout, cell, ...settings } = options;
-  const { history, ...result } = await trainModel(context, dataset, model, {
-    ...settings,
-    batch: { locations: batchLocations, pairs },
-    minDistanceM: minDistance,
-    holdout: { ...DEFAULT_HOLDOUT, share: holdout, cellM: cell },
-  });
+  const { dataset, model, steps, seed, early } = options;
+  const settings = { steps, seed, early, ...trainingOf(options) };
+  const { history, ...result } = await trainModel(context, dataset, model, settings, { live: true });
   const [first, last] = [history[0], history.at(-1)];
   context.result({ model, ...result, firstLoss: first?.loss, lastLoss: last?.loss }, [
     `model ${model}: ${result.parameters} parameters, step ${result.step}, loss ${first?.loss.toFixed(4)} at first, ${last?.loss.toFixed(4)} at last`,

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   checkName,
-  DEFAULT_HOLDOUT,
   EXIT_CODES,
   FarmError,
   type Levels,
@@ -10,7 +9,6 @@ import {
   type QueueName,
   shardCount,
   startProgress,
-  type TrainJob,
 } from "@loc2vec/core";
 import { openLocationTable, readImportInfo, readLocations, sampleLocations } from "@loc2vec/gis";
 import { type DatasetStatus, datasetStatus, verifyDataset } from "@loc2vec/producer";
@@ -20,8 +18,9 @@ import type { WorkerSummary } from "@loc2vec/worker";
 import { type Context, withServices } from "../context.ts";
 import { bar, eta, startLive } from "../live.ts";
 import { describeDataset, enqueue, withQueues, work } from "../stages.ts";
+import { type TrainingOptions, trainingOf } from "./model.ts";
 
-export interface EnqueueOptions {
+export interface EnqueueOptions extends TrainingOptions {
   dataset: string;
   locations?: string;
   table?: string;
@@ -35,8 +34,6 @@ export interface EnqueueOptions {
   train?: string;
   steps?: number;
   embed?: boolean;
-  minDistance?: number;
-  holdout: number;
 }
 
 export async function enqueueCommand(context: Context, options: EnqueueOptions): Promise<void> {
@@ -63,36 +60,16 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
   ]);
 }
 
-/** What the options say shall follow, with the defaults of farm train. */
-function followOf({
-  dataset,
-  train,
-  steps,
-  embed = false,
-  seed,
-  minDistance,
-  holdout,
-}: EnqueueOptions): Follow {
-  if (train === undefined) {
+/** What the options say shall follow. */
+function followOf(options: EnqueueOptions): Follow {
+  const { dataset, train: model, steps, embed = false, seed } = options;
+  if (model === undefined) {
     if (!embed && steps === undefined) return {};
     throw new FarmError("usage", "--steps and --embed are of a model that is trained", "add --train MODEL");
   }
-  checkName("model", train);
-  if (steps === undefined) throw new FarmError("usage", `model ${train}: how many steps?`, "add --steps N");
-  const job: TrainJob = {
-    dataset,
-    model: train,
-    steps,
-    seed,
-    batch: { locations: 20, pairs: 5 },
-    loss: "softpn",
-    learningRate: 0.001,
-    checkpointEvery: 100,
-    empty: "skip",
-    ...(minDistance === undefined ? {} : { minDistanceM: minDistance }),
-    holdout: { ...DEFAULT_HOLDOUT, share: holdout },
-  };
-  return { train: job, embed };
+  checkName("model", model);
+  if (steps === undefined) throw new FarmError("usage", `model ${model}: how many steps?`, "add --steps N");
+  return { train: { dataset, model, steps, seed, ...trainingOf(options) }, embed };
 }
 
 /** How many locations there are, and how to read them: files are read twice, so that they need not fit in memory. */

@@ -1,0 +1,192 @@
+import { spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
+import type { TrainJob } from "@loc2vec/core";
+import { modelJobId, openQueues } from "@loc2vec/queue";
+import { type ObjectStore, openStore } from "@loc2vec/shards";
+import { type HistoryEntry, readCheckpoint, readHistory } from "@loc2vec/trainer";
+import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
+import { CLI, farm } from "./farm.ts";
+import { NETWORK, writeStripes } from "./stripes.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    redisUrl: string;
+  }
+}
+
+let folder: string;
+let store: ObjectStore;
+let settings: Record<string, string>;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "training-"));
+  store = openStore(pathToFileURL(join(folder, "store")).href);
+  await writeStripes(store);
+  settings = {
+    FARM_HOME: folder,
+    FARM_STORE: pathToFileURL(join(folder, "store")).href,
+    FARM_REDIS_URL: inject("redisUrl"),
+    FARM_QUEUE_PREFIX: `training-${process.pid}`,
+  };
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const train = (model: string, ...more: string[]): string[] => [
+  ...["train", "--dataset", "stripes", "--model", model, "--network", NETWORK],
+  ...["--batch-locations", "6", "--pairs", "3", "--holdout", "0", "--min-distance", "0", ...more],
+];
+
+const ESCAPE = String.fromCharCode(27);
+
+/** What a terminal shows of what was written to it, line by line; and how often it was drawn anew in its place. */
+function screen(written: string): { lines: string[]; redrawn: number } {
+  const lines = [""];
+  let row = 0;
+  let redrawn = 0;
+  const pieces = new RegExp(`${ESCAPE}\\[(\\d*)([A-Z])|(.)`, "gs");
+  for (const [, count, command, text] of written.matchAll(pieces)) {
+    if (command === "A") {
+      row = Math.max(0, row - Number(count || 1));
+      redrawn++;
+    } else if (command === "J") lines.splice(row, lines.length, "");
+    else if (command === "K") lines[row] = "";
+    else if (text === "\n") {
+      row++;
+      lines[row] ??= "";
+    } else if (text !== "\r") lines[row] += text;
+  }
+  return { lines, redrawn };
+}
+
+test("on a terminal a training is shown in its place; elsewhere in lines", { timeout: 120_000 }, async () => {
+  const command = [process.execPath, CLI, ...train("shown", "--steps", "120")];
+  const quoted = command.map((each) => `'${each}'`).join(" ");
+  const { stdout } = spawnSync("script", ["-qec", `stty cols 90; ${quoted}`, "/dev/null"], {
+    env: { ...process.env, ...settings },
+    encoding: "utf8",
+  });
+  const { lines, redrawn } = screen(stdout);
+  expect(redrawn).toBeGreaterThan(1);
+  const at = lines.indexOf("model shown, data set stripes: ended");
+  expect(lines.filter((line) => line.startsWith("model shown, data set"))).toHaveLength(1);
+  expect(lines.slice(at + 1, at + 7)).toEqual([
+    expect.stringMatching(/^\[█{40}\] 100% step 120 of 120, [\d.]+ steps\/s, ETA 0s$/),
+    expect.stringMatching(/^loss {11}0\.\d{4} [▁▂▃▄▅▆▇█]{40}$/),
+    expect.stringMatching(/^distance {7}d⁺ \d+\.\d+, d⁻ \d+\.\d+; \d+\.\d% of triplets right$/),
+    expect.stringMatching(/^learning rate {2}0\.00100, norm of the gradients \d+\.\d+$/),
+    expect.stringMatching(/^waited {9}\d+\.\d% of the time for tiles$/),
+    expect.stringMatching(/^model shown: 5152 parameters, step 120, loss /),
+  ]);
+  const piped = await farm(train("shown", "--steps", "130"), settings);
+  expect(piped.stderr).toMatch(/^train: 130\/130 steps \(100%\), [\d.]+ steps\/s, loss/m);
+  expect(piped.stderr).not.toContain(ESCAPE);
+});
+
+test("networks are chosen by name or by their layers, and what is wrong with them is said", async () => {
+  const help = (await farm(["train", "--help"])).stdout.replace(/\s+/g, " ");
+  expect(help).toContain(
+    "small (81,552 parameters), paper (305,040 parameters), large (1,208,080 parameters)",
+  );
+  for (const [given, message] of [
+    ["tiny", /--network .* must be small, paper, large or JSON/],
+    ['{"pooled":[],"pointwise":[],"dense":4,"embedding":4}', /pooled: /],
+    ['{"pooled":[8],"pointwise":[0],"dense":4,"embedding":4}', /pointwise\.0: /],
+    ['{"pooled":[8],"dense":4,"embedding":4}', /pointwise: /],
+  ] as const) {
+    const args = ["train", "--dataset", "stripes", "--model", "x", "--steps", "1", "--network", given];
+    expect(await farm(args, settings)).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
+  }
+  const deep = '{"pooled":[8,8,8,8,8,8],"pointwise":[],"dense":4,"embedding":4}';
+  expect(
+    await farm(
+      ["train", "--dataset", "stripes", "--model", "x", "--steps", "1", "--network", deep],
+      settings,
+    ),
+  ).toMatchObject({ code: 2, stderr: expect.stringMatching(/tiles of 32 pixels cannot be halved 6 times/) });
+});
+
+const job = (model: string, changes: Partial<TrainJob>): TrainJob => ({
+  dataset: "stripes",
+  model,
+  steps: 60,
+  seed: 0,
+  batch: { locations: 6, pairs: 3 },
+  loss: "softpn",
+  learningRate: 0.001,
+  checkpointEvery: 10,
+  empty: "skip",
+  minDistanceM: 0,
+  holdout: { share: 0, cellM: 1000, borderM: 200 },
+  network: JSON.parse(NETWORK),
+  ...changes,
+});
+
+async function queue(prefix: string) {
+  const queues = await openQueues({ redisUrl: inject("redisUrl"), prefix });
+  onTestFinished(async () => {
+    await queues.train.obliterate({ force: true });
+    await queues.close();
+  });
+  return queues;
+}
+
+const figures = async (model: string): Promise<object[]> =>
+  (await readHistory(store, model)).map(({ seconds: _s, waited: _w, ...rest }: HistoryEntry) => rest);
+
+const WORK = ["work", "--queues", "train", "--until", "empty", "--lock", "2", "--json"];
+
+test("a worker that is killed while it trains: another one goes on from its checkpoint, to the same bits", {
+  timeout: 120_000,
+}, async () => {
+  const own = { ...settings, FARM_QUEUE_PREFIX: `killed-${randomUUID()}` };
+  const { train: jobs } = await queue(own.FARM_QUEUE_PREFIX);
+  await jobs.add("train", job("killed", {}), { jobId: modelJobId(job("killed", {})) });
+  const killed = await farm(WORK, own, async (kill) => {
+    while (!existsSync(join(folder, "store/models/killed/checkpoints/step-000030/state.json")))
+      await sleep(1);
+    kill("SIGKILL");
+  });
+  expect(killed.code).toBeNull();
+  expect(await jobs.getJobCountByTypes("active")).toBe(1);
+  expect((await farm(WORK, own)).json).toMatchObject({ failures: 0 });
+  const done = await jobs.getJob("killed@stripes");
+  expect(await done?.getState()).toBe("completed");
+  expect(done?.returnvalue).toMatchObject({ step: 60 });
+  // The plain command with the same settings, never stopped.
+  const plain = train("calm", "--steps", "60", "--checkpoint-every", "10", "--json");
+  expect((await farm(plain, settings)).json).toMatchObject({ resumedFrom: 0 });
+  expect(await figures("killed")).toEqual(await figures("calm"));
+  const [a, b] = [await readCheckpoint(store, "killed", 60), await readCheckpoint(store, "calm", 60)];
+  expect(a).toEqual(b);
+});
+
+test("a job whose time is over goes behind the others, and on until its steps are done", {
+  timeout: 120_000,
+}, async () => {
+  const own = { ...settings, FARM_QUEUE_PREFIX: `turns-${randomUUID()}` };
+  const { train: jobs } = await queue(own.FARM_QUEUE_PREFIX);
+  for (const each of [
+    job("long", { steps: 150, maxSeconds: 0.8, warmup: 5, halveEvery: 50, patience: 140 }),
+    job("short", { steps: 3 }),
+  ])
+    await jobs.add("train", each, { jobId: modelJobId(each) });
+  const { json } = await farm(WORK, own);
+  expect(json).toMatchObject({ failures: 0 });
+  const [long, short] = [await jobs.getJob("long@stripes"), await jobs.getJob("short@stripes")];
+  expect(long?.returnvalue).toMatchObject({ step: 150 });
+  expect(short?.finishedOn).toBeLessThan(long?.finishedOn as number);
+  expect(long?.attemptsMade).toBeLessThanOrEqual(1);
+  expect((await readCheckpoint(store, "long", 150)).settings).toMatchObject({
+    schedule: { warmup: 5, halveEvery: 50 },
+    architecture: JSON.parse(NETWORK),
+  });
+  const rates = (await readHistory(store, "long")).map(({ learningRate }) => learningRate as number);
+  expect(rates[4]).toBe(0.001);
+  expect(rates[54]).toBeCloseTo(0.0005, 9);
+});

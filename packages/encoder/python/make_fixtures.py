@@ -1,0 +1,190 @@
+"""Writes test/fixtures.json: what TensorFlow and Keras make of fixed numbers, for the tests of losses, layers and Adam.
+
+    python make_fixtures.py > ../test/fixtures.json      # with tensorflow-cpu 2.21.0
+"""
+import json
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+import numpy as np
+import tensorflow as tf
+from loc2vec_keras import encoder, set_weights
+
+
+def numbers(shape, key, scale=1.0):
+    """The same numbers in Python and TypeScript: multiples of 1/1000 in [-0.5, 0.5), times `scale`."""
+    count = int(np.prod(shape))
+    values = [((i * 7919 + key * 104729) % 1000) / 1000 - 0.5 for i in range(count)]
+    return (np.array(values) * scale).reshape(shape)
+
+
+def listed(array):
+    """With null for what is no number."""
+    return [None if not np.isfinite(value) else float(value) for value in np.asarray(array).ravel()]
+
+
+def triplet_loss(embeddings, triplets, kind):
+    anchor, positive, negative = (tf.gather(embeddings, [row[i] for row in triplets]) for i in range(3))
+
+    def distance(a, b):
+        return tf.sqrt(tf.reduce_sum(tf.square(a - b), axis=1))
+
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if kind == "softpn":
+        far = tf.minimum(far, distance(positive, negative))
+    shares = tf.nn.softmax(tf.stack([near, far], axis=1), axis=1)
+    # The mean squared error of (d+, d-) against (0, 1).
+    loss = tf.reduce_mean(tf.square(shares - tf.constant([[0.0, 1.0]], shares.dtype)))
+    return loss, tf.reduce_mean(near), tf.reduce_mean(far)
+
+
+def losses():
+    ordinary = numbers((6, 4), 1, 6)
+    nearer = np.array([[0, 0], [3, 1], [4, 0.5]])  # the positive is nearer to the negative than the anchor is
+    equal = np.array([[1, 2], [1, 2], [4, 6]])  # anchor and positive are one
+    collapsed = np.ones((3, 4))
+    cases = {
+        "ordinary": (ordinary, [[0, 1, 2], [2, 3, 5], [4, 5, 1], [1, 0, 3]]),
+        "the positive nearer to the negative": (nearer, [[0, 1, 2]]),
+        "the anchor nearer to the negative": (nearer[[1, 0, 2]], [[0, 1, 2]]),
+        "anchor and positive equal": (equal, [[0, 1, 2]]),
+        "all equal": (collapsed, [[0, 1, 2]]),
+        "positive far": (np.array([[0, 0], [1e4, 0], [0, 1]]), [[0, 1, 2]]),
+        "negative far": (np.array([[0, 0], [1, 0], [0, 1e4]]), [[0, 1, 2]]),
+        "both far": (np.array([[0, 0], [1e4, 0], [0, 1e4 + 1]]), [[0, 1, 2]]),
+        "a row in several roles": (ordinary[:3], [[0, 1, 2], [1, 0, 2], [2, 1, 0]]),
+    }
+    found = []
+    for name, (embeddings, triplets) in cases.items():
+        for kind in ("softpn", "ratio"):
+            x = tf.constant(embeddings.astype("float32").astype("float64"))
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                loss, near, far = triplet_loss(x, triplets, kind)
+            gradient = tf.convert_to_tensor(tape.gradient(loss, x))
+            found.append(
+                {
+                    "name": name,
+                    "kind": kind,
+                    "size": embeddings.shape[1],
+                    "embeddings": listed(embeddings.astype("float32")),
+                    "triplets": triplets,
+                    "loss": float(loss),
+                    "positive": float(near),
+                    "negative": float(far),
+                    "gradient": listed(gradient),
+                }
+            )
+    return found
+
+
+def adam():
+    """Five steps of Keras' Adam."""
+    weight = tf.Variable(numbers((6,), 1).astype("float32"))
+    optimizer = tf.keras.optimizers.Adam(0.01)
+    gradients, weights = [], []
+    for step in range(5):
+        gradient = numbers((6,), 10 + step, 10.0**-step).astype("float32")
+        gradient[5] = 0
+        optimizer.apply_gradients([(tf.constant(gradient), weight)])
+        gradients.append(listed(gradient))
+        weights.append(listed(weight.numpy()))
+    return {"learningRate": 0.01, "before": listed(numbers((6,), 1).astype("float32")), "gradients": gradients, "weights": weights}
+
+
+SMALL = {"channels": 3, "pixels": 8, "pooled": [4], "pointwise": [3], "dense": 4, "embedding": 3}
+TRIPLETS = [[0, 1, 2], [2, 3, 4], [4, 5, 1]]
+STEPS = 3
+
+
+def parts(model):
+    """Of a model, names as ours to variables of Keras."""
+    found = {}
+    for layer in model.layers:
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            name = layer.name.removesuffix("_norm")
+            found |= {f"{name}.gamma": layer.gamma, f"{name}.beta": layer.beta}
+        elif layer.weights:
+            found[f"{layer.name}.kernel"] = layer.kernel
+            if layer.use_bias:
+                found[f"{layer.name}.bias"] = layer.bias
+    return found
+
+
+def network():
+    """A network without dropout over a few steps: embeddings of both kinds, loss, gradients, weights after Adam."""
+    shapes = {"conv1": (3, 3, 3, 4), "conv2": (1, 1, 4, 3), "dense": (48, 4), "embedding": (4, 3)}
+    weights = {}
+    for key, (name, shape) in enumerate(shapes.items()):
+        weights[f"{name}.kernel"] = numbers(shape, key)
+        if name == "embedding":
+            weights["embedding.bias"] = numbers((3,), 20)
+            continue
+        size = shape[-1:]
+        weights[f"{name}.gamma"] = 1 + numbers(size, 30 + key)
+        weights[f"{name}.beta"] = numbers(size, 40 + key)
+        weights[f"{name}.mean"] = numbers(size, 50 + key)
+        weights[f"{name}.variance"] = 1 + numbers(size, 60 + key)
+    weights = {name: value.astype("float32") for name, value in weights.items()}
+    model = set_weights(encoder(SMALL, dropout=(0, 0, 0)), weights)
+    planar = np.array([(i * 37 + i // 64 * 11) % 256 for i in range(6 * 3 * 64)], "float32").reshape(6, 3, 8, 8)
+    tiles = planar.transpose(0, 2, 3, 1)
+    optimizer = tf.keras.optimizers.Adam(0.001)
+    # What goes into each batch normalization, to take its moments of.
+    norms = [layer for layer in model.layers if layer.name.endswith("_norm")]
+    inputs = tf.keras.Model(model.inputs, [layer.input for layer in norms])
+    steps = []
+    inference = listed(model(tiles, training=False))
+    for _ in range(STEPS):
+        named = parts(model)
+        moments = {}
+        for layer, x in zip(norms, inputs(tiles, training=True)):
+            x = np.asarray(x, "float64").reshape(-1, x.shape[-1])
+            # Bessel's correction, as TensorFlow's fused batch normalization hands it to the running variance.
+            moments[layer.name.removesuffix("_norm")] = {"mean": listed(x.mean(0)), "variance": listed(x.var(0, ddof=1))}
+        with tf.GradientTape() as tape:
+            embeddings = model(tiles, training=True)
+            loss, _, _ = triplet_loss(embeddings, TRIPLETS, "softpn")
+        gradients = tape.gradient(loss, list(named.values()))
+        optimizer.apply_gradients(zip(gradients, named.values()))
+        steps.append(
+            {
+                "embeddings": listed(embeddings),
+                "loss": float(loss),
+                "moments": moments,
+                "gradients": {name: listed(each) for name, each in zip(named, gradients)},
+                "weights": {name: listed(each.numpy()) for name, each in parts(model).items()},
+            }
+        )
+    return {
+        "architecture": SMALL,
+        "triplets": TRIPLETS,
+        "weights": {name: {"shape": list(value.shape), "data": listed(value)} for name, value in weights.items()},
+        "inference": inference,
+        "steps": steps,
+    }
+
+
+def leaky():
+    values = np.array([-2, -0.5, -1e-3, 0, 1e-3, 0.5, 2], "float32")
+    x = tf.constant(values)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.keras.layers.LeakyReLU(negative_slope=0.3)(x)
+    return {"x": listed(values), "y": listed(y), "gradient": listed(tape.gradient(y, x))}
+
+
+def rounded(value):
+    """Nine digits tell float32 values apart."""
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    found = {"tensorflow": tf.__version__, "losses": losses(), "adam": adam(), "leaky": leaky(), "network": network()}
+    lines = [f"{json.dumps(name)}:{json.dumps(rounded(value), separators=(',', ':'))}" for name, value in found.items()]
+    sys.stdout.write("{\n" + ",\n".join(lines) + "\n}\n")
