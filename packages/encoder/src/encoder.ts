@@ -1,7 +1,8 @@
-import { FarmError, randomOf, Stream } from "@loc2vec/core";
+import { randomOf, Stream } from "@loc2vec/core";
 import type { Attributes, Tensorflow } from "@loc2vec/tensorflow";
 import type { Tensor } from "@tensorflow/tfjs";
 import { type Architecture, type Layer, layersOf } from "./architecture.ts";
+import { concatTiles } from "./tiles.ts";
 import { checkWeights, type WeightArray, type Weights } from "./weights.ts";
 
 /** Slope of LeakyReLU below zero, as in Keras. */
@@ -83,8 +84,6 @@ const RELU: Attributes = { T: float, alpha: { float: LEAK } };
 const MATMUL: Attributes = { T: float, transpose_a: { bool: false }, transpose_b: { bool: false } };
 const MATMUL_A: Attributes = { ...MATMUL, transpose_a: { bool: true } };
 const MATMUL_B: Attributes = { ...MATMUL, transpose_b: { bool: true } };
-const RAW: Attributes = { out_type: { type: "uint8" }, little_endian: { bool: true } };
-const RESHAPE: Attributes = { T: { type: "uint8" }, Tshape: { type: "int32" } };
 const TRANSPOSE: Attributes = { T: { type: "uint8" }, Tperm: { type: "int32" } };
 const CAST: Attributes = { SrcT: { type: "uint8" }, DstT: float };
 
@@ -123,15 +122,16 @@ export function createEncoder(tensorflow: Tensorflow, architecture: Architecture
    */
   let folded: { layer: Layer; kernel: Tensor; shift: Tensor }[] | undefined;
   const fold = (): NonNullable<typeof folded> => {
-    folded ??= layers.map((layer) => {
+    folded ??= layers.map((layer, at) => {
       const values = (name: string): Float32Array =>
         (inForce.get(`${layer.name}.${name}`) as WeightArray).data;
-      const kernel = values("kernel");
+      // The first kernel takes bytes for what is 0 to 1 in training.
+      const kernel = values("kernel").map((value) => (at === 0 ? value / 255 : value));
       const shape = [...layer.kernel];
       if (!layer.normalized) {
         return {
           layer,
-          kernel: tf.tensor(kernel.slice(), shape),
+          kernel: tf.tensor(kernel, shape),
           shift: tf.tensor1d(values("bias").slice()),
         };
       }
@@ -165,26 +165,16 @@ export function createEncoder(tensorflow: Tensorflow, architecture: Architecture
   checkWeights(architecture, weights, "the encoder");
   update(weights);
 
-  /** Float32 [tiles, y, x, channel], each channel of each tile multiplied by `scale` [tiles, channels]. */
-  const toInput = (tiles: readonly Uint8Array[], scale: Float32Array): Tensor => {
-    const bytes = channels * pixels * pixels;
-    const all = new Uint8Array(tiles.length * bytes);
-    for (const [at, tile] of tiles.entries()) {
-      if (tile.length !== bytes) {
-        throw new FarmError("data", `tile ${at} of the mini-batch has ${tile.length} bytes, not ${bytes}`);
-      }
-      all.set(tile, at * bytes);
-    }
-    // As one string the bytes cross into TensorFlow in one copy; as numbers they would be widened in JavaScript.
-    const text = tf.tensor([all] as unknown as string[], [1], "string");
-    const raw = one("DecodeRaw", [text], RAW);
-    const planar = one(
-      "Reshape",
-      [raw, tf.tensor1d([tiles.length, channels, pixels, pixels], "int32")],
-      RESHAPE,
-    );
+  /** Float32 [tiles, y, x, channel], 0 to 255. */
+  const toInput = (tiles: readonly Uint8Array[]): Tensor => {
+    const planar = tensorflow.bytes(concatTiles(architecture, tiles), [
+      tiles.length,
+      channels,
+      pixels,
+      pixels,
+    ]);
     const packed = one("Transpose", [planar, tf.tensor1d([0, 2, 3, 1], "int32")], TRANSPOSE);
-    return tf.mul(one("Cast", [packed], CAST), tf.tensor4d(scale, [tiles.length, 1, 1, channels]));
+    return one("Cast", [packed], CAST);
   };
 
   const linearOf = (layer: Layer, input: Tensor): Tensor => {
@@ -201,7 +191,7 @@ export function createEncoder(tensorflow: Tensorflow, architecture: Architecture
     for (let first = 0; first < tiles.length; first += EMBEDDED) {
       const few = tiles.slice(first, first + EMBEDDED);
       tf.tidy(() => {
-        let x = toInput(few, new Float32Array(few.length * channels).fill(1 / 255));
+        let x = toInput(few);
         for (const { layer, kernel, shift } of weights) {
           x =
             layer.kind === "conv"
@@ -233,7 +223,7 @@ export function createEncoder(tensorflow: Tensorflow, architecture: Architecture
     const { tiles, channelsOn, dropout } = batch;
     const mask = dropMask(batch, 0, tiles.length * channels, dropout.input);
     const scale = Float32Array.from(channelsOn, (on, i) => (on * (mask?.[i] ?? 1)) / 255);
-    let x = toInput(tiles, scale);
+    let x = tf.mul(toInput(tiles), tf.tensor4d(scale, [tiles.length, 1, 1, channels]));
     const traces = layers.map((layer, at): Trace => {
       const input = x;
       const linear = linearOf(layer, input);

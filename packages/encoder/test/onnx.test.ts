@@ -5,7 +5,14 @@ import { join } from "node:path";
 import { randomOf } from "@loc2vec/core";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { expect, inject, onTestFinished, test } from "vitest";
-import { createEncoder, encodeOnnx, initialWeights, LOC2VEC, type WeightArray } from "../src/index.ts";
+import {
+  createEmbedder,
+  createEncoder,
+  encodeOnnx,
+  initialWeights,
+  LOC2VEC,
+  type WeightArray,
+} from "../src/index.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -19,7 +26,7 @@ session = onnxruntime.InferenceSession(sys.argv[1])
 tiles = numpy.fromfile(sys.argv[2], numpy.uint8).reshape(-1, 12, 128, 128)
 print(json.dumps(session.run(["embedding"], {"tiles": tiles})[0].tolist()))`;
 
-test("ONNX Runtime gives the vectors that the encoder gives", { timeout: 120_000 }, async () => {
+test("ONNX Runtime gives the vectors that the encoder gives, from Python and as the embedder", { timeout: 120_000 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), "loc2vec-onnx-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const random = randomOf(5);
@@ -49,7 +56,14 @@ test("ONNX Runtime gives the vectors that the encoder gives", { timeout: 120_000
   const { stdout, stderr } = spawnSync(inject("python"), ["-c", SCRIPT, model, input], { encoding: "utf8" });
   const theirs = (JSON.parse(stdout || stderr) as number[][]).flat();
   expect(theirs).toHaveLength(48);
-  const furthest = Math.max(...theirs.map((value, i) => Math.abs(value - (ours[i] as number))));
-  expect(furthest).toBeLessThan(1e-5);
+  const embedder = await createEmbedder(LOC2VEC, weights);
+  expect(embedder.engine).toMatch(/^ONNX Runtime \d/);
+  const embedded = await embedder.embed(tiles);
+  await expect(embedder.embed([new Uint8Array(7)])).rejects.toThrow(/tile 0 of the mini-batch has 7 bytes/);
+  await embedder.dispose();
+  for (const found of [ours, embedded]) {
+    const furthest = Math.max(...theirs.map((value, i) => Math.abs(value - (found[i] as number))));
+    expect(furthest).toBeLessThan(1e-5);
+  }
   expect(Math.max(...theirs.map(Math.abs))).toBeGreaterThan(0.01);
 });

@@ -1,3 +1,3 @@
 export { loadTensorflow, type Tensorflow } from "./load.ts";
 export type { Attribute, Attributes, DType } from "./ops.ts";
-export { boundSource, type Setup, type SetupOptions, setupTensorflow, smoke } from "./setup.ts";
+export { bindsCuda, boundSource, type Setup, type SetupOptions, setupTensorflow, smoke } from "./setup.ts";
