@@ -1,5 +1,4 @@
-import { type Architecture, layersOf } from "./architecture.ts";
-import { BN_EPSILON, LEAK } from "./encoder.ts";
+import { type Architecture, BN_EPSILON, LEAK, layersOf } from "./architecture.ts";
 import { type Field, float, integer, join, message } from "./protobuf.ts";
 import { checkWeights, type WeightArray, type Weights } from "./weights.ts";
 

@@ -26,7 +26,9 @@ session = onnxruntime.InferenceSession(sys.argv[1])
 tiles = numpy.fromfile(sys.argv[2], numpy.uint8).reshape(-1, 12, 128, 128)
 print(json.dumps(session.run(["embedding"], {"tiles": tiles})[0].tolist()))`;
 
-test("ONNX Runtime gives the vectors that the encoder gives, from Python and as the embedder", { timeout: 120_000 }, async () => {
+test("ONNX Runtime gives the vectors that the encoder gives, from Python and as the embedder", {
+  timeout: 120_000,
+}, async () => {
   const folder = await mkdtemp(join(tmpdir(), "loc2vec-onnx-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const random = randomOf(5);
