@@ -5,4 +5,5 @@ export * from "./encoder.ts";
 export * from "./loss.ts";
 export * from "./onnx.ts";
 export * from "./protobuf.ts";
+export * from "./tiles.ts";
 export * from "./weights.ts";
