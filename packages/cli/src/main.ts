@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { DEFAULT_HOLDOUT, EXIT_CODES, errorMessage, FarmError } from "@loc2vec/core";
-import { countParameters, LOC2VEC, NETWORKS } from "@loc2vec/encoder";
+import { countParameters, DROPOUT, LOC2VEC, NETWORKS } from "@loc2vec/encoder";
 import { Command, CommanderError, Option } from "commander";
 import { benchCommand } from "./bench/index.ts";
 import { boardCommand } from "./commands/board.ts";
@@ -14,7 +14,18 @@ import { enqueueCommand, retryCommand, status, verifyCommand, workCommand } from
 import { scaleCommand } from "./commands/scale.ts";
 import { config, down, up } from "./commands/services.ts";
 import { type Context, createContext, type GlobalOptions, ROOT } from "./context.ts";
-import { kind, levels, network, notNegative, positive, queueNames, ratio, share, whole } from "./options.ts";
+import {
+  dropout,
+  kind,
+  levels,
+  network,
+  notNegative,
+  positive,
+  queueNames,
+  ratio,
+  share,
+  whole,
+} from "./options.ts";
 
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
@@ -64,6 +75,12 @@ function withTraining(to: Command, about = ""): Command {
   return to
     .option("--batch-locations <n>", `${about}locations per mini-batch`, whole(2, 1000), 20)
     .option("--pairs <n>", `${about}(anchor, positive) pairs per location`, whole(1, 1000), 5)
+    .option(
+      "--negatives <n>",
+      `${about}of each pair, among the other locations of the mini-batch`,
+      whole(1, 1000),
+      1,
+    )
     .addOption(new Option("--loss <loss>", `${about}which`).choices(["softpn", "ratio"]).default("softpn"))
     .addOption(
       new Option(
@@ -72,6 +89,19 @@ function withTraining(to: Command, about = ""): Command {
       )
         .argParser(network)
         .default(NETWORKS.paper, "paper"),
+    )
+    .addOption(
+      new Option(
+        "--precision <precision>",
+        `${about}auto: mixed (bfloat16 convolutions) on a GPU, else float32`,
+      )
+        .choices(["auto", "float32", "mixed"])
+        .default("auto"),
+    )
+    .addOption(
+      new Option("--dropout <rates>", `${about}of the input's channels, of feature maps, of the dense layer`)
+        .argParser(dropout)
+        .default(DROPOUT, Object.values(DROPOUT).join()),
     )
     .addOption(
       new Option("--empty <policy>", `${about}tiles without a drawn pixel`)
