@@ -4,8 +4,8 @@ export interface Representation {
   /** Length of a vector. */
   readonly size: number;
   /** @param tiles planar uint8 [channel, y, x], each @returns float32 [tiles, size] */
-  describe(tiles: readonly Uint8Array[]): Float32Array;
-  dispose(): void;
+  describe(tiles: readonly Uint8Array[]): Float32Array | Promise<Float32Array>;
+  dispose(): void | Promise<void>;
 }
 
 /** What tiles are like. */

@@ -49,7 +49,7 @@ export function bagOfWords(
   });
   const vocabulary = kMeans(learned, words, random);
   return {
-    name: `histograms, k-means bag of ${words} words`,
+    name: `histograms, bag of ${words} words`,
     size: words,
     describe(tiles) {
       const found = new Float32Array(tiles.length * words);

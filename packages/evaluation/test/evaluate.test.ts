@@ -109,6 +109,7 @@ test("all are measured on the same images of places that were held out", async (
     "baseline",
     "baseline",
     "baseline",
+    "baseline",
   ]);
   const [softpn, ratio, untrained] = found.results;
   expect(softpn).toMatchObject({ size: 16, step: 60, loss: "softpn" });
@@ -125,7 +126,13 @@ test("all are measured on the same images of places that were held out", async (
   expect(softpn?.probe?.["100"]?.accuracy).toBeGreaterThan(softpn?.probe?.["10"]?.accuracy as number);
   expect(found.labels).toMatchObject({ masked: ["told"] });
   expect(asked).toEqual([240]);
-  expect(found.bars.map(({ value, least, met }) => met === value >= least)).toEqual([true, true, true, true]);
+  expect(found.bars.map(({ value, least, met }) => met === value >= least)).toEqual([
+    true,
+    true,
+    true,
+    true,
+    true,
+  ]);
   expect(found.curves.map(({ model, loss, points }) => [model, loss, points.at(-1)?.step])).toEqual([
     ["softpn", "softpn", 60],
     ["ratio", "ratio", 30],
