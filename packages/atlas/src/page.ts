@@ -58,30 +58,3 @@ ${shown.join("\n")}
 <footer>${credit}</footer></body></html>
 `;
 }
-
-/** Loss by step as SVG: each step as a faint line, a moving average as a strong one. */
-export function lossSvg(losses: readonly number[]): string {
-  const [width, height, left, bottom, top] = [900, 320, 52, 34, 12];
-  const highest = Math.max(...losses, 0.01) * 1.05;
-  const x = (i: number): number => left + ((width - left - 12) * i) / Math.max(1, losses.length - 1);
-  const y = (loss: number): number => top + (height - top - bottom) * (1 - loss / highest);
-  const line = (values: readonly number[]): string =>
-    values.map((loss, i) => `${x(i).toFixed(1)},${y(loss).toFixed(1)}`).join(" ");
-  const reach = Math.max(1, Math.round(losses.length / 25));
-  const smooth = losses.map((_, i) => {
-    const around = losses.slice(Math.max(0, i - reach), i + reach + 1);
-    return around.reduce((sum, loss) => sum + loss, 0) / around.length;
-  });
-  const ticks = Array.from({ length: 5 }, (_, i) => (highest * i) / 4);
-  const steps = [...new Set(Array.from({ length: 6 }, (_, i) => Math.round(((losses.length - 1) * i) / 5)))];
-  const grid = ticks.map(
-    (tick) =>
-      `<line x1="${left}" x2="${width - 12}" y1="${y(tick)}" y2="${y(tick)}" stroke="#ddd"/><text x="${left - 8}" y="${y(tick) + 4}" text-anchor="end">${tick.toFixed(2)}</text>`,
-  );
-  const axis = steps.map((i) => `<text x="${x(i)}" y="${height - 12}" text-anchor="middle">${i + 1}</text>`);
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="system-ui, sans-serif" font-size="12" fill="#555">
-<rect width="${width}" height="${height}" fill="#fff"/>${grid.join("")}${axis.join("")}
-<polyline points="${line(losses)}" fill="none" stroke="#9db7d6" stroke-width="1"/>
-<polyline points="${line(smooth)}" fill="none" stroke="#1f5fa8" stroke-width="2.5" stroke-linejoin="round"/></svg>
-`;
-}

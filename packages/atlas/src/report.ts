@@ -22,8 +22,9 @@ import {
   readArray,
   type ShardReader,
 } from "@loc2vec/shards";
+import { lossSvg } from "./chart.ts";
 import { cityMap, embeddingColours } from "./citymap.ts";
-import { type Figure, lossSvg, renderPage } from "./page.ts";
+import { type Figure, renderPage } from "./page.ts";
 import { type Neighbour, nearest } from "./pca.ts";
 import { channelPicture, composeRgb, encodePng, type Picture, sheet } from "./picture.ts";
 

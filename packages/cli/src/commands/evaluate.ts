@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { composeRgb, encodePng, sheet } from "@loc2vec/atlas";
+import { chartSvg, composeRgb, encodePng, type Line, sheet } from "@loc2vec/atlas";
 import { formatDuration, startProgress } from "@loc2vec/core";
 import { type Evaluated, type Evaluation, evaluate, type Labels } from "@loc2vec/evaluation";
 import { channelsOfVenues, nearestVenues, type Profile } from "@loc2vec/gis";
@@ -55,8 +55,10 @@ export async function evaluateCommand(context: Context, options: EvaluateCommand
   await mkdir(folder, { recursive: true });
   const pairs = join(folder, "figure7.png");
   await writeFile(pairs, await drawPairs(context, profile, found));
+  const curves = join(folder, "figure11.svg");
+  await writeFile(curves, chartSvg(found.curves.flatMap(linesOf)));
   await writeFile(file, `${JSON.stringify(result, undefined, 2)}\n`);
-  context.result({ ...result, files: [file, pairs] }, [
+  context.result({ ...result, files: [file, pairs, curves] }, [
     `${found.locations.evaluated} locations of ${found.locations.heldout} held out, ${positives} positives each; trained near ${found.locations.train} others`,
     ...table(found.results),
     ...(found.labels
@@ -68,7 +70,7 @@ export async function evaluateCommand(context: Context, options: EvaluateCommand
       ({ bar, value, least, met }) =>
         `${met ? "met   " : "MISSED"} ${bar}: ${value.toFixed(3)}, bar ${least.toFixed(3)}`,
     ),
-    `${file} and figure7.png, ${formatDuration(result.seconds)}`,
+    `${folder}: evaluation.json, figure7.png, figure11.svg, ${formatDuration(result.seconds)}`,
   ]);
 }
 
@@ -91,6 +93,27 @@ async function drawPairs(
     }),
   );
   return encodePng(sheet(rows), 2);
+}
+
+const COLOURS = ["#1f5fa8", "#c2571a", "#2e7d4f", "#7b3fa0"] as const;
+
+/** Figure 11: how loss and the share of right triplets went, in one chart for all models. */
+function linesOf({ model, loss, points }: Evaluation["curves"][number], at: number): Line[] {
+  const colour = COLOURS[at % COLOURS.length] as string;
+  return [
+    {
+      name: `${model} (${loss}): triplets right`,
+      colour,
+      width: 1,
+      points: points.map(({ step, accuracy }) => [step, accuracy]),
+    },
+    {
+      name: `${model} (${loss}): loss`,
+      colour,
+      width: 2.5,
+      points: points.map((each) => [each.step, each.loss]),
+    },
+  ];
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
