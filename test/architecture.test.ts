@@ -19,6 +19,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   board: ["core", "queue"],
   trainer: ["core", "encoder", "shards", "tensorflow"],
   atlas: ["core", "gis", "shards"],
+  evaluation: ["atlas", "core", "encoder", "shards", "tensorflow", "trainer"],
   cli: [
     "core",
     "services",
@@ -33,6 +34,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "trainer",
     "atlas",
     "board",
+    "evaluation",
   ],
 };
 

@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import { DEFAULT_HOLDOUT, EXIT_CODES, errorMessage, FarmError } from "@loc2vec/core";
-import { countParameters, LOC2VEC, NETWORKS } from "@loc2vec/encoder";
+import { countParameters, DROPOUT, LOC2VEC, NETWORKS } from "@loc2vec/encoder";
 import { Command, CommanderError, Option } from "commander";
 import { benchCommand } from "./bench/index.ts";
 import { boardCommand } from "./commands/board.ts";
 import { demo } from "./commands/demo.ts";
 import { doctor } from "./commands/doctor.ts";
+import { evaluateCommand } from "./commands/evaluate.ts";
 import { exportCommand } from "./commands/export.ts";
 import { importMap, locations } from "./commands/map.ts";
 import { embedCommand, reportCommand, trainCommand } from "./commands/model.ts";
@@ -13,7 +14,18 @@ import { enqueueCommand, retryCommand, status, verifyCommand, workCommand } from
 import { scaleCommand } from "./commands/scale.ts";
 import { config, down, up } from "./commands/services.ts";
 import { type Context, createContext, type GlobalOptions, ROOT } from "./context.ts";
-import { kind, levels, network, notNegative, positive, queueNames, ratio, share, whole } from "./options.ts";
+import {
+  dropout,
+  kind,
+  levels,
+  network,
+  notNegative,
+  positive,
+  queueNames,
+  ratio,
+  share,
+  whole,
+} from "./options.ts";
 
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
@@ -63,6 +75,12 @@ function withTraining(to: Command, about = ""): Command {
   return to
     .option("--batch-locations <n>", `${about}locations per mini-batch`, whole(2, 1000), 20)
     .option("--pairs <n>", `${about}(anchor, positive) pairs per location`, whole(1, 1000), 5)
+    .option(
+      "--negatives <n>",
+      `${about}of each pair, among the other locations of the mini-batch`,
+      whole(1, 1000),
+      1,
+    )
     .addOption(new Option("--loss <loss>", `${about}which`).choices(["softpn", "ratio"]).default("softpn"))
     .addOption(
       new Option(
@@ -71,6 +89,19 @@ function withTraining(to: Command, about = ""): Command {
       )
         .argParser(network)
         .default(NETWORKS.paper, "paper"),
+    )
+    .addOption(
+      new Option(
+        "--precision <precision>",
+        `${about}auto: mixed (bfloat16 convolutions) on a GPU, else float32`,
+      )
+        .choices(["auto", "float32", "mixed"])
+        .default("auto"),
+    )
+    .addOption(
+      new Option("--dropout <rates>", `${about}of the input's channels, of feature maps, of the dense layer`)
+        .argParser(dropout)
+        .default(DROPOUT, Object.values(DROPOUT).join()),
     )
     .addOption(
       new Option("--empty <policy>", `${about}tiles without a drawn pixel`)
@@ -169,6 +200,19 @@ withTraining(command("train", "train an encoder on a data set", trainCommand))
 command("embed", "embed the anchors of a data set", embedCommand)
   .requiredOption("--dataset <name>", "name of the data set")
   .requiredOption("--model <name>", "name of the model");
+command("evaluate", "judge models on geography kept from training, beside baselines", evaluateCommand)
+  .requiredOption("--dataset <name>", "that they were trained on")
+  .requiredOption("--model <names...>", "one or more; bars are held to the first")
+  .option("--locations <n>", "of the held-out ones, at most so many", whole(20), 2000)
+  .option("--positives <n>", "of each location", whole(1, 1000), 5)
+  .addOption(
+    new Option("--labels <source>", "of the linear probe: venues of the imported map")
+      .choices(["map", "none"])
+      .default("map"),
+  )
+  .option("--within <metres>", "farther venues do not count", positive, 100)
+  .addOption(seed("of all draws"))
+  .option("--out <folder>", "default: evaluations/<dataset>-<model> in FARM_HOME");
 command("export", "write a model as ONNX and safetensors, with what loads it in Keras", exportCommand)
   .requiredOption("--model <name>", "name of the model")
   .option("--out <folder>", "default: exports/<model> in FARM_HOME");

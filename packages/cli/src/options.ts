@@ -6,7 +6,7 @@ import {
   QUEUE_NAMES,
   type QueueName,
 } from "@loc2vec/core";
-import { NETWORKS, type Network } from "@loc2vec/encoder";
+import { type Dropout, NETWORKS, type Network } from "@loc2vec/encoder";
 import { InvalidArgumentError } from "commander";
 
 /** A parser of whole numbers for commander. */
@@ -36,6 +36,14 @@ export function share(text: string): number {
   if (!(text.trim() !== "" && value >= 0 && value < 1))
     throw new InvalidArgumentError("must be 0 to less than 1");
   return value;
+}
+
+/** `0.1,0.05,0.1`: shares of the input's channels, of feature maps, of the dense layer. */
+export function dropout(text: string): Dropout {
+  const [input, conv, dense, ...more] = text.split(",").map(share);
+  if (input === undefined || conv === undefined || dense === undefined || more.length > 0)
+    throw new InvalidArgumentError("must be three shares, e.g. 0.1,0.05,0.1");
+  return { input, conv, dense };
 }
 
 /** `2:1`, visits to transport. */

@@ -10,6 +10,7 @@ const name = z
   .regex(NAME)
   .refine((value) => !value.includes(".."), "must not hold '..'");
 const count = z.int().min(1);
+const rate = z.number().min(0).lt(1);
 
 /** Layers of an encoder that can be chosen: filters of the 3×3 and the 1×1 convolutions, units of the dense layers. */
 export const NETWORK_SCHEMA = z.strictObject({
@@ -31,7 +32,7 @@ export const JOB_SCHEMAS = {
     model: name,
     steps: count,
     seed: z.int().min(0),
-    batch: z.strictObject({ locations: z.int().min(2), pairs: count }),
+    batch: z.strictObject({ locations: z.int().min(2), pairs: count, negatives: count.optional() }),
     loss: z.enum(["softpn", "ratio"]),
     learningRate: z.number().positive(),
     checkpointEvery: count,
@@ -45,6 +46,8 @@ export const JOB_SCHEMAS = {
       })
       .optional(),
     network: NETWORK_SCHEMA.optional(),
+    precision: z.enum(["auto", "float32", "mixed"]).optional(),
+    dropout: z.strictObject({ input: rate, conv: rate, dense: rate }).optional(),
     early: z.boolean().optional(),
     warmup: z.int().min(0).optional(),
     halveEvery: z.int().min(0).optional(),

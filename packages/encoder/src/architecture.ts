@@ -1,5 +1,10 @@
 import { FarmError } from "@loc2vec/core";
 
+/** Slope of LeakyReLU below zero, as in Keras. */
+export const LEAK = 0.3;
+/** Added to the variance in batch normalization, as in Keras. */
+export const BN_EPSILON = 1e-3;
+
 /**
  * The network of Loc2Vec (2018), in the reading that gives its published count of 305,040 parameters: five 3×3
  * convolutions, each followed by 2×2 max-pooling; two 1×1 convolutions (Network in Network, arXiv 1312.4400); a dense

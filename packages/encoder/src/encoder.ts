@@ -1,13 +1,22 @@
-import { FarmError, randomOf, Stream } from "@loc2vec/core";
+import { randomOf, Stream } from "@loc2vec/core";
 import type { Attributes, Tensorflow } from "@loc2vec/tensorflow";
 import type { Tensor } from "@tensorflow/tfjs";
-import { type Architecture, type Layer, layersOf } from "./architecture.ts";
+import { type Architecture, BN_EPSILON, type Layer, layersOf } from "./architecture.ts";
+import {
+  CAST_BYTES,
+  convert,
+  MATMUL,
+  MATMUL_A,
+  MATMUL_B,
+  OPS,
+  type Pooling,
+  poolingOf,
+  type Real,
+  TRANSPOSE_BYTES,
+} from "./ops.ts";
+import { concatTiles } from "./tiles.ts";
 import { checkWeights, type WeightArray, type Weights } from "./weights.ts";
 
-/** Slope of LeakyReLU below zero, as in Keras. */
-export const LEAK = 0.3;
-/** Added to the variance in batch normalization, as in Keras. */
-export const BN_EPSILON = 1e-3;
 /** The running statistics keep at most this share of their past … */
 const BN_MOMENTUM = 0.99;
 
@@ -23,7 +32,8 @@ export interface Dropout {
   dense: number;
 }
 
-export const DROPOUT: Dropout = { input: 0.1, conv: 0.05, dense: 0.1 };
+/** Weak: the original's rates are not known, and stronger ones cost more than they give (see the trainer's README). */
+export const DROPOUT: Dropout = { input: 0.02, conv: 0.01, dense: 0.02 };
 
 /** A mini-batch to train on. */
 export interface TrainBatch {
@@ -44,8 +54,22 @@ export interface Gradients {
   statistics: Map<string, WeightArray>;
 }
 
+/**
+ * What a training step computes in. `mixed`: the convolutional part's feature maps and kernels in bfloat16, which has
+ * float32's range, so the loss needs no scaling; weights, batch normalization's statistics, the dense layers (a
+ * thousandth of the work), loss and optimizer in float32. `auto`: mixed on a GPU, float32 on a CPU.
+ */
+export type Precision = "auto" | "float32" | "mixed";
+
+export interface EncoderOptions {
+  /** Default: `auto`. */
+  precision?: Precision;
+}
+
 export interface Encoder {
   readonly architecture: Architecture;
+  /** Of training; embedding is float32 always. */
+  readonly precision: "float32" | "mixed";
   /** In force. */
   readonly weights: Weights;
   /**
@@ -66,38 +90,20 @@ export interface Encoder {
   dispose(): void;
 }
 
-const float: Attributes[string] = { type: "float32" };
-const NHWC = { data_format: { string: "NHWC" } } as const;
-const CONV: Attributes = { T: float, strides: { int: [1, 1, 1, 1] }, padding: { string: "SAME" }, ...NHWC };
-const POOL: Attributes = {
-  T: float,
-  ksize: { int: [1, 2, 2, 1] },
-  strides: { int: [1, 2, 2, 1] },
-  padding: { string: "VALID" },
-  ...NHWC,
-};
-const NORM = { T: float, U: float, epsilon: { float: BN_EPSILON }, ...NHWC };
-const NORM_TRAIN: Attributes = { ...NORM, is_training: { bool: true } };
-const BIAS: Attributes = { T: float, ...NHWC };
-const RELU: Attributes = { T: float, alpha: { float: LEAK } };
-const MATMUL: Attributes = { T: float, transpose_a: { bool: false }, transpose_b: { bool: false } };
-const MATMUL_A: Attributes = { ...MATMUL, transpose_a: { bool: true } };
-const MATMUL_B: Attributes = { ...MATMUL, transpose_b: { bool: true } };
-const RAW: Attributes = { out_type: { type: "uint8" }, little_endian: { bool: true } };
-const RESHAPE: Attributes = { T: { type: "uint8" }, Tshape: { type: "int32" } };
-const TRANSPOSE: Attributes = { T: { type: "uint8" }, Tperm: { type: "int32" } };
-const CAST: Attributes = { SrcT: { type: "uint8" }, DstT: float };
-
 /** What of a layer's forward pass its backward pass needs. */
 interface Trace {
   layer: Layer;
+  /** Of the tensors below, but for `reserve`. */
+  type: Real;
   input: Tensor;
+  kernel: Tensor;
   /** Before batch normalization. */
   linear: Tensor;
   normalized: Tensor | undefined;
   reserve: Tensor[];
   /** After max-pooling. */
   pooled: Tensor | undefined;
+  workspace: Tensor | undefined;
   mask: Tensor | undefined;
 }
 
@@ -107,8 +113,19 @@ interface Trace {
  *
  * @throws FarmError `data` for weights that do not fit the architecture
  */
-export function createEncoder(tensorflow: Tensorflow, architecture: Architecture, weights: Weights): Encoder {
+export function createEncoder(
+  tensorflow: Tensorflow,
+  architecture: Architecture,
+  weights: Weights,
+  { precision: asked = "auto" }: EncoderOptions = {},
+): Encoder {
   const { tf } = tensorflow;
+  // A bfloat16 product is several times as fast on GPUs since Ampere; on CPUs it depends (see the README).
+  const precision = asked === "auto" ? (tensorflow.device === "GPU" ? "mixed" : "float32") : asked;
+  const typeOf = (layer: Layer): Real =>
+    precision === "mixed" && layer.kind === "conv" ? "bfloat16" : "float32";
+  const convType = precision === "mixed" ? "bfloat16" : "float32";
+  let pooling: Pooling | undefined;
   const layers = layersOf(architecture);
   const { channels, pixels } = architecture;
   const inForce = new Map<string, WeightArray>();
@@ -123,15 +140,16 @@ export function createEncoder(tensorflow: Tensorflow, architecture: Architecture
    */
   let folded: { layer: Layer; kernel: Tensor; shift: Tensor }[] | undefined;
   const fold = (): NonNullable<typeof folded> => {
-    folded ??= layers.map((layer) => {
+    folded ??= layers.map((layer, at) => {
       const values = (name: string): Float32Array =>
         (inForce.get(`${layer.name}.${name}`) as WeightArray).data;
-      const kernel = values("kernel");
+      // The first kernel takes bytes for what is 0 to 1 in training.
+      const kernel = values("kernel").map((value) => (at === 0 ? value / 255 : value));
       const shape = [...layer.kernel];
       if (!layer.normalized) {
         return {
           layer,
-          kernel: tf.tensor(kernel.slice(), shape),
+          kernel: tf.tensor(kernel, shape),
           shift: tf.tensor1d(values("bias").slice()),
         };
       }
@@ -165,51 +183,37 @@ export function createEncoder(tensorflow: Tensorflow, architecture: Architecture
   checkWeights(architecture, weights, "the encoder");
   update(weights);
 
-  /** Float32 [tiles, y, x, channel], each channel of each tile multiplied by `scale` [tiles, channels]. */
-  const toInput = (tiles: readonly Uint8Array[], scale: Float32Array): Tensor => {
-    const bytes = channels * pixels * pixels;
-    const all = new Uint8Array(tiles.length * bytes);
-    for (const [at, tile] of tiles.entries()) {
-      if (tile.length !== bytes) {
-        throw new FarmError("data", `tile ${at} of the mini-batch has ${tile.length} bytes, not ${bytes}`);
-      }
-      all.set(tile, at * bytes);
-    }
-    // As one string the bytes cross into TensorFlow in one copy; as numbers they would be widened in JavaScript.
-    const text = tf.tensor([all] as unknown as string[], [1], "string");
-    const raw = one("DecodeRaw", [text], RAW);
-    const planar = one(
-      "Reshape",
-      [raw, tf.tensor1d([tiles.length, channels, pixels, pixels], "int32")],
-      RESHAPE,
-    );
-    const packed = one("Transpose", [planar, tf.tensor1d([0, 2, 3, 1], "int32")], TRANSPOSE);
-    return tf.mul(one("Cast", [packed], CAST), tf.tensor4d(scale, [tiles.length, 1, 1, channels]));
+  /** Float32 [tiles, y, x, channel], 0 to 255. */
+  const toInput = (tiles: readonly Uint8Array[]): Tensor => {
+    const planar = tensorflow.bytes(concatTiles(architecture, tiles), [
+      tiles.length,
+      channels,
+      pixels,
+      pixels,
+    ]);
+    const packed = one("Transpose", [planar, tf.tensor1d([0, 2, 3, 1], "int32")], TRANSPOSE_BYTES);
+    return one("Cast", [packed], CAST_BYTES);
   };
 
-  const linearOf = (layer: Layer, input: Tensor): Tensor => {
-    if (layer.kind === "conv") return one("Conv2D", [input, weight(layer, "kernel")], CONV);
-    const product = one("MatMul", [flat(input), weight(layer, "kernel")], MATMUL);
-    return layer.normalized ? product : tf.add(product, weight(layer, "bias"));
-  };
   const flat = (x: Tensor): Tensor => x.reshape([x.shape[0] as number, -1]);
   const asImage = (x: Tensor): Tensor => (x.rank === 4 ? x : x.reshape([x.shape[0] as number, 1, 1, -1]));
 
+  const { float32 } = OPS;
   const embed = (tiles: readonly Uint8Array[]): Float32Array => {
     const weights = fold();
     const vectors = new Float32Array(tiles.length * architecture.embedding);
     for (let first = 0; first < tiles.length; first += EMBEDDED) {
       const few = tiles.slice(first, first + EMBEDDED);
       tf.tidy(() => {
-        let x = toInput(few, new Float32Array(few.length * channels).fill(1 / 255));
+        let x = toInput(few);
         for (const { layer, kernel, shift } of weights) {
           x =
             layer.kind === "conv"
-              ? one("Conv2D", [x, kernel], CONV)
+              ? one("Conv2D", [x, kernel], float32.conv)
               : one("MatMul", [flat(x), kernel], MATMUL);
-          if (layer.pool) x = one("MaxPool", [x], POOL);
-          x = one("BiasAdd", [x, shift], BIAS);
-          if (layer.normalized) x = one("LeakyRelu", [x], RELU);
+          if (layer.pool) x = one("MaxPool", [x], float32.pool);
+          x = one("BiasAdd", [x, shift], float32.bias);
+          if (layer.normalized) x = one("LeakyRelu", [x], float32.relu);
         }
         vectors.set(x.dataSync() as Float32Array, first * architecture.embedding);
       });
@@ -233,36 +237,50 @@ export function createEncoder(tensorflow: Tensorflow, architecture: Architecture
     const { tiles, channelsOn, dropout } = batch;
     const mask = dropMask(batch, 0, tiles.length * channels, dropout.input);
     const scale = Float32Array.from(channelsOn, (on, i) => (on * (mask?.[i] ?? 1)) / 255);
-    let x = toInput(tiles, scale);
+    pooling ??= poolingOf(tensorflow, convType);
+    const pool = pooling;
+    let x = tf.mul(toInput(tiles), tf.tensor4d(scale, [tiles.length, 1, 1, channels]));
+    let before: Real = "float32";
     const traces = layers.map((layer, at): Trace => {
-      const input = x;
-      const linear = linearOf(layer, input);
+      const type = typeOf(layer);
+      const ops = OPS[type];
+      const input = convert(tensorflow, x, before, type);
+      before = type;
+      const kernel = convert(tensorflow, weight(layer, "kernel"), "float32", type);
+      const linear =
+        layer.kind === "conv"
+          ? one("Conv2D", [input, kernel], ops.conv)
+          : one("MatMul", [flat(input), kernel], MATMUL);
+      const trace = { layer, type, input, kernel, linear };
       if (!layer.normalized) {
-        x = linear;
+        x = tf.add(linear, weight(layer, "bias"));
         return {
-          layer,
-          input,
-          linear,
+          ...trace,
           normalized: undefined,
           reserve: [],
           pooled: undefined,
+          workspace: undefined,
           mask: undefined,
         };
       }
       const empty = tf.tensor1d([], "float32");
       const inputs = [asImage(linear), weight(layer, "gamma"), weight(layer, "beta"), empty, empty];
-      const [normalized, ...reserve] = tensorflow.op("FusedBatchNormV3", inputs, NORM_TRAIN, 6) as [
+      const [normalized, ...reserve] = tensorflow.op("FusedBatchNormV3", inputs, ops.norm, 6) as [
         Tensor,
         ...Tensor[],
       ];
       // LeakyReLU rises everywhere, so it may follow the pooling: a quarter of the work, the same result.
-      const pooled = layer.pool ? one("MaxPool", [normalized], POOL) : normalized;
-      x = one("LeakyRelu", [pooled], RELU);
+      const { pooled, workspace } = layer.pool
+        ? pool.forward(normalized)
+        : { pooled: normalized, workspace: undefined };
+      x = one("LeakyRelu", [pooled], ops.relu);
       const rate = layer.kind === "conv" ? dropout.conv : dropout.dense;
       const drawn = dropMask(batch, at + 1, tiles.length * layer.filters, rate);
-      const dropped = drawn && tf.tensor4d(drawn, [tiles.length, 1, 1, layer.filters]);
-      if (dropped) x = tf.mul(x, dropped);
-      return { layer, input, linear, normalized, reserve, pooled, mask: dropped };
+      const mask =
+        drawn &&
+        convert(tensorflow, tf.tensor4d(drawn, [tiles.length, 1, 1, layer.filters]), "float32", type);
+      if (mask) x = one("Mul", [x, mask], ops.mul);
+      return { ...trace, normalized, reserve, pooled, workspace, mask };
     });
     return { output: x, traces };
   };
@@ -270,19 +288,20 @@ export function createEncoder(tensorflow: Tensorflow, architecture: Architecture
   const backward = (traces: readonly Trace[], gradient: Tensor): Map<string, Tensor> => {
     const found = new Map<string, Tensor>();
     let dy = gradient;
-    for (const [at, { layer, input, linear, normalized, reserve, pooled, mask }] of [
-      ...traces.entries(),
-    ].reverse()) {
+    let after: Real = "float32";
+    for (const [at, trace] of [...traces.entries()].reverse()) {
+      const { layer, type, input, kernel, linear, normalized, reserve, pooled, workspace, mask } = trace;
+      const ops = OPS[type];
       if (normalized === undefined || pooled === undefined) found.set(`${layer.name}.bias`, dy.sum(0));
       else {
-        dy = asImage(dy);
         if (dy.shape.join() !== pooled.shape.join()) dy = dy.reshape(pooled.shape);
-        if (mask) dy = tf.mul(dy, mask);
-        dy = one("LeakyReluGrad", [dy, pooled], RELU);
-        if (layer.pool) dy = one("MaxPoolGrad", [normalized, pooled, dy], POOL);
+        dy = convert(tensorflow, dy, after, type);
+        if (mask) dy = one("Mul", [dy, mask], ops.mul);
+        dy = one("LeakyReluGrad", [dy, pooled], ops.relu);
+        if (layer.pool) dy = (pooling as Pooling).backward(normalized, pooled, dy, workspace);
         const [, , saved1, saved2, saved3] = reserve as [Tensor, Tensor, Tensor, Tensor, Tensor];
         const inputs = [dy, asImage(linear), weight(layer, "gamma"), saved1, saved2, saved3];
-        const [dx, gamma, beta] = tensorflow.op("FusedBatchNormGradV3", inputs, NORM_TRAIN, 5) as [
+        const [dx, gamma, beta] = tensorflow.op("FusedBatchNormGradV3", inputs, ops.norm, 5) as [
           Tensor,
           Tensor,
           Tensor,
@@ -290,11 +309,13 @@ export function createEncoder(tensorflow: Tensorflow, architecture: Architecture
         found.set(`${layer.name}.gamma`, gamma).set(`${layer.name}.beta`, beta);
         dy = dx;
       }
-      const kernel = weight(layer, "kernel");
+      after = type;
       if (layer.kind === "conv") {
         const sizes = tf.tensor1d([...layer.kernel], "int32");
-        found.set(`${layer.name}.kernel`, one("Conv2DBackpropFilter", [input, sizes, dy], CONV));
-        if (at > 0) dy = one("Conv2DBackpropInput", [tf.tensor1d(input.shape, "int32"), kernel, dy], CONV);
+        const byKernel = one("Conv2DBackpropFilter", [input, sizes, dy], ops.conv);
+        found.set(`${layer.name}.kernel`, convert(tensorflow, byKernel, type, "float32"));
+        if (at > 0)
+          dy = one("Conv2DBackpropInput", [tf.tensor1d(input.shape, "int32"), kernel, dy], ops.conv);
       } else {
         dy = flat(dy);
         found.set(`${layer.name}.kernel`, one("MatMul", [flat(input), dy], MATMUL_A));
@@ -322,6 +343,7 @@ export function createEncoder(tensorflow: Tensorflow, architecture: Architecture
 
   return {
     architecture,
+    precision,
     weights: inForce,
     embed,
     gradients: (batch, gradientOf) => {

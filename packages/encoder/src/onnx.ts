@@ -1,5 +1,4 @@
-import { type Architecture, layersOf } from "./architecture.ts";
-import { BN_EPSILON, LEAK } from "./encoder.ts";
+import { type Architecture, BN_EPSILON, LEAK, layersOf } from "./architecture.ts";
 import { type Field, float, integer, join, message } from "./protobuf.ts";
 import { checkWeights, type WeightArray, type Weights } from "./weights.ts";
 
@@ -42,11 +41,12 @@ export function encodeOnnx(architecture: Architecture, weights: Weights): Uint8A
     return name;
   };
   let x = node("Cast", ["tiles"], [intAttribute("to", TYPES.float32)]);
-  x = node("Mul", [x, constant("scale", [1], bytesOf(Float32Array.of(1 / 255)))]);
   let flat = false;
-  for (const layer of layersOf(architecture)) {
+  for (const [at, layer] of layersOf(architecture).entries()) {
     const weight = (name: string): WeightArray => weights.get(`${layer.name}.${name}`) as WeightArray;
-    const { data, shape } = weight("kernel");
+    const { shape } = weight("kernel");
+    // The first kernel takes bytes for what is 0 to 1 in training.
+    const data = weight("kernel").data.map((value) => (at === 0 ? value / 255 : value));
     const kernelName = `${layer.name}.kernel`;
     if (layer.kind === "conv") {
       const [height = 1, width = 1] = shape;
@@ -74,10 +74,11 @@ export function encodeOnnx(architecture: Architecture, weights: Weights): Uint8A
       floats(`${layer.name}.${name}`, weight(name)),
     );
     x = node("BatchNormalization", [x, ...statistics], [floatAttribute("epsilon", BN_EPSILON)]);
+    // Before the pooling: ONNX Runtime computes it inside the convolution.
+    x = node("LeakyRelu", [x], [floatAttribute("alpha", LEAK)]);
     if (layer.pool) {
       x = node("MaxPool", [x], [intsAttribute("kernel_shape", [2, 2]), intsAttribute("strides", [2, 2])]);
     }
-    x = node("LeakyRelu", [x], [floatAttribute("alpha", LEAK)]);
   }
   const graph = [
     ...nodes,

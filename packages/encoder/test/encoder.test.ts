@@ -9,6 +9,7 @@ import {
   countParameters,
   createEncoder,
   decodeSafetensors,
+  type EncoderOptions,
   encodeSafetensors,
   initialWeights,
   LOC2VEC,
@@ -118,9 +119,10 @@ test("the gradients are those of tfjs's own differentiation of the plain network
   encoder.dispose();
 });
 
-test("a few steps on one mini-batch bring the loss down; nothing leaks", async () => {
+/** Forty steps on one mini-batch. @returns the losses, and the tensors that came to stay after the second */
+async function descend(options: EncoderOptions): Promise<{ losses: number[]; leaked: number }> {
   const tensorflow = await loadTensorflow();
-  const encoder = createEncoder(tensorflow, SMALL, initialWeights(SMALL, 1));
+  const encoder = createEncoder(tensorflow, SMALL, initialWeights(SMALL, 1), options);
   const triplets: Triplet[] = [0, 2, 4].map((anchor) => ({
     anchor,
     positive: anchor + 1,
@@ -139,9 +141,45 @@ test("a few steps on one mini-batch bring the loss down; nothing leaks", async (
     encoder.update(result.statistics);
     if (step === 2) tensors = tensorflow.tf.memory().numTensors;
   }
-  expect(losses.at(-1)).toBeLessThan((losses[0] as number) / 3);
-  expect(tensorflow.tf.memory().numTensors).toBe(tensors);
+  const leaked = tensorflow.tf.memory().numTensors - tensors;
   encoder.dispose();
+  return { losses, leaked };
+}
+
+test("a few steps on one mini-batch bring the loss down; nothing leaks", async () => {
+  const { losses, leaked } = await descend({});
+  expect(losses.at(-1)).toBeLessThan((losses[0] as number) / 3);
+  expect(leaked).toBe(0);
+});
+
+test("mixed precision: gradients point where float32's do, the loss comes down, nothing leaks", async () => {
+  const tensorflow = await loadTensorflow();
+  const weights = initialWeights(SMALL, 1);
+  const target = Float32Array.from({ length: 8 * SMALL.embedding }, (_, i) => Math.cos(i));
+  const [float32, mixed] = (["float32", "mixed"] as const).map((precision) => {
+    const encoder = createEncoder(tensorflow, SMALL, weights, { precision });
+    expect(encoder.precision).toBe(precision);
+    const found = encoder.gradients(batchOf(SMALL, 8), () => target);
+    encoder.dispose();
+    return found;
+  });
+  const product = (a: Float32Array, b: Float32Array): number =>
+    a.reduce((sum, value, i) => sum + value * (b[i] as number), 0);
+  for (const [name, want] of float32?.gradients ?? []) {
+    const got = mixed?.gradients.get(name) as Float32Array;
+    const cosine = product(want, got) / Math.sqrt(product(want, want) * product(got, got));
+    expect(cosine, name).toBeGreaterThan(name.endsWith(".kernel") ? 0.99 : 0.98);
+    if (name === "conv1.kernel") expect(got).not.toEqual(want);
+  }
+  for (const [name, { data }] of mixed?.statistics ?? []) {
+    // Float32 itself: a bfloat16 would have 16 zero bits at its end.
+    expect(new Uint16Array(data.buffer).filter((_, i) => i % 2 === 0).some((low) => low !== 0)).toBe(true);
+    for (const [i, want] of (float32?.statistics.get(name)?.data ?? []).entries())
+      expect(data[i], name).toBeCloseTo(want, 1);
+  }
+  const { losses, leaked } = await descend({ precision: "mixed" });
+  expect(losses.at(-1)).toBeLessThan((losses[0] as number) / 3);
+  expect(leaked).toBe(0);
 });
 
 test("the same keys give the same gradients, others other dropout", async () => {

@@ -7,6 +7,7 @@ import { loadTensorflow } from "@loc2vec/tensorflow";
 import { expect, onTestFinished, test } from "vitest";
 import { tensorflowPython } from "../../../test/support/python.ts";
 import {
+  createEmbedder,
   createEncoder,
   encodeOnnx,
   encodeSafetensors,
@@ -94,6 +95,11 @@ test.each([
     const encoder = createEncoder(await loadTensorflow(), architecture, weights);
     const ours = encoder.embed(tiles);
     encoder.dispose();
+    const embedder = await createEmbedder(architecture, weights);
+    expect(embedder.engine).toMatch(/^ONNX Runtime \d/);
+    const embedded = await embedder.embed(tiles);
+    await expect(embedder.embed([new Uint8Array(7)])).rejects.toThrow(/tile 0 of the mini-batch has 7 bytes/);
+    await embedder.dispose();
     await writeFile(join(folder, "encoder.onnx"), encodeOnnx(architecture, weights));
     const metadata = { step: "1", architecture: JSON.stringify(architecture) };
     const stored = join(folder, "weights.safetensors");
@@ -106,7 +112,7 @@ test.each([
     expect(stdout, stderr).toContain("{");
     const found = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number[][]>;
     expect(Object.keys(found)).toEqual(["onnx", "safetensors", "keras", "saved_model"]);
-    for (const [name, vectors] of Object.entries(found)) {
+    for (const [name, vectors] of [...Object.entries(found), ["embedder", [[...embedded]]] as const]) {
       const flat = vectors.flat();
       expect(flat).toHaveLength(ours.length);
       const furthest = Math.max(...flat.map((value, i) => Math.abs(value - (ours[i] as number))));

@@ -7,3 +7,4 @@ export * from "./profile.ts";
 export * from "./sample.ts";
 export * from "./style.ts";
 export * from "./table.ts";
+export * from "./venues.ts";

@@ -76,6 +76,8 @@ export interface Profile {
   readonly channels: readonly Channel[];
   /** Tags that are kept as labels, matched one by one (any one suffices). */
   readonly labels: TagMatch;
+  /** Classes of labelled places, by name: any one key suffices. What a model is asked for that never saw them drawn. */
+  readonly venues: Readonly<Record<string, TagMatch>>;
   /** SHA-256 (hex) of everything that affects pixels: two profiles with the same hash draw the same tiles. */
   readonly hash: string;
   /** SHA-256 (hex) of what affects the import. Widths, intensities, titles and colours do not. */
@@ -137,6 +139,7 @@ const profileSchema = z.strictObject({
     )
     .min(1),
   labels: tagMatch,
+  venues: z.record(identifier, tagMatch).default({}),
 });
 
 /**
@@ -167,7 +170,7 @@ export function parseProfile(text: string, file: string): Profile {
     const issue = parsed.error.issues[0];
     throw new FarmError("input", `${file}${place(raw, issue?.path ?? [])}: ${issue?.message}`);
   }
-  const { name, version, labels } = parsed.data;
+  const { name, version, labels, venues } = parsed.data;
   unique(
     parsed.data.channels.map((channel) => channel.name),
     (dup) => `${file}: two channels are called ${dup}`,
@@ -190,6 +193,7 @@ export function parseProfile(text: string, file: string): Profile {
     version,
     channels,
     labels,
+    venues,
     hash: sha256(
       channels.map((channel) => channel.name),
       rules.map((rule) => [rule.at, rule.geometry, rule.first, rule.match, rule.except, rule.draw]),

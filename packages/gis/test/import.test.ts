@@ -4,7 +4,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { importPbf, loadProfile, type Profile, readImportInfo, sampleLocations } from "../src/index.ts";
+import {
+  importPbf,
+  loadProfile,
+  nearestVenues,
+  type Profile,
+  readImportInfo,
+  sampleLocations,
+} from "../src/index.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -125,6 +132,24 @@ describe("the town", () => {
       "SELECT key, value, name, tags->>'shop' AS shop FROM farm.label WHERE osm_id = 1",
     );
     expect(rows).toEqual([{ key: "shop", value: "bakery", name: "Bäcker 'Ä'", shop: "bakery" }]);
+  });
+
+  test("the nearest venue: of its class, metres on the ground; furniture is none", async () => {
+    const near = (places: { lon: number; lat: number }[], withinM: number) =>
+      nearestVenues({ databaseUrl, profile, places, withinM });
+    // At 50° north a degree of longitude is 71.5 km: 60 m to the west of the bakery.
+    const west = { lon: 10.001 - 60 / 71_475, lat: 50.0005 };
+    const bench = { lon: 10.002, lat: 50.0005 };
+    expect(await near([west, { lon: 10.001, lat: 50.0005 }, { lon: 11, lat: 51 }], 61)).toEqual([
+      "shop",
+      "shop",
+      undefined,
+    ]);
+    expect(await near([west, bench], 59)).toEqual([undefined, undefined]);
+    expect(await near([bench], 80)).toEqual(["shop"]);
+    await expect(
+      nearestVenues({ databaseUrl, profile: { venues: {} }, places: [west], withinM: 10 }),
+    ).rejects.toThrowError(/names no venues/);
   });
 
   test("the same file again is no work, unless forced or matched otherwise", async () => {

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { flexStyle, loadProfile, parseProfile } from "../src/index.ts";
+import { channelsOfVenues, flexStyle, loadProfile, parseProfile } from "../src/index.ts";
 
 const STYLE = fileURLToPath(new URL("../../../styles/loc2vec.yaml", import.meta.url));
 
@@ -29,6 +29,18 @@ describe("the shipped profile", () => {
     expect(rules.map((rule) => rule.index)).toEqual(rules.map((_, at) => at));
     for (const kind of ["visit", "transport"]) expect(rules.some((rule) => rule.sample === kind)).toBe(true);
   });
+});
+
+test("venues of the shipped profile are drawn in one channel; they change neither pixels nor import", async () => {
+  const profile = await loadProfile(STYLE);
+  expect(Object.keys(profile.venues).length).toBeGreaterThan(5);
+  expect(channelsOfVenues(profile).map((at) => profile.channels[at]?.name)).toEqual(["amenities_shops"]);
+  const text = small("{ width: 3, intensity: 9 }");
+  const [plain, more] = [text, `${text}venues: { road: { highway: residential } }`].map((each) =>
+    parseProfile(each, "a.yaml"),
+  );
+  expect([more?.hash, more?.importHash]).toEqual([plain?.hash, plain?.importHash]);
+  expect(more && channelsOfVenues(more)).toEqual([0]);
 });
 
 describe("parseProfile", () => {

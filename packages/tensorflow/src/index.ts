@@ -1,3 +1,4 @@
+export type { Tensor, Tensor2D, Tensor4D, Variable } from "@tensorflow/tfjs";
 export { loadTensorflow, type Tensorflow } from "./load.ts";
 export {
   type CudaLibrary,
@@ -8,4 +9,4 @@ export {
   parseDriver,
 } from "./nvidia.ts";
 export type { Attribute, Attributes, DType } from "./ops.ts";
-export { boundSource, type Setup, type SetupOptions, setupTensorflow, smoke } from "./setup.ts";
+export { bindsCuda, boundSource, type Setup, type SetupOptions, setupTensorflow, smoke } from "./setup.ts";

@@ -8,16 +8,33 @@ import { bindingPath } from "./setup.ts";
 const require = createRequire(import.meta.url);
 const SETUP = "npm run setup binds TensorFlow; pnpm farm:doctor says what is missing";
 
+/** A native tensor: its numeric type is TensorFlow's own. */
+export interface NativeTensor {
+  id: number;
+  shape: number[];
+  dtype: number;
+}
+
 /** What of tfjs-node's backend object is used beyond tfjs's own interface. */
 export interface NodeBackend {
   readonly isUsingGpuDevice: boolean;
-  readonly binding: Readonly<Record<string, number>> & { readonly TF_Version: string };
-  executeMultipleOutputs(
-    name: string,
-    attributes: readonly { name: string; type: number; value: unknown }[],
-    inputs: readonly tfjs.Tensor[],
-    outputs: number,
-  ): tfjs.Tensor[];
+  readonly binding: {
+    readonly [constant: `TF_${Uppercase<string>}`]: number;
+    readonly TF_Version: string;
+    executeOp(
+      name: string,
+      attributes: readonly { name: string; type: number; value: unknown }[],
+      inputs: readonly number[],
+      outputs: number,
+    ): NativeTensor[];
+  };
+  /** By data id; `values` are those that no op has needed yet. */
+  readonly tensorMap: {
+    get(id: object): NativeTensor;
+    set(id: object, tensor: NativeTensor & { values: null; refCount: number }): void;
+  };
+  getInputTensorIds(inputs: readonly tfjs.Tensor[]): number[];
+  createOutputTensor(tensor: NativeTensor): tfjs.Tensor;
 }
 
 export interface Tensorflow {
@@ -28,11 +45,14 @@ export interface Tensorflow {
   readonly device: "CPU" | "GPU";
   /**
    * Runs any TensorFlow op by name. Its outputs are tensors like all others: `tidy` sees them. Gradients are not recorded.
+   * tfjs has no uint8 and bfloat16: such outputs serve other ops run by this, and reading them is an error.
    *
    * @param outputs how many the op has
    * @throws Error of TensorFlow's, e.g. for shapes that do not fit
    */
   op(name: string, inputs: readonly tfjs.Tensor[], attributes: Attributes, outputs?: number): tfjs.Tensor[];
+  /** A uint8 tensor in the array's own memory, which must stay as it is meanwhile. */
+  bytes(values: Uint8Array, shape: readonly number[]): tfjs.Tensor;
 }
 
 let loaded: Promise<Tensorflow> | undefined;
@@ -76,7 +96,12 @@ async function load(): Promise<Tensorflow> {
     tf,
     version: backend.binding.TF_Version,
     device: backend.isUsingGpuDevice ? "GPU" : "CPU",
-    op: opRunner(backend),
+    op: opRunner(tf, backend),
+    bytes: (values, shape) => {
+      const tensor = tf.tensor(values, [...shape], "bool");
+      backend.tensorMap.get(tensor.dataId).dtype = backend.binding.TF_UINT8 as number;
+      return tensor;
+    },
   };
 }
 

@@ -1,8 +1,8 @@
-import type { Tensor } from "@tensorflow/tfjs";
-import type { NodeBackend, Tensorflow } from "./load.ts";
+import type * as tfjs from "@tensorflow/tfjs";
+import type { NativeTensor, NodeBackend, Tensorflow } from "./load.ts";
 
 /** TensorFlow's types by the names that its documentation uses. */
-export type DType = "float32" | "int32" | "uint8" | "bool" | "string";
+export type DType = "float32" | "bfloat16" | "int32" | "uint8" | "bool" | "string";
 
 /** An op's attribute, of the kind that TensorFlow's op definition names: type, int, list(int), float, bool, string. */
 export type Attribute =
@@ -13,7 +13,9 @@ export type Attribute =
   | { string: string };
 export type Attributes = Readonly<Record<string, Attribute>>;
 
-const DTYPES: Readonly<Record<DType, string>> = {
+/** TF_BFLOAT16 of TensorFlow's `tf_datatype.h`: the binding does not know it. */
+const BFLOAT16 = 14;
+const DTYPES: Readonly<Record<Exclude<DType, "bfloat16">, `TF_${Uppercase<string>}`>> = {
   float32: "TF_FLOAT",
   int32: "TF_INT32",
   uint8: "TF_UINT8",
@@ -21,25 +23,35 @@ const DTYPES: Readonly<Record<DType, string>> = {
   string: "TF_STRING",
 };
 
-export function opRunner(backend: NodeBackend): Tensorflow["op"] {
+export function opRunner(tf: typeof tfjs, backend: NodeBackend): Tensorflow["op"] {
   const { binding } = backend;
-  const constant = (name: string): number => binding[name] as number;
+  const constant = (name: `TF_${Uppercase<string>}`): number => binding[name] as number;
   const encode = (name: string, attribute: Attribute): { name: string; type: number; value: unknown } => {
-    if ("type" in attribute)
-      return { name, type: constant("TF_ATTR_TYPE"), value: constant(DTYPES[attribute.type]) };
+    if ("type" in attribute) {
+      const { type } = attribute;
+      const value = type === "bfloat16" ? BFLOAT16 : constant(DTYPES[type]);
+      return { name, type: constant("TF_ATTR_TYPE"), value };
+    }
     if ("int" in attribute) return { name, type: constant("TF_ATTR_INT"), value: attribute.int };
     if ("float" in attribute) return { name, type: constant("TF_ATTR_FLOAT"), value: attribute.float };
     if ("bool" in attribute) return { name, type: constant("TF_ATTR_BOOL"), value: attribute.bool };
     return { name, type: constant("TF_ATTR_STRING"), value: attribute.string };
   };
+  const tensorOf = (native: NativeTensor): tfjs.Tensor => {
+    if (native.dtype !== BFLOAT16) return backend.createOutputTensor(native);
+    // To tfjs it is float32; the native tensor keeps its own type, which ops and reading go by.
+    const dataId = {};
+    backend.tensorMap.set(dataId, { ...native, values: null, refCount: 1 });
+    return tf.engine().makeTensorFromTensorInfo({ dataId, shape: native.shape, dtype: "float32" });
+  };
   // Attributes are constants of the calling code: each such object is encoded once.
   const encoded = new WeakMap<Attributes, ReturnType<typeof encode>[]>();
-  return (name, inputs, attributes, outputs = 1): Tensor[] => {
+  return (name, inputs, attributes, outputs = 1): tfjs.Tensor[] => {
     let list = encoded.get(attributes);
     if (list === undefined) {
       list = Object.entries(attributes).map(([key, attribute]) => encode(key, attribute));
       encoded.set(attributes, list);
     }
-    return backend.executeMultipleOutputs(name, list, inputs, outputs);
+    return binding.executeOp(name, list, backend.getInputTensorIds(inputs), outputs).map(tensorOf);
   };
 }

@@ -313,6 +313,11 @@ export async function boundSource(): Promise<string | undefined> {
   return text === undefined ? undefined : (JSON.parse(text) as Manifest).source;
 }
 
+/** Whether what the setup has bound can use a GPU; known without loading it. */
+export function bindsCuda(): boolean {
+  return cudaFolders(join(tfjsNodeFolder(), "deps")).length > 0;
+}
+
 async function pip(args: string[]): Promise<void> {
   const [verb = "", ...rest] = args;
   await run("python3", ["-m", "pip", verb, "--disable-pip-version-check", ...rest]);

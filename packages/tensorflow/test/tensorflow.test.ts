@@ -43,6 +43,28 @@ test("ops by name: several outputs, type, number and flag attributes", async () 
   expect(variance?.dataSync()[0]).toBeCloseTo(5 / 3, 4);
 });
 
+test("bfloat16 and uint8 are results between ops: they are converted, not read, and counted like others", async () => {
+  const { tf, op, bytes } = await loadTensorflow();
+  const before = tf.memory().numTensors;
+  tf.tidy(() => {
+    const [half] = op("Cast", [tf.tensor1d([1, 1 + 2 ** -9, 300])], {
+      SrcT: { type: "float32" },
+      DstT: { type: "bfloat16" },
+    });
+    const [back] = op("Cast", [half as never], { SrcT: { type: "bfloat16" }, DstT: { type: "float32" } });
+    expect([...(back?.dataSync() ?? [])]).toEqual([1, 1, 300]);
+    expect(() => half?.dataSync()).toThrow();
+    // What tfjs itself would make of it is an error, too.
+    expect(() => half?.square()).toThrow(/dtype enum 14/);
+    const [numbers] = op("Cast", [bytes(Uint8Array.of(0, 7, 255), [3])], {
+      SrcT: { type: "uint8" },
+      DstT: { type: "float32" },
+    });
+    expect([...(numbers?.dataSync() ?? [])]).toEqual([0, 7, 255]);
+  });
+  expect(tf.memory().numTensors).toBe(before);
+});
+
 test("bytes become numbers without a number per byte in JavaScript", async () => {
   const { tf, op } = await loadTensorflow();
   const bytes = tf.tensor([Uint8Array.of(0, 1, 200, 255)] as unknown as string[], [1], "string");

@@ -13,6 +13,8 @@ export interface BatchShape {
   locations: number;
   /** (anchor, positive) pairs per location: 5 in the original. */
   pairs: number;
+  /** Negatives of each pair, random images of other locations of the mini-batch: 1 in the original, the default. */
+  negatives?: number | undefined;
 }
 
 /** Which tiles a mini-batch consists of, and the triplets among them. */
@@ -88,7 +90,7 @@ export async function* planBatches(
         const chosen = distinct(held, shape.locations, apart);
         if (chosen === undefined) break;
         step++;
-        if (step >= first) yield planBatch(dataset, chosen, shape.pairs, seed, step);
+        if (step >= first) yield planBatch(dataset, chosen, shape, seed, step);
       }
     }
     if (step === begun && available >= shape.locations) {
@@ -149,7 +151,7 @@ function distinct(held: Held[], count: number, apart: (a: number, b: number) => 
 function planBatch(
   dataset: Pick<Dataset, "samples" | "channels">,
   locations: readonly Held[],
-  pairs: number,
+  { pairs, negatives = 1 }: BatchShape,
   seed: number,
   step: number,
 ): BatchPlan {
@@ -166,7 +168,8 @@ function planBatch(
   );
   const triplets: Triplet[] = [];
   for (let own = 0; own < locations.length; own++) {
-    for (let pair = 1; pair <= pairs; pair++) {
+    for (let at = 0; at < pairs * negatives; at++) {
+      const pair = 1 + Math.floor(at / negatives);
       const other = (own + 1 + random.int(locations.length - 1)) % locations.length;
       triplets.push({
         anchor: own * perLocation,

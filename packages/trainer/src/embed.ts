@@ -1,19 +1,13 @@
 import { checkName, FarmError, shardCount } from "@loc2vec/core";
-import { createEncoder } from "@loc2vec/encoder";
-import {
-  CHUNK_ROWS,
-  createArray,
-  listShards,
-  type ObjectStore,
-  openDataset,
-  writeGroup,
-} from "@loc2vec/shards";
-import { loadTensorflow } from "@loc2vec/tensorflow";
+import { createEmbedder } from "@loc2vec/encoder";
+import { createArray, listShards, type ObjectStore, openDataset, writeGroup } from "@loc2vec/shards";
 import { lastCheckpoint, modelPrefix } from "./model.ts";
 import { openTiles } from "./tiles.ts";
 
-/** Tiles that pass the network at a time. */
+/** Tiles that are read, and embedded, at a time. */
 const BATCH = 128;
+/** Such batches that are read while others are embedded. */
+const AHEAD = 2;
 
 export interface EmbedOptions {
   store: ObjectStore;
@@ -71,32 +65,42 @@ export async function embedDataset({
       "pnpm farm:enqueue and farm:work render them",
     );
   }
-  const tensorflow = await loadTensorflow();
-  const encoder = createEncoder(tensorflow, settings.architecture, weights);
+  const embedder = await createEmbedder(settings.architecture, weights);
+  const { locations, shardLocations } = dataset;
   const tiles = openTiles(reader);
+  const read = (first: number): Promise<Uint8Array[]> => {
+    const rows = Array.from({ length: Math.min(BATCH, locations - first) }, (_, i) => {
+      const location = first + i;
+      return { shard: Math.floor(location / shardLocations), location, sample: 0 };
+    });
+    const batch = tiles.read(rows);
+    batch.catch(() => {}); // awaited at its turn
+    return batch;
+  };
   const prefix = embeddingsPrefix(model, name);
   const size = settings.architecture.embedding;
   const array = createArray(store, `${prefix}/embedding`, {
-    shape: [dataset.locations, size],
+    shape: [locations, size],
     dtype: "float32",
     dimensionNames: ["location", "feature"],
   });
+  const ahead: Promise<Uint8Array[]>[] = [];
   try {
-    for (let chunk = 0; chunk * CHUNK_ROWS < dataset.locations; chunk++) {
-      const begin = chunk * array.chunkRows;
-      const values = new Float32Array(size * Math.min(array.chunkRows, dataset.locations - begin));
-      for (let first = begin; first < begin + values.length / size; first += BATCH) {
-        signal?.throwIfAborted();
-        const end = Math.min(first + BATCH, begin + values.length / size);
-        const rows = Array.from({ length: end - first }, (_, i) => {
-          const location = first + i;
-          return { shard: Math.floor(location / dataset.shardLocations), location, sample: 0 };
-        });
-        values.set(encoder.embed(await tiles.read(rows)), (first - begin) * size);
-        progress?.(end, dataset.locations);
-        await new Promise((resolve) => setImmediate(resolve));
+    for (let asked = 0; asked < AHEAD * BATCH && asked < locations; asked += BATCH) ahead.push(read(asked));
+    let values = new Float32Array(0);
+    for (let first = 0; first < locations; first += BATCH) {
+      signal?.throwIfAborted();
+      const next = first + AHEAD * BATCH;
+      if (next < locations) ahead.push(read(next));
+      const row = first % array.chunkRows;
+      if (row === 0) values = new Float32Array(size * Math.min(array.chunkRows, locations - first));
+      values.set(await embedder.embed((await ahead.shift()) ?? []), row * size);
+      const end = Math.min(first + BATCH, locations);
+      if (size * (end - first + row) === values.length) {
+        await array.chunk(Math.floor(first / array.chunkRows), values);
       }
-      await array.chunk(chunk, values);
+      progress?.(end, locations);
+      await new Promise((resolve) => setImmediate(resolve));
     }
     await array.finish();
     await writeGroup(store, prefix, { dataset: name, model, step, attribution: dataset.attribution });
@@ -105,7 +109,7 @@ export async function embedDataset({
       throw new FarmError("interrupted", `embedding of ${name} was interrupted`, "run it again");
     throw error;
   } finally {
-    encoder.dispose();
+    await embedder.dispose();
   }
-  return { locations: dataset.locations, size, step, prefix };
+  return { locations, size, step, prefix };
 }

@@ -11,5 +11,5 @@ export {
   readCheckpoint,
   type Settings,
 } from "./model.ts";
-export { openTiles, type TileSource } from "./tiles.ts";
+export { findEmptyTiles, openTiles, type TileSource } from "./tiles.ts";
 export { isPlateau, LIMITS, rateAt, type TrainOptions, type TrainResult, train } from "./train.ts";

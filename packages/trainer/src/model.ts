@@ -18,9 +18,10 @@ const settingsSchema = z.object({
     embedding: z.int(),
   }),
   seed: z.int(),
-  batch: z.object({ locations: z.int(), pairs: z.int() }),
+  batch: z.object({ locations: z.int(), pairs: z.int(), negatives: z.int().min(1).default(1) }),
   loss: z.enum(["softpn", "ratio"]),
   learningRate: z.number(),
+  precision: z.enum(["auto", "float32", "mixed"]).default("float32"),
   dropout: z.object({ input: z.number(), conv: z.number(), dense: z.number() }),
   /** Whether tiles without a drawn pixel are left out. */
   empty: z.enum(["skip", "keep"]).default("keep"),

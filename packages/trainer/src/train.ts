@@ -23,6 +23,7 @@ import {
   NETWORKS,
   type Network,
   networkOf,
+  type Precision,
   tripletLoss,
   type Weights,
 } from "@loc2vec/encoder";
@@ -76,6 +77,8 @@ export interface TrainOptions {
   patience?: number | undefined;
   /** Ends this session after so many seconds, with a checkpoint; called again, it goes on. */
   maxSeconds?: number | undefined;
+  /** What a step computes in. Default `auto`. */
+  precision?: Precision | undefined;
   dropout?: Dropout | undefined;
   /** Layers of the encoder. Default `NETWORKS.paper`. */
   network?: Network | undefined;
@@ -137,6 +140,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { dataset } = reader;
   const there = [...(await listShards(store, dataset))].sort((a, b) => a - b);
   const shards = early ? [...Array(shardCount(dataset)).keys()] : there;
+  const { locations, pairs, negatives = 1 } = options.batch ?? { locations: 20, pairs: 5 };
   const settings: Settings = {
     dataset: dataset.name,
     styleHash: dataset.styleHash,
@@ -147,10 +151,11 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       ...networkOf(options.network ?? NETWORKS.paper),
     } as Settings["architecture"],
     seed: options.seed ?? 0,
-    batch: options.batch ?? { locations: 20, pairs: 5 },
+    batch: { locations, pairs, negatives },
     loss: options.loss ?? "softpn",
     learningRate: options.learningRate ?? ADAM.learningRate,
     schedule: { warmup: options.warmup ?? 0, halveEvery: options.halveEvery ?? 0 },
+    precision: options.precision ?? "auto",
     dropout: options.dropout ?? DROPOUT,
     empty: options.empty ?? "skip",
     shards: shards.length,
@@ -226,6 +231,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     tensorflow,
     architecture,
     before?.weights ?? initialWeights(architecture, seed),
+    { precision: settings.precision },
   );
   const state: AdamState = new Map(before?.optimizer);
   const tiles = openTiles(reader);

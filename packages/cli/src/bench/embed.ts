@@ -1,6 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createEncoder, encodeOnnx, encodeSafetensors, initialWeights, LOC2VEC } from "@loc2vec/encoder";
+import {
+  createEmbedder,
+  createEncoder,
+  encodeOnnx,
+  encodeSafetensors,
+  initialWeights,
+  LOC2VEC,
+} from "@loc2vec/encoder";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import type { Context } from "../context.ts";
 import { machine, measure } from "./harness.ts";
@@ -15,7 +22,10 @@ interface EmbedReport {
   onnx: number[][];
 }
 
-/** Images a second through the encoder: ours, Keras's on the same TensorFlow, and ONNX Runtime's; and how far their vectors differ. */
+/**
+ * Images a second through the encoder: ours, with the engine that it chose and with TensorFlow; Keras's on the same
+ * TensorFlow, and ONNX Runtime's from Python; and how far their vectors differ.
+ */
 export async function embedBench(
   context: Context,
   tiles: readonly Uint8Array[],
@@ -23,12 +33,13 @@ export async function embedBench(
 ): Promise<object> {
   const tensorflow = await loadTensorflow();
   const weights = initialWeights(LOC2VEC, 0);
+  const unit = { unit: "images", count: tiles.length, repeats };
+  const embedder = await createEmbedder(LOC2VEC, weights);
+  const vectors = await embedder.embed(tiles);
+  const ours = await measure(unit, async () => void (await embedder.embed(tiles)));
+  await embedder.dispose();
   const encoder = createEncoder(tensorflow, LOC2VEC, weights);
-  const vectors = encoder.embed(tiles);
-  const ours = await measure(
-    { unit: "images", count: tiles.length, repeats },
-    () => void encoder.embed(tiles),
-  );
+  const native = await measure(unit, () => void encoder.embed(tiles));
   encoder.dispose();
   const theirs = await withFolder(async (folder) => {
     const [input, onnx, stored] = ["tiles", "encoder.onnx", "weights.safetensors"].map((name) =>
@@ -54,7 +65,9 @@ export async function embedBench(
     onnxruntime: theirs.onnxruntime,
     device: tensorflow.device,
     images: tiles.length,
+    ours_engine: embedder.engine,
     ours_images_per_s: round(ours.rate),
+    ours_tensorflow_images_per_s: round(native.rate),
     keras_images_per_s: round(keras),
     onnx_images_per_s: round(onnx),
     ratio: round(ours.rate / Math.max(keras, onnx)),

@@ -11,17 +11,22 @@ import {
   initialWeights,
   LOC2VEC,
   layersOf,
+  type Precision,
   type Triplet,
   tripletLoss,
 } from "@loc2vec/encoder";
 import { loadTensorflow, type Tensorflow } from "@loc2vec/tensorflow";
 import type { Context } from "../context.ts";
+import { composedStep } from "./composed.ts";
 import { machine } from "./harness.ts";
+import { type Part, type ProfileRow, profileStep } from "./profile.ts";
 import { runPython, withFolder } from "./python.ts";
 
 const [LOCATIONS, PAIRS] = [20, 5];
 /** Steps between two looks at the clock. */
 const STEPS = 4;
+/** Looks at memory, after the first. */
+const LOOKS = 8;
 
 export interface TrainBench {
   context: Context;
@@ -32,13 +37,23 @@ export interface TrainBench {
   steps: number;
 }
 
-/** Training steps per second, ours and those of the same network and loss in Keras, on one mini-batch of 120 images, on the same TensorFlow. */
+/**
+ * Training steps per second, ours and those of the same network and loss in Keras, on one mini-batch of 120 images, on the
+ * same TensorFlow; ours per op, and what it were of tfjs's own ops.
+ */
 export async function trainBench({ context, tiles, repeats, steps }: TrainBench): Promise<object> {
   const { log } = context;
   const tensorflow = await loadTensorflow();
   const triplets = drawTriplets();
   log("bench: ours");
-  const ours = await timeOurs(tensorflow, tiles, triplets, repeats, steps);
+  const ours = timeOurs(tensorflow, tiles, triplets, repeats, steps);
+  const peak = Math.round(process.resourceUsage().maxRSS / 1024);
+  log("bench: ours in mixed precision, per op, and composed of tfjs's ops");
+  const mixed = stepper(tensorflow, tiles, triplets, "mixed");
+  const mixedRate = timeSteps(mixed.train, repeats);
+  mixed.dispose();
+  const ops = profileOurs(tensorflow, tiles, triplets);
+  const composed = timeComposed(tensorflow, tiles, triplets);
   log("bench: Keras");
   const keras = await timeKeras(context, tensorflow, tiles, triplets, repeats);
   const round = (value: number, digits = 3): number => Number(value.toFixed(digits));
@@ -54,17 +69,21 @@ export async function trainBench({ context, tiles, repeats, steps }: TrainBench)
     ours_steps_per_s: round(ours.rate),
     keras_steps_per_s: round(keras.steps_per_s),
     keras_naive_steps_per_s: round(keras.naive_steps_per_s),
+    mixed_steps_per_s: round(mixedRate),
+    composed_steps_per_s: round(composed.rate),
     ratio: round(ours.rate / keras.steps_per_s),
     ratio_naive: round(ours.rate / keras.naive_steps_per_s),
     // Multiplications and additions of convolutions and matrices, forward and twice backward.
     gflops: round(gflop * ours.rate, 1),
     peak_gflops: round(ours.matmulGflops, 1),
     keras_peak_gflops: round(keras.matmul_gflops, 1),
-    peak_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
+    peak_rss_mb: peak,
     keras_peak_rss_mb: keras.peak_rss_mb,
     steps_watched: steps,
     rss_mb: ours.rss,
     tensors: ours.tensors,
+    ops,
+    composed_ops: composed.ops,
   };
 }
 
@@ -83,54 +102,107 @@ function drawTriplets(): Triplet[] {
   });
 }
 
-async function timeOurs(
+interface Stepper {
+  train: () => void;
+  dispose: () => void;
+}
+
+/** One mini-batch again and again. @param part notes the times of what JavaScript does */
+function stepper(
   tensorflow: Tensorflow,
   tiles: readonly Uint8Array[],
   triplets: readonly Triplet[],
-  repeats: number,
-  long: number,
-): Promise<{ rate: number; matmulGflops: number; rss: number[]; tensors: number[] }> {
-  const { tf } = tensorflow;
-  const encoder = createEncoder(tensorflow, LOC2VEC, initialWeights(LOC2VEC, 0));
+  precision: Precision,
+  part: Part = (_, work) => work(),
+): Stepper {
+  const encoder = createEncoder(tensorflow, LOC2VEC, initialWeights(LOC2VEC, 0), { precision });
   const channelsOn = new Uint8Array(tiles.length * LOC2VEC.channels).fill(1);
   const state: AdamState = new Map();
   let step = 0;
   const train = (): void => {
     step++;
     const batch = { tiles, channelsOn, seed: 0, step, dropout: DROPOUT };
-    const { gradients, statistics } = encoder.gradients(
-      batch,
-      (embeddings) => tripletLoss(embeddings, LOC2VEC.embedding, triplets).gradient,
+    const { gradients, statistics } = encoder.gradients(batch, (embeddings) =>
+      part("(loss)", () => tripletLoss(embeddings, LOC2VEC.embedding, triplets).gradient),
     );
-    encoder.update(adamStep(encoder.weights, gradients, state, step, ADAM));
-    encoder.update(statistics);
+    const weights = part("(Adam)", () => adamStep(encoder.weights, gradients, state, step, ADAM));
+    part("(weights to TensorFlow)", () => {
+      encoder.update(weights);
+      encoder.update(statistics);
+    });
   };
+  return { train, dispose: encoder.dispose };
+}
+
+/** Steps per second: the median of some runs. */
+function timeSteps(train: () => void, repeats: number): number {
+  for (let i = 0; i < 3; i++) train();
+  const rates: number[] = [];
+  for (let run = 0; run < repeats; run++) {
+    const begin = performance.now();
+    for (let i = 0; i < STEPS; i++) train();
+    rates.push(STEPS / ((performance.now() - begin) / 1000));
+  }
+  return rates.sort((a, b) => a - b)[rates.length >> 1] as number;
+}
+
+function timeOurs(
+  tensorflow: Tensorflow,
+  tiles: readonly Uint8Array[],
+  triplets: readonly Triplet[],
+  repeats: number,
+  long: number,
+): { rate: number; matmulGflops: number; rss: number[]; tensors: number[] } {
+  const { tf } = tensorflow;
+  const { train, dispose } = stepper(tensorflow, tiles, triplets, "float32");
   try {
-    for (let i = 0; i < 3; i++) train();
-    const rates: number[] = [];
-    for (let run = 0; run < repeats; run++) {
-      const begin = performance.now();
-      for (let i = 0; i < STEPS; i++) train();
-      rates.push(STEPS / ((performance.now() - begin) / 1000));
-    }
-    const [rss, tensors]: number[][] = [[], []];
+    const rate = timeSteps(train, repeats);
+    const rss: number[] = [];
+    const tensors: number[] = [];
     const look = (): void => {
-      rss?.push(Math.round(process.memoryUsage.rss() / 2 ** 20));
-      tensors?.push(tf.memory().numTensors);
+      rss.push(Math.round(process.memoryUsage.rss() / 2 ** 20));
+      tensors.push(tf.memory().numTensors);
     };
     look();
     for (let i = 1; i <= long; i++) {
       train();
-      if (i % Math.ceil(long / 4) === 0) look();
+      if (i % Math.ceil(long / LOOKS) === 0) look();
     }
-    return {
-      rate: rates.sort((a, b) => a - b)[rates.length >> 1] as number,
-      matmulGflops: matmulGflops(tf),
-      rss: rss as number[],
-      tensors: tensors as number[],
-    };
+    return { rate, matmulGflops: matmulGflops(tf), rss, tensors };
   } finally {
-    encoder.dispose();
+    dispose();
+  }
+}
+
+function profileOurs(
+  tensorflow: Tensorflow,
+  tiles: readonly Uint8Array[],
+  triplets: readonly Triplet[],
+): ProfileRow[] {
+  let dispose = (): void => {};
+  const prepare = (timed: Tensorflow, part: Part): (() => void) => {
+    const made = stepper(timed, tiles, triplets, "float32", part);
+    dispose = made.dispose;
+    return made.train;
+  };
+  const rows = profileStep(tensorflow, prepare, STEPS);
+  dispose();
+  return rows;
+}
+
+function timeComposed(
+  tensorflow: Tensorflow,
+  tiles: readonly Uint8Array[],
+  triplets: readonly Triplet[],
+): { rate: number; ops: ProfileRow[] } {
+  const { step, dispose } = composedStep(tensorflow, tiles, triplets);
+  try {
+    const ops = profileStep(tensorflow, () => step, 1);
+    const begin = performance.now();
+    for (let i = 0; i < STEPS; i++) step();
+    return { rate: STEPS / ((performance.now() - begin) / 1000), ops };
+  } finally {
+    dispose();
   }
 }
 

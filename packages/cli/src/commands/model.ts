@@ -1,6 +1,6 @@
 import { join, resolve } from "node:path";
 import { DEFAULT_HOLDOUT } from "@loc2vec/core";
-import type { Network } from "@loc2vec/encoder";
+import type { Dropout, Network, Precision } from "@loc2vec/encoder";
 import type { Context } from "../context.ts";
 import { embed, report, trainModel } from "../stages.ts";
 
@@ -8,6 +8,9 @@ import { embed, report, trainModel } from "../stages.ts";
 export interface TrainingOptions {
   batchLocations: number;
   pairs: number;
+  negatives: number;
+  dropout: Dropout;
+  precision: Precision;
   loss: "softpn" | "ratio";
   network: Network;
   learningRate: number;
@@ -24,13 +27,13 @@ export interface TrainingOptions {
 
 /** As the trainer, and the payload of a job, have them. */
 export function trainingOf(options: TrainingOptions) {
-  const { loss, network, learningRate, checkpointEvery, empty } = options;
+  const { loss, network, precision, dropout, learningRate, checkpointEvery, empty } = options;
   const { warmup, halveEvery, patience, maxSeconds } = options;
   return {
-    batch: { locations: options.batchLocations, pairs: options.pairs },
+    batch: { locations: options.batchLocations, pairs: options.pairs, negatives: options.negatives },
     minDistanceM: options.minDistance,
     holdout: { ...DEFAULT_HOLDOUT, share: options.holdout, cellM: options.cell },
-    ...{ loss, network, learningRate, checkpointEvery, empty },
+    ...{ loss, network, precision, dropout, learningRate, checkpointEvery, empty },
     ...{ warmup, halveEvery, patience, maxSeconds },
   };
 }

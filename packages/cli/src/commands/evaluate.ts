@@ -1,0 +1,134 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { composeRgb, encodePng, sheet } from "@loc2vec/atlas";
+import { formatDuration, startProgress } from "@loc2vec/core";
+import { type Evaluated, type Evaluation, evaluate, type Labels } from "@loc2vec/evaluation";
+import { channelsOfVenues, nearestVenues, type Profile } from "@loc2vec/gis";
+import { openDataset } from "@loc2vec/shards";
+import { openTiles } from "@loc2vec/trainer";
+import { machine } from "../bench/harness.ts";
+import { type Context, withServices } from "../context.ts";
+
+export interface EvaluateCommandOptions {
+  dataset: string;
+  model: string[];
+  locations: number;
+  positives: number;
+  labels: "map" | "none";
+  within: number;
+  seed: number;
+  out?: string;
+}
+
+/** Judges models on what they never saw, beside baselines, and writes all that it found as JSON. */
+export async function evaluateCommand(context: Context, options: EvaluateCommandOptions): Promise<void> {
+  const { config, log, quiet, signal } = context;
+  const { dataset, model, locations, positives, labels, within, seed } = options;
+  const begin = performance.now();
+  const run = async (given: Labels | undefined) => {
+    let shown: { total: number; progress: ReturnType<typeof startProgress> } | undefined;
+    return evaluate({
+      ...{ store: context.store(), dataset, models: model, locations, positives, seed, signal, log },
+      labels: given,
+      progress(done, total) {
+        if (shown?.total !== total)
+          shown = { total, progress: startProgress({ label: "evaluate", total, unit: "images", quiet }) };
+        shown.progress.update(done);
+        if (done === total) shown.progress.finish();
+      },
+    });
+  };
+  const profile = await context.profile();
+  const found =
+    labels === "none"
+      ? await run(undefined)
+      : await withServices(context, ["database"], ({ databaseUrl }) =>
+          run({
+            meaning: `class of the nearest venue within ${within} m`,
+            of: (places) => nearestVenues({ databaseUrl, profile, places, withinM: within }),
+            masked: channelsOfVenues(profile),
+          }),
+        );
+  const folder = resolve(options.out ?? join(config.home, "evaluations", `${dataset}-${model[0]}`));
+  const file = join(folder, "evaluation.json");
+  const result = { ...found, seconds: Math.round((performance.now() - begin) / 1000), machine: machine() };
+  await mkdir(folder, { recursive: true });
+  const pairs = join(folder, "figure7.png");
+  await writeFile(pairs, await drawPairs(context, profile, found));
+  await writeFile(file, `${JSON.stringify(result, undefined, 2)}\n`);
+  context.result({ ...result, files: [file, pairs] }, [
+    `${found.locations.evaluated} locations of ${found.locations.heldout} held out, ${positives} positives each; trained near ${found.locations.train} others`,
+    ...table(found.results),
+    ...(found.labels
+      ? [
+          `probe: ${found.labels.meaning}, without ${found.labels.masked.join(", ")}; ${found.labels.heldout} held out, most frequent class ${percent(found.labels.majority)}`,
+        ]
+      : []),
+    ...found.bars.map(
+      ({ bar, value, least, met }) =>
+        `${met ? "met   " : "MISSED"} ${bar}: ${value.toFixed(3)}, bar ${least.toFixed(3)}`,
+    ),
+    `${file} and figure7.png, ${formatDuration(result.seconds)}`,
+  ]);
+}
+
+/** Figure 7: in each column two tiles whose histograms are nearly equal, and whose embeddings are far apart. */
+async function drawPairs(
+  context: Context,
+  profile: Profile,
+  { dataset, lookalikes }: Evaluation,
+): Promise<Buffer> {
+  const reader = await openDataset(context.store(), dataset);
+  const tiles = openTiles(reader);
+  const rows = await Promise.all(
+    (["a", "b"] as const).map(async (which) => {
+      const anchors = lookalikes.map(({ [which]: location }) => ({
+        shard: Math.floor(location / reader.dataset.shardLocations),
+        location,
+        sample: 0,
+      }));
+      return (await tiles.read(anchors)).map((tile) => composeRgb(tile, profile));
+    }),
+  );
+  return encodePng(sheet(rows), 2);
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+function table(results: readonly Evaluated[]): string[] {
+  const probes = Object.keys(results[0]?.probe ?? {});
+  const head = [
+    "",
+    "size",
+    "triplets",
+    "hard",
+    "recall@1",
+    "@10",
+    "rank",
+    "align",
+    "uniform",
+    ...probes.map((count) => `probe ${count}`),
+  ];
+  const rows = results.map((each) => [
+    each.kind === "model" ? `${each.name}, ${each.loss}, step ${each.step}` : each.name,
+    String(each.size),
+    percent(each.triplet_accuracy),
+    percent(each.triplet_accuracy_hard),
+    percent(each.recall_at_1),
+    percent(each.recall_at_10),
+    each.effective_rank.toFixed(2),
+    each.alignment.toFixed(3),
+    each.uniformity.toFixed(2),
+    ...probes.map((count) => percent(each.probe?.[count]?.accuracy ?? 0)),
+  ]);
+  const widths = head.map((_, column) =>
+    Math.max(...[head, ...rows].map((row) => (row[column] ?? "").length)),
+  );
+  return [head, ...rows].map((row) =>
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join("  "),
+  );
+}

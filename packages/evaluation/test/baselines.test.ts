@@ -1,0 +1,117 @@
+import { pca } from "@loc2vec/atlas";
+import { randomOf } from "@loc2vec/core";
+import { loadTensorflow } from "@loc2vec/tensorflow";
+import { expect, test } from "vitest";
+import {
+  bagOfWords,
+  gradientFeatures,
+  histogramOf,
+  kMeans,
+  lookalikes,
+  pixelFeatures,
+  principalComponents,
+} from "../src/index.ts";
+
+const SHAPE = { channels: 2, pixels: 32 };
+/** Planar uint8 [2, 32, 32]. */
+const draw = (value: (x: number, y: number, c: number) => number): Uint8Array =>
+  Uint8Array.from({ length: 2 * 32 * 32 }, (_, i) =>
+    value(i % 32, Math.floor(i / 32) % 32, Math.floor(i / 1024)),
+  );
+
+test("principal components by inner products are those of the covariance", async () => {
+  const random = randomOf(1);
+  const side = { channels: 1, pixels: 3 };
+  const tiles = Array.from({ length: 40 }, () =>
+    Uint8Array.from({ length: 9 }, (_, i) => Math.round(random.uniform() * 25 * (i + 1))),
+  );
+  const found = principalComponents(await loadTensorflow(), "pixels", pixelFeatures(side), tiles, 3);
+  const scores = found.describe(tiles);
+  const expected = pca(
+    Float32Array.from(tiles.flatMap((tile) => [...tile].map((value) => value / 255))),
+    9,
+    3,
+  ).scores;
+  for (let k = 0; k < 3; k++) {
+    // The sign of an axis is anybody's.
+    const sign = Math.sign((scores[k] as number) * (expected[k] as number));
+    for (let row = 0; row < 40; row++)
+      expect(sign * (scores[3 * row + k] as number)).toBeCloseTo(expected[3 * row + k] as number, 4);
+  }
+  found.dispose();
+});
+
+test("HoG: a vertical edge fills the bin of its orientation, as much when it is darker; channels stay apart", () => {
+  const { length, write } = gradientFeatures(SHAPE);
+  const features = (tile: Uint8Array): Float32Array => {
+    const into = new Float32Array(length);
+    write(tile, into);
+    return into;
+  };
+  // 2 channels × 1 block × 4 cells × 9 orientations.
+  expect(length).toBe(72);
+  const bright = features(draw((x, _, c) => (c === 1 && x >= 8 ? 200 : 0)));
+  const dark = features(draw((x, _, c) => (c === 1 && x >= 8 ? 100 : 0)));
+  for (const [i, value] of bright.entries()) expect(value).toBeCloseTo(dark[i] as number, 4);
+  expect(bright.subarray(0, 36).every((value) => value === 0)).toBe(true);
+  // The edge lies in the two cells on the left; across it, 0°, is shared by the first bin and the last.
+  const cell = [...bright.subarray(36, 45)];
+  expect(cell[0]).toBeCloseTo(cell[8] as number, 5);
+  expect(cell[0]).toBeGreaterThan(0.4);
+  expect(cell.slice(1, 8).every((value) => value === 0)).toBe(true);
+  expect([...bright.subarray(45, 54)].every((value) => value === 0)).toBe(true);
+  const flat = features(draw((_, y, c) => (c === 1 && y >= 8 ? 200 : 0)));
+  expect(flat[36 + 4]).toBeGreaterThan(0.4);
+});
+
+test("k-means finds clouds that lie apart", () => {
+  const random = randomOf(3);
+  const middles = [0, 10, 25];
+  const rows = Array.from({ length: 90 }, (_, i) =>
+    Float32Array.of((middles[i % 3] as number) + random.normal() / 5),
+  );
+  const centres = kMeans(rows, 3, random).map((centre) => Math.abs(Math.round(centre[0] as number)));
+  expect(centres.sort((a, b) => a - b)).toEqual(middles);
+});
+
+test("a bag of words does not mind where patches lie, and minds what they show", () => {
+  const patch = (left: number, top: number, value: number) => (x: number, y: number, c: number) =>
+    c === 0 && Math.floor(x / 16) === left && Math.floor(y / 16) === top ? value : 0;
+  const tiles = [draw(patch(0, 0, 255)), draw(patch(1, 1, 255)), draw(patch(0, 1, 100)), draw(() => 0)];
+  const words = bagOfWords(SHAPE, tiles, 3, randomOf(2));
+  const vectors = words.describe(tiles);
+  const row = (i: number): number[] => [...vectors.subarray(3 * i, 3 * i + 3)];
+  expect(row(0)).toEqual(row(1));
+  expect(row(0)).not.toEqual(row(2));
+  expect(row(3).filter((value) => value > 0)).toEqual([1]);
+  for (let i = 0; i < 4; i++) expect(row(i).reduce((sum, value) => sum + value ** 2, 0)).toBeCloseTo(1, 5);
+});
+
+test("figure 7: equal histograms whose embeddings are far apart, none twice, none that may not be", () => {
+  const stripes = draw((x) => (x % 2 === 0 ? 255 : 0));
+  const halves = draw((x) => (x < 16 ? 255 : 0));
+  const other = draw(() => 90);
+  const histograms = [stripes, halves, stripes, other].map((tile) => histogramOf(tile, 2));
+  const embeddings = Float32Array.of(0, 5, 1, 100);
+  const found = lookalikes(histograms, 2, embeddings, 2, () => true);
+  expect(found[0]).toEqual({ a: 0, b: 1, chi2: 0, distance: 5, farther_than: 2 / 6 });
+  expect(found.slice(1).every(({ a, b }) => ![0, 1].includes(a) && ![0, 1].includes(b))).toBe(true);
+  const apart = lookalikes(histograms, 2, embeddings, 1, (a, b) => a + b !== 1);
+  expect(apart[0]).toMatchObject({ a: 1, b: 2, chi2: 0, distance: 4 });
+  // Nothing in common: χ² is 1 for each channel.
+  expect(
+    lookalikes(
+      [
+        histogramOf(other, 2),
+        histogramOf(
+          draw(() => 200),
+          2,
+        ),
+      ],
+      2,
+      Float32Array.of(0, 1),
+      1,
+      () => true,
+    )[0]?.chi2,
+  ).toBeCloseTo(1, 6);
+});
