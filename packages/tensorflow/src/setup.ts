@@ -71,7 +71,7 @@ export async function setupTensorflow({ home, variant, log = () => {} }: SetupOp
     join(cache, `${wheel.project}-${wheel.version}-${variant}-${process.arch}`),
   );
   for (const folder of folders) {
-    const manifest = readManifest(folder);
+    const manifest = readManifest(folder, variant);
     if (manifest?.recipe !== recipe) continue;
     if (isLinked(folder, manifest)) return { inPlace: true, source: manifest.source };
     await link(folder);
@@ -288,13 +288,16 @@ function isLinked(folder: string, manifest: Manifest): boolean {
   }
 }
 
-function readManifest(folder: string): Manifest | undefined {
+function readManifest(folder: string, variant: string): Manifest | undefined {
   try {
     const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as Manifest;
     const whole = [...LIBRARIES.map((name) => `lib/${name}`), "tfjs_binding.node"].every((path) =>
       existsSync(join(folder, path)),
     );
-    return whole ? manifest : undefined;
+    const cuda = (variant === "gpu" ? CUDA_LIBRARIES : []).every((library) =>
+      cudaFolders(folder).some((name) => existsSync(join(folder, "nvidia", name, "lib", library))),
+    );
+    return whole && cuda ? manifest : undefined;
   } catch {
     return undefined;
   }

@@ -174,6 +174,14 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   if (before) checkSame(store, model, before.settings, settings);
   const kept = await openHistory(store, model, resumedFrom);
   const history = kept.entries;
+  const meanLoss = (): number => {
+    const lately = history.slice(-checkpointEvery);
+    return lately.reduce((sum, { loss }) => sum + loss, 0) / lately.length;
+  };
+  // A training that was killed may have written its last checkpoint, and not yet whether that is the best.
+  if (resumedFrom > 0 && history.length > 0) await keepBest(store, model, resumedFrom, meanLoss());
+  const summarize = (step: number) =>
+    store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
   const empty = await findEmptyTiles(reader, there);
   const skips = settings.empty === "skip";
   const found = {
@@ -182,7 +190,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       : 0,
     emptyTiles: [...empty.values()].reduce((sum, { size }) => sum + size, 0),
   };
-  if (resumedFrom >= steps)
+  if (resumedFrom >= steps) {
+    await summarize(resumedFrom);
     return {
       step: resumedFrom,
       parameters,
@@ -192,6 +201,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       ...found,
       history,
     };
+  }
   const wait = async (): Promise<void> => {
     onWait?.(true);
     await sleep(WAIT_MS, undefined, { signal });
@@ -229,10 +239,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const plan = (await plans.next()).value;
     return { plan, tiles: await tiles.read(plan.rows) };
   };
-  const meanLoss = (): number => {
-    const lately = history.slice(-checkpointEvery);
-    return lately.reduce((sum, { loss }) => sum + loss, 0) / lately.length;
-  };
   /** Keeps what led to a failure, and the history so far. */
   const fail = async ({ plan, tiles: images }: Fetched, reason: string): Promise<never> => {
     await saveFailure(store, model, plan, images, encoder.weights, reason);
@@ -261,8 +267,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     await keepBest(store, model, step, meanLoss());
     for (const each of damaged.splice(0)) if (each !== step) await removeCheckpoint(store, model, each);
   };
-  // A training that was killed may have written its last checkpoint, and not yet whether that is the best.
-  if (resumedFrom > 0 && history.length > 0) await keepBest(store, model, resumedFrom, meanLoss());
   options.onStart?.(history);
   const started = performance.now();
   const whyEnd = (): TrainResult["ended"] | undefined => {
@@ -308,7 +312,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       const waited = (performance.now() - begin) / 1000;
       ask();
       last = fetched;
-      let found = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
+      let measured = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
       const { gradients, statistics } = encoder.gradients(
         { tiles: images, channelsOn: plan.channelsOn, seed, step: plan.step, dropout },
         (embeddings) => {
@@ -318,12 +322,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
             plan.triplets,
             settings.loss,
           );
-          found = result;
+          measured = result;
           return gradient;
         },
       );
       const learningRate = settings.learningRate * rateAt(settings.schedule, plan.step);
-      const figures = { ...found, gradientNorm: normOf(gradients.values()), learningRate };
+      const figures = { ...measured, gradientNorm: normOf(gradients.values()), learningRate };
       const exploded = explosion(figures);
       if (exploded !== undefined) await fail(fetched, exploded);
       const updated = adamStep(encoder.weights, gradients, state, plan.step, { ...ADAM, learningRate });
@@ -352,8 +356,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   } finally {
     encoder.dispose();
   }
-  if (step > 0)
-    await store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
+  if (step > 0) await summarize(step);
   return { step, parameters, resumedFrom, interrupted: ended === "signal", ended, ...found, history };
 }
 

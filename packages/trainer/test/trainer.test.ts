@@ -245,10 +245,15 @@ test("training brings the loss down, and goes on after a stop as if there had be
   await expect(train({ store, model: "whole", steps: 30, ...settings, seed: 4 })).rejects.toThrowError(
     /model whole .* was trained with seed 3, not 4/,
   );
+  // As if it had been killed after its last checkpoint, before it said whether that is the best.
+  await store.put("models/whole/best.json", new TextEncoder().encode('{"step": 20, "loss": 99}'));
+  await store.remove("models/whole/model.json");
   expect(await train({ store, model: "whole", steps: 24, ...settings })).toMatchObject({
     step: 24,
     resumedFrom: 24,
   });
+  expect(await readBest(store, "whole")).toMatchObject({ step: 24, loss: expect.closeTo(mean(20, 24), 9) });
+  expect(await store.head("models/whole/model.json")).toBeDefined();
 });
 
 test("a training ends when its time is over, or its loss falls no more; and goes on when told to", async () => {
