@@ -183,16 +183,11 @@ export function createEncoder(
   checkWeights(architecture, weights, "the encoder");
   update(weights);
 
-  /** Float32 [tiles, y, x, channel], 0 to 255. */
-  const toInput = (tiles: readonly Uint8Array[]): Tensor => {
-    const planar = tensorflow.bytes(concatTiles(architecture, tiles), [
-      tiles.length,
-      channels,
-      pixels,
-      pixels,
-    ]);
+  /** [tiles, y, x, channel], 0 to 255. @param bytes uint8 [tiles, channel, y, x] */
+  const toInput = (bytes: Uint8Array, count: number, type: Real): Tensor => {
+    const planar = tensorflow.bytes(bytes, [count, channels, pixels, pixels]);
     const packed = one("Transpose", [planar, tf.tensor1d([0, 2, 3, 1], "int32")], TRANSPOSE_BYTES);
-    return one("Cast", [packed], CAST_BYTES);
+    return one("Cast", [packed], CAST_BYTES[type]);
   };
 
   const flat = (x: Tensor): Tensor => x.reshape([x.shape[0] as number, -1]);
@@ -205,7 +200,7 @@ export function createEncoder(
     for (let first = 0; first < tiles.length; first += EMBEDDED) {
       const few = tiles.slice(first, first + EMBEDDED);
       tf.tidy(() => {
-        let x = toInput(few);
+        let x = toInput(concatTiles(architecture, few), few.length, "float32");
         for (const { layer, kernel, shift } of weights) {
           x =
             layer.kind === "conv"
@@ -233,20 +228,25 @@ export function createEncoder(
     return new Float32Array(count).map(() => (random.uniform() < rate ? 0 : 1 / (1 - rate)));
   };
 
+  /** Bytes are 0 to 1 in training, and more where others drop out. The first kernel takes that on: it is smaller than they. */
+  const inputScale = ({ input }: Dropout): number => 1 / 255 / (1 - input);
+
   const forward = (batch: TrainBatch): { output: Tensor; traces: Trace[] } => {
     const { tiles, channelsOn, dropout } = batch;
-    const mask = dropMask(batch, 0, tiles.length * channels, dropout.input);
-    const scale = Float32Array.from(channelsOn, (on, i) => (on * (mask?.[i] ?? 1)) / 255);
+    const drawn = dropMask(batch, 0, tiles.length * channels, dropout.input);
+    const on = channelsOn.map((value, i) => (drawn?.[i] === 0 ? 0 : value));
     pooling ??= poolingOf(tensorflow, convType);
     const pool = pooling;
-    let x = tf.mul(toInput(tiles), tf.tensor4d(scale, [tiles.length, 1, 1, channels]));
-    let before: Real = "float32";
+    let before = typeOf(layers[0] as Layer);
+    let x = toInput(concatTiles(architecture, tiles, on), tiles.length, before);
     const traces = layers.map((layer, at): Trace => {
       const type = typeOf(layer);
       const ops = OPS[type];
       const input = convert(tensorflow, x, before, type);
       before = type;
-      const kernel = convert(tensorflow, weight(layer, "kernel"), "float32", type);
+      const scaled =
+        at === 0 ? tf.mul(weight(layer, "kernel"), inputScale(dropout)) : weight(layer, "kernel");
+      const kernel = convert(tensorflow, scaled, "float32", type);
       const linear =
         layer.kind === "conv"
           ? one("Conv2D", [input, kernel], ops.conv)
@@ -285,7 +285,7 @@ export function createEncoder(
     return { output: x, traces };
   };
 
-  const backward = (traces: readonly Trace[], gradient: Tensor): Map<string, Tensor> => {
+  const backward = (traces: readonly Trace[], gradient: Tensor, dropout: Dropout): Map<string, Tensor> => {
     const found = new Map<string, Tensor>();
     let dy = gradient;
     let after: Real = "float32";
@@ -322,6 +322,8 @@ export function createEncoder(
         dy = one("MatMul", [dy, kernel], MATMUL_B);
       }
     }
+    const first = `${layers[0]?.name}.kernel`;
+    found.set(first, tf.mul(found.get(first) as Tensor, inputScale(dropout)));
     return found;
   };
 
@@ -352,7 +354,11 @@ export function createEncoder(
       tf.tidy(() => {
         const { output, traces } = forward(batch);
         const gradient = gradientOf(output.dataSync() as Float32Array);
-        const found = backward(traces, tf.tensor2d(gradient, output.shape as [number, number]));
+        const found = backward(
+          traces,
+          tf.tensor2d(gradient, output.shape as [number, number]),
+          batch.dropout,
+        );
         statistics = statisticsOf(traces, batch.step);
         for (const [name, tensor] of found) gradients.set(name, tensor.dataSync() as Float32Array);
       });

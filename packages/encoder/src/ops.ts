@@ -52,7 +52,10 @@ export const MATMUL: Attributes = { T: float, transpose_a: { bool: false }, tran
 export const MATMUL_A: Attributes = { ...MATMUL, transpose_a: { bool: true } };
 export const MATMUL_B: Attributes = { ...MATMUL, transpose_b: { bool: true } };
 export const TRANSPOSE_BYTES: Attributes = { T: { type: "uint8" }, Tperm: { type: "int32" } };
-export const CAST_BYTES: Attributes = { SrcT: { type: "uint8" }, DstT: float };
+export const CAST_BYTES: Readonly<Record<Real, Attributes>> = {
+  float32: { SrcT: { type: "uint8" }, DstT: float },
+  bfloat16: { SrcT: { type: "uint8" }, DstT: { type: "bfloat16" } },
+};
 const CAST: Readonly<Record<Real, Attributes>> = {
   float32: { SrcT: { type: "bfloat16" }, DstT: float },
   bfloat16: { SrcT: float, DstT: { type: "bfloat16" } },

@@ -4,16 +4,26 @@ import type { Architecture } from "./architecture.ts";
 /**
  * Tiles as one array, uint8 [tile, channel, y, x].
  *
+ * @param on per tile and channel, [tiles, channels]: 0 for those to leave black
  * @throws FarmError `data` for a tile of another size
  */
-export function concatTiles({ channels, pixels }: Architecture, tiles: readonly Uint8Array[]): Uint8Array {
-  const bytes = channels * pixels * pixels;
+export function concatTiles(
+  { channels, pixels }: Architecture,
+  tiles: readonly Uint8Array[],
+  on?: ArrayLike<number>,
+): Uint8Array {
+  const channel = pixels * pixels;
+  const bytes = channels * channel;
   const all = new Uint8Array(tiles.length * bytes);
   for (const [at, tile] of tiles.entries()) {
     if (tile.length !== bytes) {
       throw new FarmError("data", `tile ${at} of the mini-batch has ${tile.length} bytes, not ${bytes}`);
     }
     all.set(tile, at * bytes);
+    for (let i = 0; on !== undefined && i < channels; i++) {
+      const begin = at * bytes + i * channel;
+      if (on[at * channels + i] === 0) all.fill(0, begin, begin + channel);
+    }
   }
   return all;
 }

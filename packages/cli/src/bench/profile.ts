@@ -1,6 +1,6 @@
 import type { Tensor, Tensorflow } from "@loc2vec/tensorflow";
 
-/** Of a training step: an op by TensorFlow's name, or in parentheses what JavaScript does. */
+/** Of a training step: an op by TensorFlow's name, or in parentheses what JavaScript does; `(other)` is freeing memory, too. */
 export interface ProfileRow {
   op: string;
   calls: number;
@@ -72,7 +72,7 @@ export function profileStep(
     const total = performance.now() - begin;
     let rest = total;
     for (const { ms } of spent.values()) rest -= ms;
-    spent.set("(other JavaScript)", { calls: steps, ms: rest });
+    spent.set("(other)", { calls: steps, ms: rest });
     return [...spent]
       .map(([op, { calls, ms }]) => ({
         op,
