@@ -52,7 +52,7 @@ const WAIT_MS = 2000;
 
 /**
  * Beyond these a training has exploded, whatever its loss says, which SoftPN keeps within 0 and 1. Healthy ones have mean
- * distances up to tens and gradients of norms up to tens.
+ * distances of a few units and gradients of norms below ten.
  */
 export const LIMITS = { distance: 1000, gradientNorm: 10_000 } as const;
 
