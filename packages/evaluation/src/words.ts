@@ -30,13 +30,13 @@ export function bagOfWords(
   const length = channels * BINS.length;
   const describePatches = (tile: Uint8Array): Float32Array => {
     const found = new Float32Array(patches * length);
+    const share = 1 / PATCH ** 2;
     for (let channel = 0; channel < channels; channel++) {
       for (let y = 0; y < side * PATCH; y++) {
+        const [row, base] = [(channel * pixels + y) * pixels, Math.floor(y / PATCH) * side * length];
         for (let x = 0; x < side * PATCH; x++) {
-          const patch = Math.floor(y / PATCH) * side + Math.floor(x / PATCH);
-          const bin = BIN_OF[tile[(channel * pixels + y) * pixels + x] as number] as number;
-          const at = patch * length + channel * BINS.length + bin;
-          found[at] = (found[at] as number) + 1 / PATCH ** 2;
+          const at = base + Math.floor(x / PATCH) * length + channel * BINS.length;
+          (found[at + (BIN_OF[tile[row + x] as number] as number)] as number) += share;
         }
       }
     }
@@ -56,7 +56,7 @@ export function bagOfWords(
       for (const [row, tile] of tiles.entries()) {
         const parts = describePatches(tile);
         for (let patch = 0; patch < patches; patch++) {
-          const word = closest(vocabulary, parts.subarray(patch * length, (patch + 1) * length)).index;
+          const word = closest(vocabulary, parts.subarray(patch * length, (patch + 1) * length));
           found[row * words + word] = (found[row * words + word] as number) + 1 / patches;
         }
       }
@@ -87,7 +87,7 @@ export function kMeans(rows: readonly Float32Array[], count: number, random: Ran
     const sums = centres.map((centre) => new Float64Array(centre.length));
     const sizes = new Float64Array(count);
     for (const row of rows) {
-      const { index } = closest(centres, row);
+      const index = closest(centres, row);
       const sum = sums[index] as Float64Array;
       for (let k = 0; k < row.length; k++) sum[k] = (sum[k] as number) + (row[k] as number);
       sizes[index] = (sizes[index] as number) + 1;
@@ -101,11 +101,11 @@ export function kMeans(rows: readonly Float32Array[], count: number, random: Ran
   return centres;
 }
 
-function closest(centres: readonly Float32Array[], row: Float32Array): { index: number; distance: number } {
-  let found = { index: 0, distance: Number.POSITIVE_INFINITY };
-  for (const [index, centre] of centres.entries()) {
-    const distance = squared(centre, row, found.distance);
-    if (distance < found.distance) found = { index, distance };
+function closest(centres: readonly Float32Array[], row: Float32Array): number {
+  let [found, least] = [0, Number.POSITIVE_INFINITY];
+  for (let index = 0; index < centres.length; index++) {
+    const distance = squared(centres[index] as Float32Array, row, least);
+    if (distance < least) [found, least] = [index, distance];
   }
   return found;
 }
