@@ -249,6 +249,38 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     expect(existsSync(json.index)).toBe(true);
   });
 
+  test("evaluate: models on what they never saw, with figures; nothing held out is an error", {
+    timeout: 300_000,
+  }, async () => {
+    const enqueue = ["enqueue", "--dataset", "wide", "--sample", "160", "--positives", "3", "--json"];
+    expect((await run(...enqueue)).json).toMatchObject({ added: 3 });
+    expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ failures: 0 });
+    for (const loss of ["softpn", "ratio"]) {
+      const train = ["train", "--dataset", "wide", "--model", loss, "--loss", loss, "--network", "small"];
+      const split = ["--holdout", "0.4", "--cell", "250", "--batch-locations", "6", "--pairs", "2"];
+      expect((await run(...train, ...split, "--min-distance", "0", "--steps", "2")).code).toBe(0);
+    }
+    const out = join(home, "evaluated");
+    const evaluate = ["evaluate", "--dataset", "wide", "--positives", "2", "--out", out, "--json", "--model"];
+    const { json, stderr } = await run(...evaluate, "softpn", "ratio");
+    expect(json, stderr).toMatchObject({
+      dataset: "wide",
+      positives: 2,
+      labels: { masked: ["amenities_shops"] },
+      files: ["evaluation.json", "figure7.png", "figure11.svg"].map((name) => join(out, name)),
+    });
+    expect(json.results.map(({ kind, loss }: { kind: string; loss?: string }) => loss ?? kind)).toEqual([
+      ...["softpn", "ratio", "untrained"],
+      ...Array(4).fill("baseline"),
+    ]);
+    for (const each of json.results) expect(each.recall_at_10).toBeGreaterThan(0);
+    for (const file of json.files) expect(existsSync(file)).toBe(true);
+    expect(await run(...evaluate, "m")).toMatchObject({
+      code: 3,
+      json: { error: { message: expect.stringMatching(/trained on data set town, not wide/) } },
+    });
+  });
+
   test("the board serves the farm's Redis until it is stopped, and is not open to others", async () => {
     const refused = await run("board", "--host", "0.0.0.0", "--port", "0");
     expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/FARM_BOARD_PASSWORD/) });
