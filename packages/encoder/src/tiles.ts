@@ -14,7 +14,8 @@ export function concatTiles(
 ): Uint8Array {
   const channel = pixels * pixels;
   const bytes = channels * channel;
-  const all = new Uint8Array(tiles.length * bytes);
+  // Every byte is set below.
+  const all = new Uint8Array(Buffer.allocUnsafeSlow(tiles.length * bytes).buffer);
   for (const [at, tile] of tiles.entries()) {
     if (tile.length !== bytes) {
       throw new FarmError("data", `tile ${at} of the mini-batch has ${tile.length} bytes, not ${bytes}`);
