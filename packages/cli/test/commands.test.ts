@@ -257,7 +257,7 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ failures: 0 });
     for (const loss of ["softpn", "ratio"]) {
       const train = ["train", "--dataset", "wide", "--model", loss, "--loss", loss, "--network", "small"];
-      const split = ["--holdout", "0.4", "--cell", "250", "--batch-locations", "6", "--pairs", "2"];
+      const split = ["--holdout", "0.3", "--cell", "400", "--batch-locations", "6", "--pairs", "2"];
       expect((await run(...train, ...split, "--min-distance", "0", "--steps", "2")).code).toBe(0);
     }
     const out = join(home, "evaluated");
