@@ -7,8 +7,8 @@ import { openStore } from "@loc2vec/shards";
 import { type HistoryEntry, listCheckpoints, readBest, readHistory } from "@loc2vec/trainer";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { CREDENTIALS, startMoto } from "../../../test/support/moto.ts";
+import { NETWORK, writeStripes } from "../../../test/support/stripes.ts";
 import { farm } from "./farm.ts";
-import { NETWORK, writeStripes } from "./stripes.ts";
 
 declare module "vitest" {
   interface ProvidedContext {

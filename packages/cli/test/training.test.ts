@@ -11,8 +11,8 @@ import { modelJobId, openQueues } from "@loc2vec/queue";
 import { type ObjectStore, openStore } from "@loc2vec/shards";
 import { type HistoryEntry, readCheckpoint, readHistory } from "@loc2vec/trainer";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
+import { NETWORK, writeStripes } from "../../../test/support/stripes.ts";
 import { CLI, farm } from "./farm.ts";
-import { NETWORK, writeStripes } from "./stripes.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -146,10 +146,11 @@ test("a worker that is killed while it trains: another one goes on from its chec
 }, async () => {
   const own = { ...settings, FARM_QUEUE_PREFIX: `killed-${randomUUID()}` };
   const { train: jobs } = await queue(own.FARM_QUEUE_PREFIX);
-  await jobs.add("train", job("killed", {}), { jobId: modelJobId(job("killed", {})) });
+  // Long, so that a busy machine has not ended it before it is killed.
+  const long = job("killed", { steps: 240 });
+  await jobs.add("train", long, { jobId: modelJobId(long) });
   const killed = await farm(WORK, own, async (kill) => {
-    while (!existsSync(join(folder, "store/models/killed/checkpoints/step-000030/state.json")))
-      await sleep(1);
+    while (!existsSync(join(folder, "store/models/killed/best.json"))) await sleep(1);
     kill("SIGKILL");
   });
   expect(killed.code).toBeNull();
@@ -157,12 +158,12 @@ test("a worker that is killed while it trains: another one goes on from its chec
   expect((await farm(WORK, own)).json).toMatchObject({ failures: 0 });
   const done = await jobs.getJob("killed@stripes");
   expect(await done?.getState()).toBe("completed");
-  expect(done?.returnvalue).toMatchObject({ step: 60 });
+  expect(done?.returnvalue).toMatchObject({ step: 240 });
   // The plain command with the same settings, never stopped.
-  const plain = train("calm", "--steps", "60", "--checkpoint-every", "10", "--json");
+  const plain = train("calm", "--steps", "240", "--checkpoint-every", "10", "--json");
   expect((await farm(plain, settings)).json).toMatchObject({ resumedFrom: 0 });
   expect(await figures("killed")).toEqual(await figures("calm"));
-  const [a, b] = [await readCheckpoint(store, "killed", 60), await readCheckpoint(store, "calm", 60)];
+  const [a, b] = [await readCheckpoint(store, "killed", 240), await readCheckpoint(store, "calm", 240)];
   expect(a).toEqual(b);
 });
 

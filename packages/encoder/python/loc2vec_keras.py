@@ -27,7 +27,7 @@ LOC2VEC = {
 }
 
 
-def encoder(architecture=LOC2VEC, dropout=(0.1, 0.05, 0.1)):
+def encoder(architecture=LOC2VEC, dropout=(0.02, 0.01, 0.02)):
     """The network, by default the published one of 305,040 parameters: convolutions and a dense layer, each with batch
     normalization and LeakyReLU, then the embedding."""
 

@@ -2,34 +2,20 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import {
-  DATASET_VERSION,
-  type Dataset,
-  DEFAULT_AUGMENTATION,
-  OSM_ATTRIBUTION,
-  partOf,
-  randomOf,
-} from "@loc2vec/core";
-import { createDataset, type ObjectStore, openStore, writeShard } from "@loc2vec/shards";
+import { type Dataset, partOf, randomOf } from "@loc2vec/core";
+import { createDataset, type ObjectStore, openStore } from "@loc2vec/shards";
 import { train } from "@loc2vec/trainer";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { STRIPES, writeStripes } from "../../../test/support/stripes.ts";
 import { evaluate } from "../src/index.ts";
 
 const HOLDOUT = { share: 0.4, cellM: 1000, borderM: 50 };
 const DATASET: Dataset = {
-  version: DATASET_VERSION,
-  name: "stripes",
-  seed: 1,
+  ...STRIPES,
   locations: 240,
   samples: 4,
   shardLocations: 40,
   channels: ["x", "y", "told"],
-  pixels: 32,
-  radius: 100,
-  augmentation: DEFAULT_AUGMENTATION,
-  renderer: "test 1",
-  styleHash: "1".repeat(64),
-  attribution: OSM_ATTRIBUTION,
 };
 const PLACES = Array.from({ length: 240 }, (_, i) => ({
   lon: 10 + 0.01 * (i % 16),
@@ -63,18 +49,7 @@ const settings = {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "evaluation-"));
   store = openStore(pathToFileURL(folder).href);
-  await createDataset(
-    store,
-    DATASET,
-    PLACES.map((place) => ({ ...place, kind: "visit" as const })),
-  );
-  for (let shard = 0; shard < 6; shard++)
-    await writeShard(
-      store,
-      DATASET,
-      shard,
-      Array.from({ length: 160 }, (_, i) => tile(40 * shard + Math.floor(i / 4), i % 4)),
-    );
+  await writeStripes(store, DATASET, { place: (i) => PLACES[i] as (typeof PLACES)[number], draw: tile });
   await train({ store, model: "softpn", steps: 60, ...settings });
   await train({ store, model: "ratio", steps: 30, loss: "ratio", ...settings });
   await train({ store, model: "whole", steps: 1, ...settings, holdout: { ...HOLDOUT, share: 0 } });

@@ -3,16 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
-import {
-  DATASET_VERSION,
-  type Dataset,
-  DEFAULT_AUGMENTATION,
-  OSM_ATTRIBUTION,
-  randomOf,
-} from "@loc2vec/core";
+import type { Dataset } from "@loc2vec/core";
 import { NETWORKS } from "@loc2vec/encoder";
-import { createDataset, type ObjectStore, openStore, readArray, shardKey, writeShard } from "@loc2vec/shards";
+import { type ObjectStore, openStore, readArray, shardKey } from "@loc2vec/shards";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { STRIPES, writeStripes } from "../../../test/support/stripes.ts";
 import {
   type BatchPlan,
   embedDataset,
@@ -29,50 +24,15 @@ import {
 } from "../src/index.ts";
 import { explosion } from "../src/train.ts";
 
-/** Small tiles: the network halves them five times. */
-const DATASET: Dataset = {
-  version: DATASET_VERSION,
-  name: "stripes",
-  seed: 1,
-  locations: 22,
-  samples: 5,
-  shardLocations: 4,
-  channels: ["x", "y", "noise"],
-  pixels: 32,
-  radius: 100,
-  augmentation: DEFAULT_AUGMENTATION,
-  renderer: "test 1",
-  styleHash: "1".repeat(64),
-  attribution: OSM_ATTRIBUTION,
-};
+const DATASET: Dataset = { ...STRIPES, locations: 22 };
 
 let folder: string;
 let store: ObjectStore;
 
-/** Stripes whose direction and width tell the location apart, shifted at random. */
-function tile(location: number, sample: number): Uint8Array {
-  const random = randomOf(7, location, sample);
-  const phase = random.int(32);
-  return Uint8Array.from({ length: 3 * 32 * 32 }, (_, i) => {
-    const [c, y, x] = [Math.floor(i / 1024), Math.floor(i / 32) % 32, i % 32];
-    if (c === 2) return random.int(40);
-    const along = location % 2 === c ? x : y;
-    return (along + phase) % (3 + location) < 2 ? 255 : 0;
-  });
-}
-
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "trainer-"));
   store = openStore(pathToFileURL(folder).href);
-  const locations = Array.from({ length: 22 }, (_, i) => ({ lon: i / 100, lat: 0, kind: "visit" as const }));
-  await createDataset(store, DATASET, locations);
-  for (let shard = 0; shard < 6; shard++) {
-    const tiles: Uint8Array[] = [];
-    for (let location = 4 * shard; location < Math.min(22, 4 * shard + 4); location++) {
-      for (let sample = 0; sample < 5; sample++) tiles.push(tile(location, sample));
-    }
-    await writeShard(store, DATASET, shard, tiles);
-  }
+  await writeStripes(store, DATASET);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

@@ -5,6 +5,7 @@ import {
   OSM_ATTRIBUTION,
   randomOf,
   shardCount,
+  shardRange,
 } from "@loc2vec/core";
 import { createDataset, type ObjectStore, writeShard } from "@loc2vec/shards";
 
@@ -39,16 +40,25 @@ function tile(location: number, sample: number): Uint8Array {
   });
 }
 
-/** Writes the data set, rendered. */
-export async function writeStripes(store: ObjectStore): Promise<void> {
-  const locations = Array.from({ length: STRIPES.locations }, (_, i) => ({
-    lon: i / 100,
-    lat: 0,
+/** Where locations lie that nobody asks for: a kilometre apart. */
+const along = (location: number) => ({ lon: location / 100, lat: 0 });
+
+/** Writes such a data set, rendered. */
+export async function writeStripes(
+  store: ObjectStore,
+  dataset: Dataset = STRIPES,
+  { place = along, draw = tile }: { place?: typeof along; draw?: typeof tile } = {},
+): Promise<void> {
+  const locations = Array.from({ length: dataset.locations }, (_, i) => ({
+    ...place(i),
     kind: "visit" as const,
   }));
-  await createDataset(store, STRIPES, locations);
-  for (let shard = 0; shard < shardCount(STRIPES); shard++) {
-    const tiles = Array.from({ length: 4 * 5 }, (_, i) => tile(4 * shard + Math.floor(i / 5), i % 5));
-    await writeShard(store, STRIPES, shard, tiles);
+  await createDataset(store, dataset, locations);
+  for (let shard = 0; shard < shardCount(dataset); shard++) {
+    const { first, end } = shardRange(dataset, shard);
+    const tiles = Array.from({ length: (end - first) * dataset.samples }, (_, i) =>
+      draw(first + Math.floor(i / dataset.samples), i % dataset.samples),
+    );
+    await writeShard(store, dataset, shard, tiles);
   }
 }
