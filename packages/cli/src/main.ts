@@ -93,7 +93,7 @@ function withTraining(to: Command, about = ""): Command {
     .addOption(
       new Option(
         "--precision <precision>",
-        `${about}auto: mixed (bfloat16 convolutions) on a GPU, else float32`,
+        `${about}auto: mixed (bfloat16 convolutions) where the device has bfloat16, else float32`,
       )
         .choices(["auto", "float32", "mixed"])
         .default("auto"),

@@ -67,13 +67,13 @@ test.runIf(findNvidia() === undefined)(
 test("the driver's version is read and compared; a card that is not used is told", async () => {
   const old = await doctor({
     FARM_TENSORFLOW: "gpu",
-    ...(await withSmi("470.256.02, NVIDIA A100-SXM4-40GB\n470.256.02, NVIDIA A100-SXM4-40GB")),
+    ...(await withSmi("470.256.02, 8.0, NVIDIA A100-SXM4-40GB\n470.256.02, 8.0, NVIDIA A100-SXM4-40GB")),
   });
   expect(old.findings.get("nvidia driver")).toMatchObject({
     ok: false,
     detail: expect.stringMatching(/^470\.256\.02 is too old for CUDA 12/),
   });
-  const smi = await withSmi("570.86.15, NVIDIA H100 80GB HBM3");
+  const smi = await withSmi("570.86.15, 9.0, NVIDIA H100 80GB HBM3");
   const fine = await doctor({ FARM_TENSORFLOW: "gpu", ...smi });
   expect(fine.findings.get("nvidia driver")).toMatchObject({ ok: true, detail: "570.86.15" });
   const unused = await doctor(smi);

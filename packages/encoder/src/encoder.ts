@@ -57,12 +57,13 @@ export interface Gradients {
 /**
  * What a training step computes in. `mixed`: the convolutional part's feature maps and kernels in bfloat16, which has
  * float32's range, so the loss needs no scaling; weights, batch normalization's statistics, the dense layers (a
- * thousandth of the work), loss and optimizer in float32. `auto`: mixed on a GPU, float32 on a CPU.
+ * thousandth of the work), loss and optimizer in float32. `auto`: mixed where the device
+ * multiplies bfloat16 in hardware, else float32.
  */
 export type Precision = "auto" | "float32" | "mixed";
 
 export interface EncoderOptions {
-  /** Default: `auto`. */
+  /** Default: `float32`. */
   precision?: Precision;
 }
 
@@ -117,11 +118,10 @@ export function createEncoder(
   tensorflow: Tensorflow,
   architecture: Architecture,
   weights: Weights,
-  { precision: asked = "auto" }: EncoderOptions = {},
+  { precision: asked = "float32" }: EncoderOptions = {},
 ): Encoder {
   const { tf } = tensorflow;
-  // A bfloat16 product is several times as fast on GPUs since Ampere; on CPUs it depends (see the README).
-  const precision = asked === "auto" ? (tensorflow.device === "GPU" ? "mixed" : "float32") : asked;
+  const precision = asked === "auto" ? (tensorflow.bfloat16 ? "mixed" : "float32") : asked;
   const typeOf = (layer: Layer): Real =>
     precision === "mixed" && layer.kind === "conv" ? "bfloat16" : "float32";
   const convType = precision === "mixed" ? "bfloat16" : "float32";

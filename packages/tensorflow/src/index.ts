@@ -1,4 +1,5 @@
 export type { Tensor, Tensor2D, Tensor4D, Variable } from "@tensorflow/tfjs";
+export { cpuHasBfloat16 } from "./bfloat16.ts";
 export { loadTensorflow, type Tensorflow } from "./load.ts";
 export {
   type CudaLibrary,

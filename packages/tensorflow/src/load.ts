@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { errorMessage, FarmError } from "@loc2vec/core";
 import type * as tfjs from "@tensorflow/tfjs";
+import { hasBfloat16 } from "./bfloat16.ts";
 import { type Attributes, opRunner } from "./ops.ts";
 import { bindingPath } from "./setup.ts";
 
@@ -43,6 +44,8 @@ export interface Tensorflow {
   /** Of the native library, e.g. `2.21.0`. */
   readonly version: string;
   readonly device: "CPU" | "GPU";
+  /** Whether it multiplies bfloat16 in hardware. */
+  readonly bfloat16: boolean;
   /**
    * Runs any TensorFlow op by name. Its outputs are tensors like all others: `tidy` sees them. Gradients are not recorded.
    * tfjs has no uint8 and bfloat16: such outputs serve other ops run by this, and reading them is an error.
@@ -92,10 +95,14 @@ async function load(): Promise<Tensorflow> {
     );
   }
   const backend = tf.backend() as unknown as NodeBackend;
+  const version = backend.binding.TF_Version;
+  const device = backend.isUsingGpuDevice ? "GPU" : "CPU";
   return {
     tf,
-    version: backend.binding.TF_Version,
-    device: backend.isUsingGpuDevice ? "GPU" : "CPU",
+    version,
+    device,
+    // tfjs-node's own TensorFlow is older than the kernels.
+    bfloat16: !version.startsWith("2.9.") && hasBfloat16(device),
     op: opRunner(tf, backend),
     bytes: (values, shape) => {
       const tensor = tf.tensor(values, [...shape], "bool");

@@ -12,16 +12,22 @@ export interface Nvidia {
   driver: string | undefined;
   /** Names of the cards; empty when nothing tells them. */
   cards: string[];
+  /** The lowest of the cards, e.g. 8.0 for Ampere; absent when nothing tells it. */
+  computeCapability?: number;
 }
 
 /** NVIDIA's driver and cards on this machine; undefined when there is neither. */
 export function findNvidia(): Nvidia | undefined {
-  const { stdout } = spawnSync("nvidia-smi", ["--query-gpu=driver_version,name", "--format=csv,noheader"], {
-    encoding: "utf8",
-    timeout: 30_000,
-  });
-  const rows = [...(stdout ?? "").matchAll(/^(\d[\d.]*), *(.+)$/gm)];
-  if (rows.length > 0) return { driver: rows[0]?.[1], cards: rows.map(([, , name]) => name as string) };
+  const query = ["--query-gpu=driver_version,compute_cap,name", "--format=csv,noheader"];
+  const { stdout } = spawnSync("nvidia-smi", query, { encoding: "utf8", timeout: 30_000 });
+  const rows = [...(stdout ?? "").matchAll(/^(\d[\d.]*), *(\d+\.\d+), *(.+)$/gm)];
+  if (rows.length > 0) {
+    return {
+      driver: rows[0]?.[1],
+      cards: rows.map(([, , , name]) => name as string),
+      computeCapability: Math.min(...rows.map(([, , capability]) => Number(capability))),
+    };
+  }
   const driver = parseDriver(read("/proc/driver/nvidia/version"));
   if (driver !== undefined) return { driver, cards: [] };
   return hasCard() ? { driver: undefined, cards: [] } : undefined;

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import {
   boundSource,
+  cpuHasBfloat16,
   loadTensorflow,
   openCudaLibraries,
   parseDriver,
@@ -19,6 +20,17 @@ test("the native backend is loaded, and is the TensorFlow that was bound", async
   expect(tf.getBackend()).toBe("tensorflow");
   expect(await boundSource()).toContain(version);
   expect(["CPU", "GPU"]).toContain(device);
+});
+
+test("a CPU multiplies bfloat16 with AVX-512's instructions for it, or AMX", () => {
+  const flags = (more: string): string => `processor\t: 0\nflags\t\t: fpu sse2 avx512f ${more} avx512_vnni\n`;
+  expect(["avx512_bf16", "amx_bf16 amx_tile", "avx512_bf16x"].map(flags).map(cpuHasBfloat16)).toEqual([
+    true,
+    true,
+    false,
+  ]);
+  // What a card or a CPU is called is no flag.
+  expect(cpuHasBfloat16("model name\t: avx512_bf16\nflags\t\t: fpu\n")).toBe(false);
 });
 
 test("ops by name: several outputs, type, number and flag attributes", async () => {
