@@ -32,7 +32,7 @@ export interface Dropout {
   dense: number;
 }
 
-/** Weak: the original's rates are not known, and stronger ones cost more than they give (see the trainer's README). */
+/** Weak: the original's rates are not known, and stronger ones make a training learn more slowly (see the README of evaluation). */
 export const DROPOUT: Dropout = { input: 0.02, conv: 0.01, dense: 0.02 };
 
 /** A mini-batch to train on. */
