@@ -82,6 +82,7 @@ function withTraining(to: Command, about = ""): Command {
       1,
     )
     .addOption(new Option("--loss <loss>", `${about}which`).choices(["softpn", "ratio"]).default("softpn"))
+    .option("--distance-scale <n>", `${about}what distances are multiplied by in the loss`, positive, 1)
     .addOption(
       new Option(
         "--network <network>",

@@ -179,7 +179,16 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
           "--embed",
           ...["--network", "small", "--warmup", "2", "--halve-every", "50", "--cell", "500"],
           ...["--patience", "900", "--max-seconds", "300", "--checkpoint-every", "1", "--pairs", "4"],
-          ...["--negatives", "2", "--precision", "float32", "--dropout", "0.1,0.05,0.2"],
+          ...[
+            "--negatives",
+            "2",
+            "--precision",
+            "float32",
+            "--dropout",
+            "0.1,0.05,0.2",
+            "--distance-scale",
+            "2",
+          ],
           "--json",
         )
       ).json,
@@ -199,7 +208,7 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
         minDistanceM: 0,
       },
       ...{ holdout: { share: 0, cellM: 500, borderM: 200 }, network: NETWORKS.small },
-      ...{ precision: "float32", dropout: { input: 0.1, conv: 0.05, dense: 0.2 } },
+      ...{ distanceScale: 2, precision: "float32", dropout: { input: 0.1, conv: 0.05, dense: 0.2 } },
       ...{ warmup: 2, halveEvery: 50, patience: 900, maxSeconds: 300 },
     });
     expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ shards: 2, failures: 0 });

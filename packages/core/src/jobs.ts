@@ -34,6 +34,7 @@ export const JOB_SCHEMAS = {
     seed: z.int().min(0),
     batch: z.strictObject({ locations: z.int().min(2), pairs: count, negatives: count.optional() }),
     loss: z.enum(["softpn", "ratio"]),
+    distanceScale: z.number().positive().optional(),
     learningRate: z.number().positive(),
     checkpointEvery: count,
     empty: z.enum(["skip", "keep"]),

@@ -4,7 +4,8 @@
  * - `ratio` (Hoffer & Ailon 2015, arXiv 1412.6622): δ⁻ = Δ(a, n).
  *
  * d⁺ = e^{Δ(a, p)} / (e^{Δ(a, p)} + e^{δ⁻}) and d⁻ = 1 − d⁺; the loss is the mean squared error of (d⁺, d⁻) against
- * (0, 1), which is the mean of d⁺².
+ * (0, 1), which is the mean of d⁺². A scale other than 1 multiplies every Δ in these exponents (the inverse of a temperature):
+ * the larger it is, the sooner a triplet that is right weighs nothing any more.
  */
 export type Loss = "softpn" | "ratio";
 
@@ -37,6 +38,7 @@ export function tripletLoss(
   size: number,
   triplets: readonly Triplet[],
   kind: Loss = "softpn",
+  scale = 1,
 ): LossResult {
   const sums = new Float64Array(embeddings.length);
   const result = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
@@ -61,12 +63,12 @@ export function tripletLoss(
     const fromPositive = kind === "softpn" ? distance(positive, negative) : Number.POSITIVE_INFINITY;
     const closer = fromPositive < fromAnchor ? positive : anchor;
     const far = Math.min(fromAnchor, fromPositive);
-    const share = 1 / (1 + Math.exp(far - near));
+    const share = 1 / (1 + Math.exp(scale * (far - near)));
     result.loss += share ** 2;
     result.positive += near;
     result.negative += far;
     if (near < far) result.accuracy++;
-    const slope = (2 * share ** 2 * (1 - share)) / triplets.length;
+    const slope = (2 * scale * share ** 2 * (1 - share)) / triplets.length;
     spread(anchor, positive, near, slope);
     spread(closer, negative, far, -slope);
   }

@@ -210,11 +210,24 @@ test("SoftPN by hand, and its gradient by differences", () => {
   const near = tripletLoss(Float32Array.of(0, 0, 3, 0, 0, 4), 2, [{ anchor: 0, positive: 1, negative: 2 }]);
   expect(near.loss).toBeCloseTo((Math.exp(3) / (Math.exp(3) + Math.exp(4))) ** 2, 9);
   expect(near).toMatchObject({ positive: expect.closeTo(3, 6), negative: expect.closeTo(4, 6), accuracy: 1 });
+  const scaled = tripletLoss(
+    Float32Array.of(0, 0, 3, 0, 0, 4),
+    2,
+    [{ anchor: 0, positive: 1, negative: 2 }],
+    "softpn",
+    2,
+  );
+  expect(scaled.loss).toBeCloseTo((Math.exp(6) / (Math.exp(6) + Math.exp(8))) ** 2, 9);
+  expect(scaled).toMatchObject({ positive: expect.closeTo(3, 6), negative: expect.closeTo(4, 6) });
   // Here the positive is closer to the negative: only SoftPN sees it.
   const points = Float32Array.of(0, 0, 3, 1, 4, 0.5);
   const triplet = [{ anchor: 0, positive: 1, negative: 2 }];
-  for (const kind of ["softpn", "ratio"] as const) {
-    const { gradient, negative } = tripletLoss(points, 2, triplet, kind);
+  for (const [kind, scale] of [
+    ["softpn", 1],
+    ["ratio", 1],
+    ["softpn", 3],
+  ] as const) {
+    const { gradient, negative } = tripletLoss(points, 2, triplet, kind, scale);
     expect(negative).toBeCloseTo(kind === "softpn" ? Math.hypot(1, 0.5) : Math.hypot(4, 0.5), 6);
     for (let i = 0; i < points.length; i++) {
       const at = (h: number): number =>
@@ -223,6 +236,7 @@ test("SoftPN by hand, and its gradient by differences", () => {
           2,
           triplet,
           kind,
+          scale,
         ).loss;
       expect(gradient[i]).toBeCloseTo((at(1e-3) - at(-1e-3)) / 2e-3, 3);
     }

@@ -20,6 +20,7 @@ const settingsSchema = z.object({
   seed: z.int(),
   batch: z.object({ locations: z.int(), pairs: z.int(), negatives: z.int().min(1).default(1) }),
   loss: z.enum(["softpn", "ratio"]),
+  distanceScale: z.number().positive().default(1),
   learningRate: z.number(),
   precision: z.enum(["auto", "float32", "mixed"]).default("float32"),
   dropout: z.object({ input: z.number(), conv: z.number(), dense: z.number() }),

@@ -67,6 +67,8 @@ export interface TrainOptions {
   batch?: BatchShape | undefined;
   /** Default `softpn`. */
   loss?: Loss | undefined;
+  /** What distances are multiplied by in the loss. Default 1. */
+  distanceScale?: number | undefined;
   /** Of Adam. Default 0.001. */
   learningRate?: number | undefined;
   /** Steps over which the learning rate rises to its height. Default 0. */
@@ -153,6 +155,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     seed: options.seed ?? 0,
     batch: { locations, pairs, negatives },
     loss: options.loss ?? "softpn",
+    distanceScale: options.distanceScale ?? 1,
     learningRate: options.learningRate ?? ADAM.learningRate,
     schedule: { warmup: options.warmup ?? 0, halveEvery: options.halveEvery ?? 0 },
     precision: options.precision ?? "auto",
@@ -321,6 +324,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
             architecture.embedding,
             plan.triplets,
             settings.loss,
+            settings.distanceScale,
           );
           measured = result;
           return gradient;

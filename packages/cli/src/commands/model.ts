@@ -12,6 +12,7 @@ export interface TrainingOptions {
   dropout: Dropout;
   precision: Precision;
   loss: "softpn" | "ratio";
+  distanceScale: number;
   network: Network;
   learningRate: number;
   checkpointEvery: number;
@@ -27,13 +28,13 @@ export interface TrainingOptions {
 
 /** As the trainer, and the payload of a job, have them. */
 export function trainingOf(options: TrainingOptions) {
-  const { loss, network, precision, dropout, learningRate, checkpointEvery, empty } = options;
+  const { loss, distanceScale, network, precision, dropout, learningRate, checkpointEvery, empty } = options;
   const { warmup, halveEvery, patience, maxSeconds } = options;
   return {
     batch: { locations: options.batchLocations, pairs: options.pairs, negatives: options.negatives },
     minDistanceM: options.minDistance,
     holdout: { ...DEFAULT_HOLDOUT, share: options.holdout, cellM: options.cell },
-    ...{ loss, network, precision, dropout, learningRate, checkpointEvery, empty },
+    ...{ loss, distanceScale, network, precision, dropout, learningRate, checkpointEvery, empty },
     ...{ warmup, halveEvery, patience, maxSeconds },
   };
 }
