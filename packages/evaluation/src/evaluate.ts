@@ -1,4 +1,15 @@
-import { distanceM, FarmError, type Holdout, partOf, type Random, randomOf, Stream } from "@loc2vec/core";
+import {
+  type Dataset,
+  distanceM,
+  EARTH_RADIUS_M,
+  FarmError,
+  type Holdout,
+  partOf,
+  type Random,
+  randomOf,
+  Stream,
+  tileTransform,
+} from "@loc2vec/core";
 import { createEmbedder, createEncoder, type Embedder, initialWeights, type Weights } from "@loc2vec/encoder";
 import { listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
 import { loadTensorflow, type Tensorflow } from "@loc2vec/tensorflow";
@@ -14,7 +25,7 @@ import {
 } from "@loc2vec/trainer";
 import { type Features, gradientFeatures, pixelFeatures, principalComponents } from "./components.ts";
 import { histogramOf, type Lookalike, lookalikes } from "./lookalikes.ts";
-import { type Quality, quality, type Vectors } from "./metrics.ts";
+import { type Quality, quality, recall, type Vectors } from "./metrics.ts";
 import { fitProbe, type Score, score } from "./probe.ts";
 import type { Representation } from "./representation.ts";
 import { bagOfWords } from "./words.ts";
@@ -83,6 +94,11 @@ export interface Evaluation {
   positives: number;
   /** Median distance from an evaluated location to the nearest other one, metres. */
   nearest_m: number;
+  /**
+   * Recall of one who knows where every tile was taken, and answers with the nearest anchors on the ground: positives are
+   * shifted, often to where others' anchors are nearer than their own. A ceiling of what tiles can tell.
+   */
+  ground: { recall_at_1: number; recall_at_10: number };
   results: Evaluated[];
   labels?: {
     meaning: string;
@@ -235,6 +251,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     locations: { train: parts.train.length, heldout: parts.heldout.length, evaluated: evaluated.length },
     positives,
     nearest_m: median(nearest.map(({ metres }) => metres)),
+    ground: onTheGround(dataset, evaluated.map(placeOf), evaluated, images),
     results,
     ...(labels && { labels }),
     bars: barsOf(results),
@@ -428,6 +445,36 @@ function nearestOthers(places: readonly { lon: number; lat: number }[]): { index
     }
     return found;
   });
+}
+
+const METRES_PER_DEGREE = (EARTH_RADIUS_M * Math.PI) / 180;
+
+/** Retrieval by where tiles were taken: metres in a plane, as far as a map of one city or small country is one. */
+function onTheGround(
+  { seed, augmentation }: Pick<Dataset, "seed" | "augmentation">,
+  places: readonly { lon: number; lat: number }[],
+  locations: readonly number[],
+  images: readonly (readonly number[])[],
+): Evaluation["ground"] {
+  const origin = places[0] as { lon: number; lat: number };
+  const scale = METRES_PER_DEGREE * Math.cos((origin.lat * Math.PI) / 180);
+  const plane = places.map(({ lon, lat }) => [
+    scale * (lon - origin.lon),
+    METRES_PER_DEGREE * (lat - origin.lat),
+  ]) as [number, number][];
+  const positives = plane.flatMap(([x, y], i) =>
+    (images[i] as number[]).slice(1).flatMap((sample) => {
+      const { dx, dy } = tileTransform(seed, locations[i] as number, sample, augmentation);
+      return [x + dx, y + dy];
+    }),
+  );
+  const vectors = {
+    size: 2,
+    anchors: Float32Array.from(plane.flat()),
+    positives: Float32Array.from(positives),
+  };
+  const [at1, at10] = recall(vectors, [1, 10]) as [number, number];
+  return { recall_at_1: at1, recall_at_10: at10 };
 }
 
 /** The tile with some channels switched off. */

@@ -101,6 +101,8 @@ test("all are measured on the same images of places that were held out", async (
   expect(softpn?.probe?.["100"]?.accuracy).toBeGreaterThan(softpn?.probe?.["10"]?.accuracy as number);
   expect(found.labels).toMatchObject({ masked: ["told"] });
   expect(asked).toEqual([240]);
+  // 700 m apart or more, no shift leads nearer to another one.
+  expect(found.ground).toEqual({ recall_at_1: 1, recall_at_10: 1 });
   expect(found.bars.map(({ value, least, met }) => met === value >= least)).toEqual([
     true,
     true,

@@ -61,6 +61,7 @@ export async function evaluateCommand(context: Context, options: EvaluateCommand
   context.result({ ...result, files: [file, pairs, curves] }, [
     `${found.locations.evaluated} locations of ${found.locations.heldout} held out, ${positives} positives each; trained near ${found.locations.train} others`,
     ...table(found.results),
+    `who knows where every tile was taken: recall@1 ${percent(found.ground.recall_at_1)}, @10 ${percent(found.ground.recall_at_10)}; the nearest other location is ${found.nearest_m.toFixed(0)} m away (median)`,
     ...(found.labels
       ? [
           `probe: ${found.labels.meaning}, without ${found.labels.masked.join(", ")}; ${found.labels.heldout} held out, most frequent class ${percent(found.labels.majority)}`,
