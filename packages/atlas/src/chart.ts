@@ -40,7 +40,7 @@ export function chartSvg(lines: readonly Line[]): string {
     .filter(({ name }) => name !== undefined)
     .map(
       ({ name, colour }, i) =>
-        `<text x="${WIDTH - 20}" y="${TOP + 16 + 16 * i}" text-anchor="end" fill="${colour}">${escapeHtml(name as string)}</text>`,
+        `<text x="${WIDTH - 20}" y="${HEIGHT / 3 + 16 * i}" text-anchor="end" fill="${colour}">${escapeHtml(name as string)}</text>`,
     );
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="system-ui, sans-serif" font-size="12" fill="#555">
 <rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>${grid.join("")}${axis.join("")}
