@@ -13,8 +13,8 @@ export interface Line {
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [900, 320, 52, 34, 12];
 
-/** Values from 0 by step, as SVG. */
-export function chartSvg(lines: readonly Line[]): string {
+/** Values from 0 by step, as SVG. @param title for those who cannot see it */
+export function chartSvg(title: string, lines: readonly Line[]): string {
   const all = lines.flatMap(({ points }) => points);
   const highest = Math.max(...all.map(([, value]) => value), 0.01) * 1.05;
   const [first, last] = [Math.min(...all.map(([step]) => step)), Math.max(...all.map(([step]) => step))];
@@ -43,6 +43,7 @@ export function chartSvg(lines: readonly Line[]): string {
         `<text x="${WIDTH - 20}" y="${HEIGHT / 3 + 16 * i}" text-anchor="end" fill="${colour}">${escapeHtml(name as string)}</text>`,
     );
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="system-ui, sans-serif" font-size="12" fill="#555">
+<title>${escapeHtml(title)}</title>
 <rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>${grid.join("")}${axis.join("")}
 ${drawn.join("\n")}${legend.join("")}</svg>
 `;
@@ -56,7 +57,7 @@ export function lossSvg(losses: readonly number[]): string {
     return around.reduce((sum, loss) => sum + loss, 0) / around.length;
   });
   const points = (values: readonly number[]) => values.map((value, i) => [i + 1, value] as const);
-  return chartSvg([
+  return chartSvg("Loss by step", [
     { colour: "#9db7d6", width: 1, points: points(losses) },
     { colour: "#1f5fa8", width: 2.5, points: points(smooth) },
   ]);

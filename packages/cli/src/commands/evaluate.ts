@@ -56,7 +56,7 @@ export async function evaluateCommand(context: Context, options: EvaluateCommand
   const pairs = join(folder, "figure7.png");
   await writeFile(pairs, await drawPairs(context, profile, found));
   const curves = join(folder, "figure11.svg");
-  await writeFile(curves, chartSvg(found.curves.flatMap(linesOf)));
+  await writeFile(curves, chartSvg("Losses and right triplets by step", found.curves.flatMap(linesOf)));
   await writeFile(file, `${JSON.stringify(result, undefined, 2)}\n`);
   context.result({ ...result, files: [file, pairs, curves] }, [
     `${found.locations.evaluated} locations of ${found.locations.heldout} held out, ${positives} positives each; trained near ${found.locations.train} others`,
