@@ -10,6 +10,7 @@ import {
   randomOf,
   Stream,
   shardCount,
+  shardOf,
   shardRange,
 } from "@loc2vec/core";
 import type { Profile } from "@loc2vec/gis";
@@ -261,7 +262,7 @@ async function embeddingFigures({
   ];
   const here = (i: number) => ({ lon: places.lon[i] as number, lat: places.lat[i] as number });
   const rendered = new Set(shards);
-  const has = (i: number): boolean => rendered.has(Math.floor(i / dataset.shardLocations));
+  const has = (i: number): boolean => rendered.has(shardOf(dataset, i));
   const candidates = random.shuffle(Array.from({ length: rows }, (_, i) => i).filter(has)).slice(0, 6);
   // Windows of one size about places this far apart share nothing of the map.
   const apart = 2 * Math.SQRT2 * dataset.radius;
@@ -330,7 +331,7 @@ async function chooseLocations(
 function tileReader(reader: DatasetReader): EmbeddingInput["tiles"] {
   const open = new Map<number, Promise<ShardReader | undefined>>();
   return async (location, sample) => {
-    const shard = Math.floor(location / reader.dataset.shardLocations);
+    const shard = shardOf(reader.dataset, location);
     const opened = open.get(shard) ?? reader.openShard(shard, { whole: false });
     open.set(shard, opened);
     const found = await opened;

@@ -49,6 +49,11 @@ export function shardRange(
   return { first, end: Math.min(first + dataset.shardLocations, dataset.locations) };
 }
 
+/** The shard that a location is in. */
+export function shardOf({ shardLocations }: Pick<Dataset, "shardLocations">, location: number): number {
+  return Math.floor(location / shardLocations);
+}
+
 /** The transforms of all samples of a location, anchor first. */
 export function locationTransforms(
   dataset: Pick<Dataset, "seed" | "samples" | "augmentation">,

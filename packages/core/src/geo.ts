@@ -2,7 +2,8 @@ import { hashKeys, Stream } from "./random.ts";
 
 /** Mean radius of the Earth (IUGG), metres. */
 export const EARTH_RADIUS_M = 6_371_008.8;
-const METRES_PER_DEGREE = (EARTH_RADIUS_M * Math.PI) / 180;
+/** Of latitude. */
+export const METRES_PER_DEGREE = (EARTH_RADIUS_M * Math.PI) / 180;
 
 interface Place {
   /** Degrees, WGS 84. */

@@ -1,6 +1,5 @@
 import { sizeOf } from "@loc2vec/encoder";
-import type { Attributes, Tensorflow } from "@loc2vec/tensorflow";
-import type { Tensor2D } from "@tensorflow/tfjs";
+import type { Attributes, Tensor2D, Tensorflow } from "@loc2vec/tensorflow";
 import type { Representation, TileShape } from "./representation.ts";
 
 /** Rows that are projected at a time. */

@@ -1,13 +1,14 @@
 import {
   type Dataset,
   distanceM,
-  EARTH_RADIUS_M,
   FarmError,
   type Holdout,
+  METRES_PER_DEGREE,
   partOf,
   type Random,
   randomOf,
   Stream,
+  shardOf,
   tileTransform,
 } from "@loc2vec/core";
 import { createEmbedder, createEncoder, type Embedder, initialWeights, type Weights } from "@loc2vec/encoder";
@@ -18,13 +19,14 @@ import {
   type EmptyTiles,
   findEmptyTiles,
   type HistoryEntry,
+  isUsable,
   lastCheckpoint,
   openTiles,
   readHistory,
   type TileSource,
 } from "@loc2vec/trainer";
 import { type Features, gradientFeatures, pixelFeatures, principalComponents } from "./components.ts";
-import { histogramOf, type Lookalike, lookalikes } from "./lookalikes.ts";
+import { histogramsOf, type Lookalike, lookalikes } from "./lookalikes.ts";
 import { type Quality, quality, recall, type Vectors } from "./metrics.ts";
 import { fitProbe, type Score, score } from "./probe.ts";
 import type { Representation } from "./representation.ts";
@@ -32,7 +34,7 @@ import { bagOfWords } from "./words.ts";
 
 /** Images that baselines are fitted to. */
 const FIT = 800;
-/** Words of the bags: as many as a vector has numbers, and more. */
+/** Of the longer bag of words; the other has as many as a vector has numbers. */
 const MORE_WORDS = 64;
 /** Images that are described at a time. */
 const BLOCK = 64;
@@ -59,11 +61,17 @@ export interface EvaluateOptions {
   progress?: (done: number, total: number) => void;
 }
 
+/** Degrees, WGS 84. */
+interface Place {
+  lon: number;
+  lat: number;
+}
+
 export interface Labels {
   /** What a label says, for people. */
   meaning: string;
   /** By index of the location; undefined where there is none. */
-  of(places: readonly { lon: number; lat: number }[]): Promise<readonly (string | undefined)[]>;
+  of(places: readonly Place[]): Promise<readonly (string | undefined)[]>;
   /** Indices of the channels that show what labels say: they are switched off. */
   masked: readonly number[];
 }
@@ -131,15 +139,10 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const there = [...(await listShards(store, dataset))].sort((a, b) => a - b);
   const empty = await findEmptyTiles(reader, there);
   const { lon, lat } = await reader.locations(0, dataset.locations);
-  const placeOf = (i: number) => ({ lon: lon[i] as number, lat: lat[i] as number });
+  const placeOf = (i: number): Place => ({ lon: lon[i] as number, lat: lat[i] as number });
   const rendered = new Set(there);
-  const usable = (i: number): boolean => {
-    const none = empty.get(i);
-    return (
-      rendered.has(Math.floor(i / dataset.shardLocations)) &&
-      (none === undefined || (!none.has(0) && dataset.samples - 1 - none.size >= positives))
-    );
-  };
+  const usable = (i: number): boolean =>
+    rendered.has(shardOf(dataset, i)) && isUsable(dataset.samples - 1, positives, empty.get(i));
   const parts: Record<ReturnType<typeof partOf>, number[]> = { train: [], border: [], heldout: [] };
   for (let i = 0; i < dataset.locations; i++)
     if (usable(i)) parts[partOf(dataset.seed, placeOf(i), holdout)].push(i);
@@ -153,28 +156,30 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const evaluated = draw(parts.heldout, options.locations ?? 2000, randomOf(seed, Stream.evaluate, 3));
   const images = evaluated.map((location) => chooseImages(location, dataset.samples, positives, empty, seed));
   const nearest = nearestOthers(evaluated.map(placeOf));
+  const nearestOf = nearest.map(({ index }) => index);
 
   const tensorflow = await loadTensorflow();
   const context = { tensorflow, trained, names: models, dataset, seed };
   const tiles = openTiles(reader);
-  const rowOf = (location: number, sample: number) => ({
-    shard: Math.floor(location / dataset.shardLocations),
-    location,
-    sample,
-  });
   const fitRandom = randomOf(seed, Stream.evaluate, 4);
   const fit = await tiles.read(
-    draw(parts.train, FIT, fitRandom).map((i) =>
-      rowOf(i, chooseImages(i, dataset.samples, 1, empty, seed)[fitRandom.int(2)] as number),
-    ),
+    draw(parts.train, FIT, fitRandom).map((location) => ({
+      location,
+      sample: chooseImages(location, dataset.samples, 1, empty, seed)[fitRandom.int(2)] as number,
+    })),
   );
   log("evaluate: fitting baselines");
   const all = await makeRepresentations(context, fit);
   log(`evaluate: ${evaluated.length} held-out locations`);
   const rows = evaluated.flatMap((location, i) =>
-    (images[i] as number[]).map((sample) => rowOf(location, sample)),
+    (images[i] as number[]).map((sample) => ({ location, sample })),
   );
-  const described = await describeAll(all, tiles, rows, { signal, progress });
+  const described = await describeAll(
+    all.map(({ representation }) => representation),
+    tiles,
+    rows,
+    { signal, progress },
+  );
   const size = 1 + positives;
   const results = all.map(({ representation, ...rest }, at): Evaluated => {
     const vectors = split(described[at] as Float32Array, representation.size, size);
@@ -182,69 +187,24 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       name: representation.name,
       size: representation.size,
       ...rest,
-      ...quality(
-        vectors,
-        nearest.map(({ index }) => index),
-        seed,
-      ),
+      ...quality(vectors, nearestOf, seed),
     };
   });
   const first = split(described[0] as Float32Array, (all[0] as Made).representation.size, size);
-  const histograms = (await tiles.read(evaluated.map((location) => rowOf(location, 0)))).map((tile) =>
-    histogramOf(tile, dataset.channels.length),
-  );
+  const [histograms] = (await describeAll(
+    [histogramsOf(dataset.channels.length)],
+    tiles,
+    anchorsOf(evaluated),
+    { signal },
+  )) as [Float32Array];
   const apart = (a: number, b: number): boolean =>
     distanceM(placeOf(evaluated[a] as number), placeOf(evaluated[b] as number)) >= 2 * dataset.radius;
   const found = lookalikes(histograms, dataset.channels.length, first.anchors, LOOKALIKES, apart);
   for (const { representation } of all) await representation.dispose();
 
-  const labelled =
-    options.labels &&
-    (await options.labels.of(Array.from({ length: dataset.locations }, (_, i) => placeOf(i))));
-  let labels: Evaluation["labels"];
-  if (options.labels && labelled) {
-    log("evaluate: linear probes");
-    const { masked, meaning } = options.labels;
-    const [train, heldout] = [parts.train, parts.heldout].map((part) =>
-      part.filter((i) => labelled[i] !== undefined),
-    ) as [number[], number[]];
-    const classes = [...new Set(train.map((i) => labelled[i] as string))].sort();
-    const codes = new Map(classes.map((name, code) => [name, code]));
-    // A class that nobody can learn here is nobody's fault.
-    const asked = heldout.filter((i) => codes.has(labelled[i] as string));
-    const counts = Object.fromEntries(
-      classes.map((name) => [name, asked.filter((i) => labelled[i] === name).length]),
-    );
-    labels = {
-      meaning,
-      masked: masked.map((channel) => dataset.channels[channel] as string),
-      train: train.length,
-      heldout: asked.length,
-      classes: counts,
-      majority: Math.max(...Object.values(counts)) / asked.length,
-    };
-    if (classes.length < 2 || asked.length < 20 || train.length < 20) {
-      log(`evaluate: ${train.length} and ${asked.length} labelled locations are too few for a probe`);
-    } else {
-      const hide = (tile: Uint8Array): Uint8Array => mask(tile, masked, dataset.channels.length);
-      const blind = await makeRepresentations(context, fit.map(hide));
-      const hidden: TileSource = { read: async (wanted) => (await tiles.read(wanted)).map(hide) };
-      const wanted = [...train, ...asked].map((i) => rowOf(i, 0));
-      const vectors = await describeAll(blind, hidden, wanted, { signal, progress });
-      const code = (i: number): number => codes.get(labelled[i] as string) as number;
-      for (const [at, { representation }] of blind.entries()) {
-        (results[at] as Evaluated).probe = probeAll(
-          vectors[at] as Float32Array,
-          representation.size,
-          train.map(code),
-          asked.map(code),
-          classes.length,
-          seed,
-        );
-        await representation.dispose();
-      }
-    }
-  }
+  const asked =
+    options.labels && (await askLabels(options.labels, parts, context, { tiles, fit, placeOf }, options));
+  for (const [at, probe] of (asked?.probes ?? []).entries()) (results[at] as Evaluated).probe = probe;
   return {
     dataset: dataset.name,
     holdout,
@@ -253,7 +213,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     nearest_m: median(nearest.map(({ metres }) => metres)),
     ground: onTheGround(dataset, evaluated.map(placeOf), evaluated, images),
     results,
-    ...(labels && { labels }),
+    ...(asked && { labels: asked.labels }),
     bars: barsOf(results),
     lookalikes: found.map((pair) => ({
       ...pair,
@@ -262,6 +222,55 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     })),
     curves: await Promise.all(models.map((model, at) => curveOf(store, model, trained[at] as Checkpoint))),
   };
+}
+
+/**
+ * What linear probes make of labels that tiles do not show.
+ *
+ * @returns `probes` by representation, as {@link makeRepresentations} orders them; none where too few are labelled
+ */
+async function askLabels(
+  { meaning, of, masked }: Labels,
+  parts: Readonly<Record<"train" | "heldout", readonly number[]>>,
+  context: Context,
+  { tiles, fit, placeOf }: { tiles: TileSource; fit: readonly Uint8Array[]; placeOf: (i: number) => Place },
+  { seed = 0, signal, log = () => {}, progress = () => {} }: EvaluateOptions,
+): Promise<{ labels: NonNullable<Evaluation["labels"]>; probes: NonNullable<Evaluated["probe"]>[] }> {
+  log("evaluate: linear probes");
+  const { channels, locations } = context.dataset;
+  const labelled = await of(Array.from({ length: locations }, (_, i) => placeOf(i)));
+  const train = parts.train.filter((i) => labelled[i] !== undefined);
+  const classes = [...new Set(train.map((i) => labelled[i] as string))].sort();
+  const codes = new Map(classes.map((name, code) => [name, code]));
+  const code = (i: number): number => codes.get(labelled[i] as string) as number;
+  // A class that nobody can learn here is nobody's fault.
+  const heldout = parts.heldout.filter((i) => codes.has(labelled[i] ?? ""));
+  const counts = Object.fromEntries(
+    classes.map((name) => [name, heldout.filter((i) => labelled[i] === name).length]),
+  );
+  const labels = {
+    meaning,
+    masked: masked.map((channel) => channels[channel] as string),
+    train: train.length,
+    heldout: heldout.length,
+    classes: counts,
+    majority: Math.max(...Object.values(counts)) / heldout.length,
+  };
+  if (classes.length < 2 || heldout.length < 20 || train.length < 20) {
+    log(`evaluate: ${train.length} and ${heldout.length} labelled locations are too few for a probe`);
+    return { labels, probes: [] };
+  }
+  const hide = (tile: Uint8Array): Uint8Array => mask(tile, masked, channels.length);
+  const hidden: TileSource = { read: async (wanted) => (await tiles.read(wanted)).map(hide) };
+  const blind = (await makeRepresentations(context, fit.map(hide))).map(
+    ({ representation }) => representation,
+  );
+  const vectors = await describeAll(blind, hidden, anchorsOf([...train, ...heldout]), { signal, progress });
+  const probes = blind.map(({ size }, at) =>
+    probeAll(vectors[at] as Float32Array, size, train.map(code), heldout.map(code), classes.length, seed),
+  );
+  for (const representation of blind) await representation.dispose();
+  return { labels, probes };
 }
 
 async function readModels(
@@ -310,7 +319,7 @@ interface Context {
   tensorflow: Tensorflow;
   trained: readonly Checkpoint[];
   names: readonly string[];
-  dataset: { channels: readonly string[]; pixels: number };
+  dataset: Pick<Dataset, "channels" | "locations" | "pixels">;
   seed: number;
 }
 
@@ -375,17 +384,17 @@ function untrainedWeights(
 
 interface Watch {
   signal: AbortSignal | undefined;
-  progress: (done: number, total: number) => void;
+  progress?: (done: number, total: number) => void;
 }
 
 /** @returns per representation float32 [rows, size] */
 async function describeAll(
-  all: readonly Made[],
+  all: readonly Representation[],
   tiles: TileSource,
   rows: Parameters<TileSource["read"]>[0],
   { signal, progress }: Watch,
 ): Promise<Float32Array[]> {
-  const found = all.map(({ representation }) => new Float32Array(rows.length * representation.size));
+  const found = all.map(({ size }) => new Float32Array(rows.length * size));
   const read = (first: number) => tiles.read(rows.slice(first, first + BLOCK));
   let next = read(0);
   for (let first = 0; first < rows.length; first += BLOCK) {
@@ -393,9 +402,9 @@ async function describeAll(
     const block = await next;
     next = read(first + BLOCK);
     next.catch(() => {}); // awaited in the next round
-    for (const [at, { representation }] of all.entries())
+    for (const [at, representation] of all.entries())
       (found[at] as Float32Array).set(await representation.describe(block), first * representation.size);
-    progress(first + block.length, rows.length);
+    progress?.(first + block.length, rows.length);
     // Describing blocks the event loop: signals have their turn.
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -414,6 +423,8 @@ function split(data: Float32Array, size: number, images: number): Vectors {
   }
   return { size, anchors, positives };
 }
+
+const anchorsOf = (locations: readonly number[]) => locations.map((location) => ({ location, sample: 0 }));
 
 /** So many of them, in ascending order. */
 function draw(items: readonly number[], count: number, random: Random): number[] {
@@ -436,7 +447,7 @@ function chooseImages(
   return [0, ...randomOf(seed, Stream.evaluate, 6, location).shuffle(all).slice(0, positives)];
 }
 
-function nearestOthers(places: readonly { lon: number; lat: number }[]): { index: number; metres: number }[] {
+function nearestOthers(places: readonly Place[]): { index: number; metres: number }[] {
   return places.map((place, i) => {
     let found = { index: i, metres: Number.POSITIVE_INFINITY };
     for (const [index, other] of places.entries()) {
@@ -447,16 +458,14 @@ function nearestOthers(places: readonly { lon: number; lat: number }[]): { index
   });
 }
 
-const METRES_PER_DEGREE = (EARTH_RADIUS_M * Math.PI) / 180;
-
 /** Retrieval by where tiles were taken: metres in a plane, as far as a map of one city or small country is one. */
 function onTheGround(
   { seed, augmentation }: Pick<Dataset, "seed" | "augmentation">,
-  places: readonly { lon: number; lat: number }[],
+  places: readonly Place[],
   locations: readonly number[],
   images: readonly (readonly number[])[],
 ): Evaluation["ground"] {
-  const origin = places[0] as { lon: number; lat: number };
+  const origin = places[0] as Place;
   const scale = METRES_PER_DEGREE * Math.cos((origin.lat * Math.PI) / 180);
   const plane = places.map(({ lon, lat }) => [
     scale * (lon - origin.lon),

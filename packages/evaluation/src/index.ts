@@ -7,7 +7,7 @@ export {
   evaluate,
   type Labels,
 } from "./evaluate.ts";
-export { histogramOf, type Lookalike, lookalikes } from "./lookalikes.ts";
+export { histogramsOf, type Lookalike, lookalikes } from "./lookalikes.ts";
 export { effectiveRank, type Quality, quality, recall, tripletAccuracy, type Vectors } from "./metrics.ts";
 export { fitProbe, type Probe, type Score, score } from "./probe.ts";
 export type { Representation, TileShape } from "./representation.ts";

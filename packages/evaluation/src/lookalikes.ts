@@ -1,3 +1,6 @@
+import { squaredDistance } from "./metrics.ts";
+import type { Representation } from "./representation.ts";
+
 /** Two tiles whose histograms are alike and whose embeddings are not: figure 7 of Loc2Vec (2018). */
 export interface Lookalike {
   /** Rows. */
@@ -13,44 +16,55 @@ export interface Lookalike {
 
 const BINS = 16;
 
-/** @param tile planar uint8 [channel, y, x] @returns shares [channel, bin] */
-export function histogramOf(tile: Uint8Array, channels: number): Float32Array {
-  const area = tile.length / channels;
-  const found = new Float32Array(channels * BINS);
-  for (let i = 0; i < tile.length; i++) {
-    const at = Math.floor(i / area) * BINS + ((tile[i] as number) >> 4);
-    found[at] = (found[at] as number) + 1 / area;
-  }
-  return found;
+/** Shares of intensities, [channel, bin] of each tile, as a representation of it. */
+export function histogramsOf(channels: number): Representation {
+  const size = channels * BINS;
+  return {
+    name: "histograms",
+    size,
+    describe(tiles) {
+      const found = new Float32Array(tiles.length * size);
+      for (const [row, tile] of tiles.entries()) {
+        const area = tile.length / channels;
+        for (let i = 0; i < tile.length; i++) {
+          const at = row * size + Math.floor(i / area) * BINS + ((tile[i] as number) >> 4);
+          found[at] = (found[at] as number) + 1 / area;
+        }
+      }
+      return found;
+    },
+    dispose: () => {},
+  };
 }
 
 /**
  * Of the pairs whose χ² is among the lowest 1 in 10,000, those whose embeddings are farthest apart; no row twice.
  *
+ * @param histograms float32 [rows, channel, bin]: see {@link histogramsOf}
  * @param embeddings float32 [rows, size]
  * @param apart whether two rows may be a pair at all
  */
 export function lookalikes(
-  histograms: readonly Float32Array[],
+  histograms: Float32Array,
   channels: number,
   embeddings: Float32Array,
   count: number,
   apart: (a: number, b: number) => boolean,
 ): Lookalike[] {
-  const size = embeddings.length / histograms.length;
+  const width = channels * BINS;
+  const rows = histograms.length / width;
+  const size = embeddings.length / rows;
+  const each = Array.from({ length: rows }, (_, row) => histograms.subarray(row * width, (row + 1) * width));
   const [distances, pairs]: [number[], Omit<Lookalike, "farther_than">[]] = [[], []];
-  for (let a = 0; a < histograms.length; a++) {
-    for (let b = a + 1; b < histograms.length; b++) {
-      let sum = 0;
-      for (let k = 0; k < size; k++)
-        sum += ((embeddings[a * size + k] as number) - (embeddings[b * size + k] as number)) ** 2;
-      const distance = Math.sqrt(sum);
+  for (let a = 0; a < rows; a++) {
+    for (let b = a + 1; b < rows; b++) {
+      const distance = Math.sqrt(squaredDistance(embeddings, a * size, embeddings, b * size, size));
       distances.push(distance);
       if (!apart(a, b)) continue;
       pairs.push({
         a,
         b,
-        chi2: chiSquared(histograms[a] as Float32Array, histograms[b] as Float32Array) / channels,
+        chi2: chiSquared(each[a] as Float32Array, each[b] as Float32Array) / channels,
         distance,
       });
     }

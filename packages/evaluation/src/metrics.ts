@@ -61,17 +61,18 @@ function positivesOf({ anchors, positives }: Vectors): number {
   return positives.length / anchors.length;
 }
 
-const squaredDistance = (
+/** Of the vectors that begin at `atA` and `atB`. */
+export function squaredDistance(
   a: Float32Array,
   atA: number,
   b: Float32Array,
   atB: number,
   size: number,
-): number => {
+): number {
   let sum = 0;
   for (let k = 0; k < size; k++) sum += ((a[atA + k] as number) - (b[atB + k] as number)) ** 2;
   return sum;
-};
+}
 
 /** Over all positives, with one negative each. */
 export function tripletAccuracy(vectors: Vectors, negativeOf: (location: number) => Image): number {

@@ -3,7 +3,6 @@
  * unpunished (scikit-learn's LogisticRegression with C = 1).
  */
 export interface Probe {
-  classes: number;
   /** Of the standardized features, the intercept last: float64 [classes, size + 1]. */
   coefficients: Float64Array;
   /** The most likely class of each row. @param features [rows, size] */
@@ -89,7 +88,6 @@ export function fitProbe(
     if (uphill > 0) momentum = 1;
   }
   return {
-    classes,
     coefficients: weights,
     predict(data) {
       const rows = standardize(data);

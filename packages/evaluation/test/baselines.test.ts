@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import {
   bagOfWords,
   gradientFeatures,
-  histogramOf,
+  histogramsOf,
   kMeans,
   lookalikes,
   pixelFeatures,
@@ -91,7 +91,8 @@ test("figure 7: equal histograms whose embeddings are far apart, none twice, non
   const stripes = draw((x) => (x % 2 === 0 ? 255 : 0));
   const halves = draw((x) => (x < 16 ? 255 : 0));
   const other = draw(() => 90);
-  const histograms = [stripes, halves, stripes, other].map((tile) => histogramOf(tile, 2));
+  const histogramsOfTiles = (...tiles: Uint8Array[]) => histogramsOf(2).describe(tiles) as Float32Array;
+  const histograms = histogramsOfTiles(stripes, halves, stripes, other);
   const embeddings = Float32Array.of(0, 5, 1, 100);
   const found = lookalikes(histograms, 2, embeddings, 2, () => true);
   expect(found[0]).toEqual({ a: 0, b: 1, chi2: 0, distance: 5, farther_than: 2 / 6 });
@@ -101,13 +102,10 @@ test("figure 7: equal histograms whose embeddings are far apart, none twice, non
   // Nothing in common: χ² is 1 for each channel.
   expect(
     lookalikes(
-      [
-        histogramOf(other, 2),
-        histogramOf(
-          draw(() => 200),
-          2,
-        ),
-      ],
+      histogramsOfTiles(
+        other,
+        draw(() => 200),
+      ),
       2,
       Float32Array.of(0, 1),
       1,

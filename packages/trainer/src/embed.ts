@@ -66,13 +66,13 @@ export async function embedDataset({
     );
   }
   const embedder = await createEmbedder(settings.architecture, weights);
-  const { locations, shardLocations } = dataset;
+  const { locations } = dataset;
   const tiles = openTiles(reader);
   const read = (first: number): Promise<Uint8Array[]> => {
-    const rows = Array.from({ length: Math.min(BATCH, locations - first) }, (_, i) => {
-      const location = first + i;
-      return { shard: Math.floor(location / shardLocations), location, sample: 0 };
-    });
+    const rows = Array.from({ length: Math.min(BATCH, locations - first) }, (_, i) => ({
+      location: first + i,
+      sample: 0,
+    }));
     const batch = tiles.read(rows);
     batch.catch(() => {}); // awaited at its turn
     return batch;

@@ -1,4 +1,4 @@
-export { type BatchPlan, type BatchShape, type EmptyTiles, planBatches } from "./batches.ts";
+export { type BatchPlan, type BatchShape, type EmptyTiles, isUsable, planBatches } from "./batches.ts";
 export { type EmbedOptions, type EmbedResult, embedDataset, embeddingsPrefix } from "./embed.ts";
 export { readHistory } from "./history.ts";
 export {

@@ -1,4 +1,4 @@
-import { FarmError } from "@loc2vec/core";
+import { FarmError, shardOf } from "@loc2vec/core";
 import type { DatasetReader, ShardReader } from "@loc2vec/shards";
 
 /** Shards kept in memory, compressed: the pool that mini-batches are drawn from, and what is left of the one before. */
@@ -6,13 +6,13 @@ const KEPT_SHARDS = 40;
 
 export interface TileSource {
   /** Planar uint8 [channel, y, x] each, in the order of the rows. @throws FarmError `data` for a shard that is missing or damaged */
-  read(rows: readonly { shard: number; location: number; sample: number }[]): Promise<Uint8Array[]>;
+  read(rows: readonly { location: number; sample: number }[]): Promise<Uint8Array[]>;
 }
 
 /** Streams tiles from shards: each shard is fetched once, as a whole, when its first tile is asked for. */
 export function openTiles(reader: DatasetReader): TileSource {
   const open = new Map<number, Promise<ShardReader>>();
-  const shardOf = (shard: number): Promise<ShardReader> => {
+  const openOnce = (shard: number): Promise<ShardReader> => {
     const known = open.get(shard);
     // The last one used goes to the end; the first one goes when there are too many.
     const found = known ?? fetchShard(reader, shard);
@@ -25,7 +25,9 @@ export function openTiles(reader: DatasetReader): TileSource {
   return {
     read: (rows) =>
       Promise.all(
-        rows.map(async ({ shard, location, sample }) => (await shardOf(shard)).tile(location, sample)),
+        rows.map(async ({ location, sample }) =>
+          (await openOnce(shardOf(reader.dataset, location))).tile(location, sample),
+        ),
       ),
   };
 }

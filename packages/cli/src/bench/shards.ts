@@ -4,7 +4,15 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { constants, gunzip, gzip, zstdCompress, zstdDecompress } from "node:zlib";
-import { type Dataset, FarmError, type Levels, randomOf, shardCount, shardRange } from "@loc2vec/core";
+import {
+  type Dataset,
+  FarmError,
+  type Levels,
+  randomOf,
+  shardCount,
+  shardOf,
+  shardRange,
+} from "@loc2vec/core";
 import {
   appendCrc32c,
   crc32c,
@@ -129,7 +137,7 @@ async function zarr(
   for (const shard of shards) bytes += (await stat(join(folder, "zarr", shardKey(dataset.name, shard)))).size;
   const random = await randomReads(tiles, async (at) => {
     const location = Math.floor(at / dataset.samples);
-    const shard = await reader.openShard(Math.floor(location / dataset.shardLocations));
+    const shard = await reader.openShard(shardOf(dataset, location));
     return shard?.tile(location, at % dataset.samples) ?? new Uint8Array();
   });
   return format(tiles, bytes, writing, reading, random);

@@ -81,15 +81,10 @@ async function drawPairs(
   profile: Profile,
   { dataset, lookalikes }: Evaluation,
 ): Promise<Buffer> {
-  const reader = await openDataset(context.store(), dataset);
-  const tiles = openTiles(reader);
+  const tiles = openTiles(await openDataset(context.store(), dataset));
   const rows = await Promise.all(
     (["a", "b"] as const).map(async (which) => {
-      const anchors = lookalikes.map(({ [which]: location }) => ({
-        shard: Math.floor(location / reader.dataset.shardLocations),
-        location,
-        sample: 0,
-      }));
+      const anchors = lookalikes.map(({ [which]: location }) => ({ location, sample: 0 }));
       return (await tiles.read(anchors)).map((tile) => composeRgb(tile, profile));
     }),
   );
