@@ -7,12 +7,13 @@ const PACKAGES = resolve(import.meta.dirname, "../packages");
 /** Each line may depend on the lines above it, and on what is named; nothing else may depend on anything. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   core: [],
-  services: ["core"],
-  gis: ["core"],
+  postgres: ["core"],
+  services: ["core", "postgres"],
+  gis: ["core", "postgres"],
   shards: ["core"],
   queue: ["core"],
   tensorflow: ["core"],
-  rasterizer: ["core", "gis"],
+  rasterizer: ["core", "gis", "postgres"],
   encoder: ["core", "tensorflow"],
   producer: ["core", "queue", "shards"],
   worker: ["core", "queue", "shards"],

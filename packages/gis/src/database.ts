@@ -1,68 +1,11 @@
-import { errorMessage, FarmError, redact } from "@loc2vec/core";
-import pg from "pg";
+import { FarmError } from "@loc2vec/core";
+import { sqlState, withDatabase } from "@loc2vec/postgres";
 
-/** PostgreSQL's codes for "no such table", "no such schema", "no such function". */
-const MISSING_TABLE = new Set(["42P01", "3F000", "42883"]);
+/** PostgreSQL's codes for "no such table", "no such schema". */
+const MISSING_TABLE = new Set(["42P01", "3F000"]);
 
 export function isMissingTable(error: unknown): boolean {
-  return error instanceof Error && MISSING_TABLE.has(String((error as { code?: unknown }).code));
-}
-
-/** @throws FarmError `service` when the server cannot be reached or refuses */
-export async function connectDatabase(databaseUrl: string): Promise<pg.Client> {
-  const client = new pg.Client({
-    connectionString: databaseUrl,
-    connectionTimeoutMillis: 10_000,
-    application_name: "loc2vec-gis",
-  });
-  // A connection that breaks between queries would otherwise end the process; the next query reports it.
-  client.on("error", () => {});
-  try {
-    await client.connect();
-  } catch (error) {
-    throw new FarmError(
-      "service",
-      `PostgreSQL ${redact(databaseUrl)}: ${errorMessage(error)}`,
-      "pnpm farm:up starts the private one; FARM_DATABASE_URL names another",
-      { cause: error },
-    );
-  }
-  return client;
-}
-
-/**
- * Runs `work` with a connection and closes it whatever happens.
- *
- * @throws FarmError what {@link connectDatabase} throws; other errors of `work` pass through
- */
-export async function withDatabase<T>(
-  databaseUrl: string,
-  work: (client: pg.Client) => Promise<T>,
-): Promise<T> {
-  const client = await connectDatabase(databaseUrl);
-  try {
-    return await work(client);
-  } finally {
-    await client.end().catch(() => {});
-  }
-}
-
-/** The libpq variables of a database URL: what a child process needs to connect, without a password in its arguments. */
-export function libpqEnvironment(databaseUrl: string): Record<string, string> {
-  const url = new URL(databaseUrl);
-  const sslmode = url.searchParams.get("sslmode");
-  const entries: [string, string | null][] = [
-    ["PGHOST", url.searchParams.get("host") ?? url.hostname.replace(/^\[|\]$/g, "")],
-    ["PGPORT", url.searchParams.get("port") ?? url.port],
-    ["PGUSER", decodeURIComponent(url.username)],
-    ["PGPASSWORD", decodeURIComponent(url.password)],
-    ["PGDATABASE", decodeURIComponent(url.pathname.slice(1))],
-    ["PGSSLMODE", sslmode],
-    ["PGSSLROOTCERT", url.searchParams.get("sslrootcert")],
-    ["PGSSLCERT", url.searchParams.get("sslcert")],
-    ["PGSSLKEY", url.searchParams.get("sslkey")],
-  ];
-  return Object.fromEntries(entries.filter((entry): entry is [string, string] => !!entry[1]));
+  return MISSING_TABLE.has(sqlState(error) ?? "");
 }
 
 /**
@@ -78,13 +21,8 @@ export async function ensureDatabase(databaseUrl: string, name: string): Promise
     const { rowCount } = await client.query("SELECT 1 FROM pg_database WHERE datname = $1", [name]);
     if (rowCount !== 0) return;
     await client.query(`CREATE DATABASE ${name}`).catch((error: unknown) => {
-      if ((error as { code?: unknown }).code === "42P04") return; // made by another process just now
-      throw new FarmError(
-        "service",
-        `database ${name}: ${errorMessage(error)}`,
-        "a role with CREATEDB is needed",
-        { cause: error },
-      );
+      // Made by another process just now: one code or the other, by how near they were.
+      if (!["42P04", "23505"].includes(sqlState(error) ?? "")) throw error;
     });
   });
   const named = new URL(databaseUrl);

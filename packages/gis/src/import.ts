@@ -3,9 +3,20 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { errorMessage, FarmError, randomOf } from "@loc2vec/core";
+import { FarmError, randomOf } from "@loc2vec/core";
+import {
+  inTransaction,
+  libpqDatabase,
+  libpqEnvironment,
+  postgresProblem,
+  serverOf,
+  sessionSettings,
+  sharesConnections,
+  sqlState,
+  withDatabase,
+} from "@loc2vec/postgres";
 import type pg from "pg";
-import { isMissingTable, libpqEnvironment, withDatabase } from "./database.ts";
+import { isMissingTable } from "./database.ts";
 import { checkOsmFile, type OsmFile, sha256File } from "./osmfile.ts";
 import type { Profile } from "./profile.ts";
 import { flexStyle } from "./style.ts";
@@ -73,25 +84,119 @@ export async function importPbf({
   const file = await checkOsmFile(path);
   const sha256 = await sha256File(path);
   return withDatabase(databaseUrl, async (client) => {
-    const lock = await client.query("SELECT pg_try_advisory_lock($1) AS got", [LOCK]);
-    if (lock.rows[0]?.got !== true) {
-      throw new FarmError("service", "another import into this database is running", "wait until it is done");
-    }
     const before = await selectInfo(client);
     if (!force && before?.sha256 === sha256 && before.importHash === profile.importHash) {
       log(`${before.pbf}: already imported at ${before.importedAt}`);
       return before;
     }
-    await createPostgis(client);
-    await client.query(`DROP SCHEMA IF EXISTS ${STAGING} CASCADE; CREATE SCHEMA ${STAGING}`);
-    try {
-      const dropped = await runOsm2pgsql({ path, file, databaseUrl, profile, log, signal });
-      return await finish(client, { path, file, sha256, profile, dropped, log });
-    } catch (error) {
-      await client.query(`ROLLBACK; DROP SCHEMA IF EXISTS ${STAGING} CASCADE`).catch(() => {});
-      throw error;
+    await checkRights(client, databaseUrl);
+    if (await sharesConnections(client, databaseUrl)) {
+      throw new FarmError(
+        "service",
+        `PostgreSQL at ${serverOf(databaseUrl)}: a pooler lends its connections by the transaction, and osm2pgsql needs sessions`,
+        "import with a FARM_DATABASE_URL that names PostgreSQL itself, or a pooler in session mode",
+      );
     }
+    return withLock(databaseUrl, async (lock) => {
+      await createPostgis(client, databaseUrl);
+      await sessionSettings(client);
+      await client.query(LIMITS.map((name) => `SET ${name} = 0`).join("; "));
+      await client.query(`DROP SCHEMA IF EXISTS ${STAGING} CASCADE; CREATE SCHEMA ${STAGING}`);
+      try {
+        const settings = await settingsOfSession(client);
+        const dropped = await runOsm2pgsql({ path, file, databaseUrl, settings, profile, log, signal });
+        return await finish(client, { lock, path, file, sha256, profile, dropped, log });
+      } catch (error) {
+        await client.query(`ROLLBACK; DROP SCHEMA IF EXISTS ${STAGING} CASCADE`).catch(() => {});
+        throw error;
+      }
+    });
   });
+}
+
+/** Limits that a role may have for its usual clients; an import takes what it takes. */
+const LIMITS = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
+
+/** @throws FarmError `service` where an import would fail for want of a right, at its beginning or after hours */
+async function checkRights(client: pg.Client, databaseUrl: string): Promise<void> {
+  const { rows } = await client.query<{
+    standby: boolean;
+    readonly: boolean;
+    creates: boolean;
+    encoding: string;
+    database: string;
+    role: string;
+    foreign: { schema: string; owner: string } | null;
+  }>(
+    `SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS readonly,
+       has_database_privilege(current_database(), 'CREATE') AS creates, current_setting('server_encoding') AS encoding,
+       quote_ident(current_database()) AS database, quote_ident(current_user) AS role,
+       (SELECT json_build_object('schema', nspname, 'owner', pg_get_userbyid(nspowner)) FROM pg_namespace
+        WHERE nspname IN ('${SCHEMA}', '${STAGING}') AND NOT pg_has_role(nspowner, 'USAGE') ORDER BY nspname LIMIT 1) AS foreign`,
+  );
+  const { standby, readonly, creates, encoding, database, role, foreign } = rows[0] as NonNullable<
+    (typeof rows)[0]
+  >;
+  const refuse = (what: string, mend: string): FarmError =>
+    new FarmError("service", `PostgreSQL at ${serverOf(databaseUrl)}: ${what}`, mend);
+  if (standby) {
+    throw refuse(
+      "a standby, which only reads (25006)",
+      "let FARM_DATABASE_URL name the primary for the import",
+    );
+  }
+  if (readonly) {
+    throw refuse(
+      `role ${role} only reads: its default_transaction_read_only is on (25006)`,
+      `import as another role, or ALTER ROLE ${role} SET default_transaction_read_only = off`,
+    );
+  }
+  if (!creates) {
+    throw refuse(
+      `role ${role} may not create a schema in database ${database} (42501)`,
+      `GRANT CREATE ON DATABASE ${database} TO ${role}, or import as another role`,
+    );
+  }
+  if (foreign !== null) {
+    throw refuse(
+      `schema ${foreign.schema} belongs to role ${foreign.owner}, so role ${role} may not replace it (42501)`,
+      `import as ${foreign.owner}, or ALTER SCHEMA ${foreign.schema} OWNER TO ${role}`,
+    );
+  }
+  if (encoding !== "UTF8" && encoding !== "SQL_ASCII") {
+    throw refuse(
+      `database ${database} has the encoding ${encoding}, which lacks letters of the map`,
+      "CREATE DATABASE osm ENCODING 'UTF8' TEMPLATE template0, and name that",
+    );
+  }
+}
+
+/**
+ * Runs `work` while no other import may run. The lock is one of a transaction, which stays open on a connection of its own: it
+ * goes with that connection whatever happens, also behind a pooler.
+ */
+async function withLock<T>(databaseUrl: string, work: (lock: pg.Client) => Promise<T>): Promise<T> {
+  return withDatabase(databaseUrl, async (lock) => {
+    await lock.query(
+      `BEGIN ISOLATION LEVEL READ COMMITTED;
+       SELECT set_config(name, '0', true) FROM pg_settings
+       WHERE name IN (${[...LIMITS, "transaction_timeout"].map((name) => `'${name}'`).join(", ")})`,
+    );
+    const { rows } = await lock.query("SELECT pg_try_advisory_xact_lock($1) AS got", [LOCK]);
+    if (rows[0]?.got !== true) {
+      throw new FarmError("service", "another import into this database is running", "wait until it is done");
+    }
+    return work(lock);
+  });
+}
+
+/** What osm2pgsql must be told for its sessions to be like this one: where PostGIS is, and no limits. */
+async function settingsOfSession(client: pg.Client): Promise<Record<string, string>> {
+  const { rows } = await client.query<{ name: string; setting: string }>(
+    `SELECT name, setting FROM pg_settings WHERE name = ANY ($1) AND setting IS DISTINCT FROM reset_val`,
+    [["search_path", "standard_conforming_strings", ...LIMITS]],
+  );
+  return Object.fromEntries(rows.map(({ name, setting }) => [name, setting]));
 }
 
 /** The import in a database; undefined when there is none. @throws FarmError `service` */
@@ -100,29 +205,34 @@ export async function readImportInfo(databaseUrl: string): Promise<ImportInfo | 
 }
 
 export async function selectInfo(client: pg.Client): Promise<ImportInfo | undefined> {
-  const result = await client
-    .query(
+  const result = await inTransaction(client, () =>
+    client.query(
       `SELECT pbf, sha256, size::float8, bbox, profile, import_hash, channels, labels, invalid, samples, imported_at
        FROM ${SCHEMA}.import_info`,
-    )
-    .catch((error: unknown) => {
-      if (isMissingTable(error)) return undefined;
-      throw error;
-    });
+    ),
+  ).catch((error: unknown) => {
+    if (isMissingTable(error)) return undefined;
+    throw error;
+  });
   const row = result?.rows[0];
   if (row === undefined) return undefined;
   const { import_hash: importHash, imported_at: at, ...rest } = row;
   return { ...rest, importHash, importedAt: (at as Date).toISOString() };
 }
 
-async function createPostgis(client: pg.Client): Promise<void> {
+async function createPostgis(client: pg.Client, databaseUrl: string): Promise<void> {
+  // Asked first: CREATE EXTENSION IF NOT EXISTS wants the right to create it, also where it exists.
+  const { rowCount } = await client.query("SELECT 1 FROM pg_extension WHERE extname = 'postgis'");
+  if (rowCount !== 0) return;
   try {
     await client.query("CREATE EXTENSION IF NOT EXISTS postgis");
   } catch (error) {
+    if (!["0A000", "58P01"].includes(sqlState(error) ?? "")) throw error;
+    const { rows } = await client.query("SELECT current_setting('server_version_num')::int / 10000 AS major");
     throw new FarmError(
       "missing",
-      `PostGIS in database ${client.database}: ${errorMessage(error)}`,
-      "apt-get install postgresql-15-postgis-3, then CREATE EXTENSION postgis as a superuser",
+      `PostgreSQL at ${serverOf(databaseUrl)}: PostGIS is not installed there (${sqlState(error)})`,
+      `apt-get install postgresql-${rows[0]?.major}-postgis-3 on its machine`,
       { cause: error },
     );
   }
@@ -131,12 +241,22 @@ async function createPostgis(client: pg.Client): Promise<void> {
 interface Run extends Pick<ImportOptions, "databaseUrl" | "profile"> {
   path: string;
   file: OsmFile;
+  /** Of PostgreSQL, for osm2pgsql's sessions. */
+  settings: Readonly<Record<string, string>>;
   log: (line: string) => void;
   signal: AbortSignal | undefined;
 }
 
 /** Runs osm2pgsql into the staging schema; resolves to the objects it found invalid, e.g. `relation 42`. */
-async function runOsm2pgsql({ path, file, databaseUrl, profile, log, signal }: Run): Promise<Set<string>> {
+async function runOsm2pgsql({
+  path,
+  file,
+  databaseUrl,
+  settings,
+  profile,
+  log,
+  signal,
+}: Run): Promise<Set<string>> {
   const folder = await mkdtemp(join(tmpdir(), "loc2vec-import-"));
   try {
     const style = join(folder, "style.lua");
@@ -147,8 +267,10 @@ async function runOsm2pgsql({ path, file, databaseUrl, profile, log, signal }: R
         : [];
     const format = file.format === "pbf" ? "pbf" : "xml";
     const reader = file.format === "bz2" ? [] : [`--input-reader=${format}`];
+    const database = libpqDatabase(databaseUrl);
     const args = [
       "--create",
+      ...(database === undefined ? [] : [`--database=${database}`]),
       "--output=flex",
       "--style",
       style,
@@ -158,7 +280,7 @@ async function runOsm2pgsql({ path, file, databaseUrl, profile, log, signal }: R
       path,
     ];
     const child = spawn("osm2pgsql", args, {
-      env: { ...process.env, ...libpqEnvironment(databaseUrl) },
+      env: { ...libpqEnvironment(databaseUrl, settings), LC_ALL: "C.UTF-8" },
       stdio: ["ignore", "pipe", "pipe"],
       ...(signal ? { signal } : {}),
     });
@@ -183,11 +305,8 @@ async function runOsm2pgsql({ path, file, databaseUrl, profile, log, signal }: R
     });
     if (code !== 0) {
       const why = errors[0] ?? `osm2pgsql ended with code ${code ?? "none (killed)"}`;
-      const service = /database|connect|server|schema|permission/i.test(why);
-      throw new FarmError(
-        service ? "service" : "input",
-        `${path}: ${why}`,
-        service ? "" : "fetch the file again",
+      throw (
+        postgresProblem(why, databaseUrl) ?? new FarmError("input", `${path}: ${why}`, "fetch the file again")
       );
     }
     return invalid;
@@ -197,6 +316,8 @@ async function runOsm2pgsql({ path, file, databaseUrl, profile, log, signal }: R
 }
 
 interface Outcome {
+  /** The connection whose transaction holds the lock. */
+  lock: pg.Client;
   path: string;
   file: OsmFile;
   sha256: string;
@@ -329,7 +450,7 @@ async function assembleSea(client: pg.Client, profile: Profile): Promise<void> {
 /** Removes what is invalid, counts, and swaps the staging schema in. */
 async function finish(
   client: pg.Client,
-  { path, file, sha256, profile, dropped, log }: Outcome,
+  { lock, path, file, sha256, profile, dropped, log }: Outcome,
 ): Promise<ImportInfo> {
   const { rows: invalid } = await client.query(
     `DELETE FROM ${STAGING}.feature WHERE ST_IsEmpty(geom) OR NOT ST_IsValid(geom) RETURNING osm_type, osm_id`,
@@ -379,8 +500,10 @@ async function finish(
     ],
   );
   await client.query(`ANALYZE ${STAGING}.feature; ANALYZE ${STAGING}.label`);
-  await client.query(
-    `BEGIN; DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE; ALTER SCHEMA ${STAGING} RENAME TO ${SCHEMA}; COMMIT`,
+  await keepGrants(client);
+  // With the lock: nothing is replaced unless it was held throughout. A failure goes back to the savepoint and keeps it.
+  await lock.query(
+    `SAVEPOINT swap; DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE; ALTER SCHEMA ${STAGING} RENAME TO ${SCHEMA}; COMMIT`,
   );
   const info = await selectInfo(client);
   if (info === undefined) throw new FarmError("internal", "the import left no import_info");
@@ -391,4 +514,19 @@ async function finish(
     );
   }
   return info;
+}
+
+/** Who might read the previous import may read the new one. */
+async function keepGrants(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ statement: string }>(
+    `SELECT format('GRANT %s ON %s TO %s', acl.privilege_type, target,
+       CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END) AS statement
+     FROM (
+       SELECT 'SCHEMA ${STAGING}' AS target, nspacl AS given, nspowner AS owner FROM pg_namespace WHERE nspname = '${SCHEMA}'
+       UNION ALL
+       SELECT format('${STAGING}.%I', relname), relacl, relowner FROM pg_class
+       WHERE relnamespace = to_regnamespace('${SCHEMA}') AND relname IN ('feature', 'label', 'import_info')
+     ) AS object, aclexplode(given) AS acl WHERE acl.grantee <> owner`,
+  );
+  for (const { statement } of rows) await client.query(statement);
 }

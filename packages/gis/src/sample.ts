@@ -1,6 +1,7 @@
 import { FarmError, type Location, type Random, randomOf, Stream } from "@loc2vec/core";
+import { inTransaction, withDatabase } from "@loc2vec/postgres";
 import type pg from "pg";
-import { isMissingTable, withDatabase } from "./database.ts";
+import { isMissingTable } from "./database.ts";
 import { selectInfo } from "./import.ts";
 
 export interface SampleOptions {
@@ -42,14 +43,16 @@ export async function sampleLocations({
       if (info === undefined)
         throw new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf");
       const random = randomOf(seed, Stream.sampleLocations);
-      // One snapshot for both passes over the tables, whatever an import does meanwhile.
-      await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
       const visits = Math.round((count * visit) / (visit + transport));
-      const locations = [
-        ...(await sampleVisits(client, info.samples.visit, visits, random)),
-        ...(await sampleTransport(client, info.samples.transport, count - visits, random)),
-      ];
-      await client.query("COMMIT");
+      // One snapshot for both passes over the tables, whatever an import does meanwhile.
+      const locations = await inTransaction(
+        client,
+        async () => [
+          ...(await sampleVisits(client, info.samples.visit, visits, random)),
+          ...(await sampleTransport(client, info.samples.transport, count - visits, random)),
+        ],
+        "ISOLATION LEVEL REPEATABLE READ READ ONLY",
+      );
       return random.shuffle(locations);
     } catch (error) {
       if (isMissingTable(error))

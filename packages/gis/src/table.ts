@@ -1,6 +1,6 @@
 import { FarmError, type Location } from "@loc2vec/core";
+import { beginTransaction, connectDatabase, sqlState, withDatabase } from "@loc2vec/postgres";
 import pg from "pg";
-import { connectDatabase, withDatabase } from "./database.ts";
 import { type ReadOptions, toLocation } from "./locations.ts";
 
 /** Rows per round trip. */
@@ -14,12 +14,13 @@ interface Plan {
 }
 
 /**
- * Reads locations from a table or view, `table` or `schema.table`: from a column `geom` (any reference system) or
- * columns `lon` and `lat`, degrees WGS 84, and where there are such from `kind`, `weight` and `label`. Rows come in the
- * order of the primary key, else of the table. A cursor streams them: memory does not grow with their number.
+ * Reads locations from a table or view: `table`, `schema.table`, or quoted as in SQL. From a column `geom` (any reference
+ * system; a shape's place is a point on it), from columns `lon` and `lat` of any type, degrees WGS 84, or from the only geometry
+ * that it has; and where there are such from `kind`, `weight` and `label`. Rows come in the order of the primary key, else of the
+ * table. A cursor streams them: memory does not grow with their number.
  *
- * @throws FarmError `input` for a table that is not there, has no such columns, or holds no row, and naming the row (from 1) for
- * a location that cannot be used
+ * @throws FarmError `input` for a table that is not there, has no such columns, no reference system, or holds no row, and naming
+ * the row (from 1) for a location that cannot be used; `service` with the GRANT for one that may not be read
  */
 export async function openLocationTable(
   databaseUrl: string,
@@ -32,32 +33,59 @@ export async function openLocationTable(
   return { count: plan.count, read: () => rows(databaseUrl, table, plan, options) };
 }
 
-async function planOf(client: pg.Client, table: string): Promise<Plan> {
+/** What PostgreSQL calls a table, view or foreign table by the name as it is, else as SQL reads it. */
+async function findTable(client: pg.Client, table: string): Promise<string | undefined> {
   const parts = table.split(".");
-  const [name = "", schema] = parts.reverse();
-  if (name === "" || parts.length > 2) {
+  const [name = "", schema = null] = [...parts].reverse();
+  if (parts.length <= 2) {
+    const { rows } = await client.query<{ oid: string }>(
+      `SELECT c.oid::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+         AND ($2::text IS NULL AND pg_table_is_visible(c.oid) OR n.nspname = $2)`,
+      [name, schema],
+    );
+    if (rows[0] !== undefined) return rows[0].oid;
+  }
+  // It refuses what is no name at all.
+  const { rows } = await client
+    .query<{ oid: string | null }>("SELECT to_regclass($1)::oid::text AS oid", [table])
+    .catch(() => ({ rows: [] }));
+  if (rows[0]?.oid) return rows[0].oid;
+  if (name === "" || (parts.length > 2 && !table.includes('"'))) {
     throw new FarmError(
       "input",
       `table ${JSON.stringify(table)}: not a table's name`,
       "TABLE or SCHEMA.TABLE",
     );
   }
+  return undefined;
+}
+
+async function planOf(client: pg.Client, table: string): Promise<Plan> {
   const { rows: columns } = await client.query<{
     schema: string;
+    table: string;
+    view: boolean;
+    enters: boolean;
+    reads: boolean;
+    role: string;
     name: string;
     type: string;
     key: number | null;
   }>(
-    `SELECT n.nspname AS schema, a.attname AS name, format_type(a.atttypid, NULL) AS type,
-       array_position(i.indkey::int2[], a.attnum) AS key
+    `SELECT n.nspname AS schema, c.relname AS table, c.relkind IN ('v', 'm') AS view,
+       has_schema_privilege(n.oid, 'USAGE') AS enters, has_any_column_privilege(c.oid, 'SELECT') AS reads,
+       quote_ident(current_user) AS role,
+       a.attname AS name, t.typname AS type, array_position(i.indkey::int2[], a.attnum) AS key
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     JOIN pg_type t ON t.oid = a.atttypid
      LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-     WHERE c.relname = $1 AND ($2::text IS NULL AND pg_table_is_visible(c.oid) OR n.nspname = $2)
-     ORDER BY key, a.attnum`,
-    [name, schema ?? null],
+     WHERE c.oid = $1 ORDER BY key, a.attnum`,
+    [(await findTable(client, table)) ?? null],
   );
-  if (columns.length === 0) {
+  const [first] = columns;
+  if (first === undefined) {
     throw new FarmError(
       "input",
       `there is no table ${table}`,
@@ -66,7 +94,22 @@ async function planOf(client: pg.Client, table: string): Promise<Plan> {
   }
   const quoted = pg.escapeIdentifier;
   const has = (column: string): boolean => columns.some((each) => each.name === column);
-  const geometry = columns.find((column) => column.name === "geom" || column.name === "geometry");
+  const from = `${quoted(first.schema)}.${quoted(first.table)}`;
+  if (!first.enters || !first.reads) {
+    const grants = [
+      ...(first.enters ? [] : [`GRANT USAGE ON SCHEMA ${quoted(first.schema)} TO ${first.role}`]),
+      ...(first.reads ? [] : [`GRANT SELECT ON ${from} TO ${first.role}`]),
+    ];
+    throw new FarmError(
+      "service",
+      `table ${table}: role ${first.role} may not read it (42501)`,
+      grants.join("; "),
+    );
+  }
+  const shapes = columns.filter(({ type }) => type === "geometry" || type === "geography");
+  const geometry =
+    columns.find((column) => column.name === "geom" || column.name === "geometry") ??
+    (shapes.length === 1 && !(has("lon") && has("lat")) ? shapes[0] : undefined);
   if (geometry === undefined && !(has("lon") && has("lat"))) {
     throw new FarmError(
       "input",
@@ -75,18 +118,54 @@ async function planOf(client: pg.Client, table: string): Promise<Plan> {
     );
   }
   const point = geometry && `ST_Transform(ST_PointOnSurface(${quoted(geometry.name)}::geometry), 4326)`;
-  const place = point ? `ST_X(${point}) AS lon, ST_Y(${point}) AS lat` : "lon::float8, lat::float8";
+  // As text, whatever their type: what is no number is named with its row.
+  const place = point ? `ST_X(${point}) AS lon, ST_Y(${point}) AS lat` : "lon::text, lat::text";
   const others = (["kind", "weight", "label"] as const).map((column) =>
     has(column) ? `${quoted(column)}::text AS ${column}` : `NULL AS ${column}`,
   );
-  const from = `${quoted(columns[0]?.schema ?? "")}.${quoted(name)}`;
   const key = columns.filter((column) => column.key !== null).map((column) => quoted(column.name));
   const order = key.length > 0 ? ` ORDER BY ${key.join(", ")}` : "";
-  const counted = await client.query<{ count: number }>(`SELECT count(*)::float8 AS count FROM ${from}`);
+  const shape = geometry && `${quoted(geometry.name)}::geometry`;
+  await beginTransaction(client);
+  const { rows: counted } = await client
+    .query<{ count: number; unplaced: number }>(
+      `SELECT count(*)::float8 AS count, ${shape ? `count(*) FILTER (WHERE ST_SRID(${shape}) = 0)::float8` : "0"} AS unplaced
+       FROM ${from}`,
+    )
+    .catch((error: unknown) => {
+      throw tableError(error, table);
+    });
+  const { count = 0, unplaced = 0 } = counted[0] ?? {};
+  if (geometry !== undefined && unplaced > 0) {
+    const literals = [first.schema, first.table, geometry.name].map((each) => pg.escapeLiteral(each));
+    throw new FarmError(
+      "input",
+      `table ${table}: ${geometry.name} of ${unplaced} rows names no reference system (SRID 0)`,
+      first.view || geometry.type !== "geometry"
+        ? `where it holds degrees, ST_SetSRID(${quoted(geometry.name)}::geometry, 4326) AS geom in a view`
+        : `where it holds degrees: SELECT UpdateGeometrySRID(${literals.join(", ")}, 4326)`,
+    );
+  }
   return {
-    count: counted.rows[0]?.count ?? 0,
+    count,
     select: `SELECT ${place}, ${others.join(", ")} FROM ${from}${order}`,
   };
+}
+
+/** PostgreSQL's codes for values, columns and functions that do not do; PostGIS has XX000 for most of its own. */
+const UNREADABLE = /^(22|42|P0|XX000)/;
+
+/** What a query of the table failed by: by what it holds, unless by the server. */
+function tableError(error: unknown, table: string): unknown {
+  const state = sqlState(error);
+  if (state === undefined || state === "42501" || !UNREADABLE.test(state)) return error;
+  const said = ((error as FarmError).cause as Error).message.split("\n")[0];
+  return new FarmError(
+    "input",
+    `table ${table}: ${said} (${state})`,
+    "mend the table, or name a view of what can be used",
+    { cause: error },
+  );
 }
 
 async function* rows(
@@ -96,15 +175,18 @@ async function* rows(
   options: ReadOptions,
 ): AsyncGenerator<Location> {
   const client = await connectDatabase(databaseUrl);
+  const refuse = (error: unknown): never => {
+    throw tableError(error, table);
+  };
   try {
-    await client.query("BEGIN READ ONLY");
-    await client.query(`DECLARE places NO SCROLL CURSOR FOR ${plan.select}`);
+    await beginTransaction(client);
+    await client.query(`DECLARE places NO SCROLL CURSOR FOR ${plan.select}`).catch(refuse);
     for (let row = 0; ; ) {
-      const { rows: found } = await client.query(`FETCH ${BLOCK} FROM places`);
+      const { rows: found } = await client.query(`FETCH ${BLOCK} FROM places`).catch(refuse);
       if (found.length === 0) return;
       for (const fields of found) yield toLocation(fields, `table ${table}, row ${++row}`, options);
     }
   } finally {
-    await client.end();
+    await client.end().catch(() => {});
   }
 }

@@ -1,5 +1,6 @@
 import { FarmError } from "@loc2vec/core";
-import { isMissingTable, withDatabase } from "./database.ts";
+import { inTransaction, withDatabase } from "@loc2vec/postgres";
+import { isMissingTable } from "./database.ts";
 import type { Profile, TagMatch } from "./profile.ts";
 
 export interface NearestVenueOptions {
@@ -36,8 +37,9 @@ export async function nearestVenues({
   return withDatabase(databaseUrl, async (client) => {
     try {
       // Web Mercator stretches by 1/cos(latitude).
-      const { rows } = await client.query<[number, string]>({
-        text: `
+      const { rows } = await inTransaction(client, () =>
+        client.query<[number, string]>({
+          text: `
           WITH venue AS MATERIALIZED (
             SELECT tag.name, label.geom, label.osm_type, label.osm_id FROM farm.label
             JOIN unnest($1::text[], $2::text[], $3::text[]) AS tag (name, key, value)
@@ -49,16 +51,17 @@ export async function nearestVenues({
           SELECT DISTINCT ON (i) i::float8 - 1, venue.name FROM place
           JOIN venue ON ST_DWithin(place.geom, venue.geom, $6 / cos(radians(lat)))
           ORDER BY i, place.geom <-> venue.geom, osm_type, osm_id, venue.name`,
-        values: [
-          tags.map(({ name }) => name),
-          tags.map(({ key }) => key),
-          tags.map(({ value }) => value),
-          places.map(({ lon }) => lon),
-          places.map(({ lat }) => lat),
-          withinM,
-        ],
-        rowMode: "array",
-      });
+          values: [
+            tags.map(({ name }) => name),
+            tags.map(({ key }) => key),
+            tags.map(({ value }) => value),
+            places.map(({ lon }) => lon),
+            places.map(({ lat }) => lat),
+            withinM,
+          ],
+          rowMode: "array",
+        }),
+      );
       const found = new Array<string | undefined>(places.length).fill(undefined);
       for (const [i, name] of rows) found[i] = name;
       return found;

@@ -1,6 +1,6 @@
-import { errorMessage, FarmError, redact } from "@loc2vec/core";
+import { FarmError } from "@loc2vec/core";
 import type { ImportInfo } from "@loc2vec/gis";
-import pg from "pg";
+import { isPooled, openPool, serverOf, sqlState, withDatabase } from "@loc2vec/postgres";
 import { type Coat, isDot } from "./style.ts";
 import { type Frame, HALF_WORLD } from "./window.ts";
 
@@ -11,41 +11,51 @@ const CLIP_POINTS = 48;
 /** … and lines are clipped only where they are very long, for a dash pattern begins where its line does. */
 const CLIP_LINE_POINTS = 5000;
 
-/** The features of a square of Web Mercator, with those that lie `$7` to the west of it, where the antimeridian crosses it. */
-const NEAR = `
+/**
+ * The features of a square of Web Mercator, with those that lie `$7` to the west of it, where the antimeridian crosses it.
+ *
+ * @param at PostGIS's schema and a dot. It stands before each of its names: nobody's search path need have it
+ */
+const near = (at: string): string => `
   found AS (
-    SELECT rule, osm_type, osm_id, geom FROM farm.feature WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 3857)
+    SELECT rule, osm_type, osm_id, geom FROM farm.feature
+    WHERE geom OPERATOR(${at}&&) ${at}ST_MakeEnvelope($1, $2, $3, $4, 3857)
     UNION ALL
-    SELECT rule, osm_type, osm_id, ST_Translate(geom, $7, 0) FROM farm.feature
-    WHERE $7::float8 <> 0 AND geom && ST_MakeEnvelope($1 - $7, $2, $3 - $7, $4, 3857)
+    SELECT rule, osm_type, osm_id, ${at}ST_Translate(geom, $7, 0) FROM farm.feature
+    WHERE $7::float8 <> 0 AND geom OPERATOR(${at}&&) ${at}ST_MakeEnvelope($1 - $7, $2, $3 - $7, $4, 3857)
   ), near AS MATERIALIZED (
-    SELECT rule, osm_type, osm_id,
-      CASE WHEN ST_NPoints(geom) < CASE ST_Dimension(geom) WHEN 1 THEN ${CLIP_LINE_POINTS} ELSE ${CLIP_POINTS} END THEN geom
-        ELSE ST_ClipByBox2D(geom, ST_MakeEnvelope($1, $2, $3, $4, 3857)::box2d) END AS geom
+    SELECT rule, osm_type, osm_id, CASE
+      WHEN ${at}ST_NPoints(geom) < CASE ${at}ST_Dimension(geom) WHEN 1 THEN ${CLIP_LINE_POINTS} ELSE ${CLIP_POINTS} END THEN geom
+      ELSE ${at}ST_ClipByBox2D(geom, ${at}ST_MakeEnvelope($1, $2, $3, $4, 3857)::${at}box2d) END AS geom
     FROM found
   )`;
 const SAME = "info.sha256 = $5 AND info.import_hash = $6 AS same";
 
+interface Query {
+  name: string;
+  text: string;
+}
+
 /** Rows in ground metres about the location, x to the east, y to the north, to the centimetre; at least one. */
-const GEOJSON = {
+const geojsonQuery = (at: string): Query => ({
   name: "features-geojson",
   text: `
-    WITH ${NEAR}
-    SELECT ${SAME}, rule, ST_AsGeoJSON(ST_Affine(geom, $8, 0, 0, $9, $10, $11), 2, 0) AS geometry
-    FROM farm.import_info AS info LEFT JOIN near ON NOT ST_IsEmpty(geom) ORDER BY rule, osm_type, osm_id`,
-};
+    WITH ${near(at)}
+    SELECT ${SAME}, rule, ${at}ST_AsGeoJSON(${at}ST_Affine(geom, $8, 0, 0, $9, $10, $11), 2, 0) AS geometry
+    FROM farm.import_info AS info LEFT JOIN near ON NOT ${at}ST_IsEmpty(geom) ORDER BY rule, osm_type, osm_id`,
+});
 
 /** One row: all features, each its rule (int16, big-endian) and its WKB (EPSG:3857), as hexadecimal digits. */
-const WKB = {
+const wkbQuery = (at: string): Query => ({
   name: "features-wkb",
   text: `
-    WITH ${NEAR}
-    SELECT ${SAME}, (
-      SELECT string_agg(int2send(rule) || ST_AsBinary(geom, 'NDR'), '' ORDER BY rule, osm_type, osm_id)
-      FROM near WHERE NOT ST_IsEmpty(geom)
-    )::text AS features
+    WITH ${near(at)}
+    SELECT ${SAME}, encode((
+      SELECT string_agg(int2send(rule) || ${at}ST_AsBinary(geom, 'NDR'), '' ORDER BY rule, osm_type, osm_id)
+      FROM near WHERE NOT ${at}ST_IsEmpty(geom)
+    ), 'hex') AS features
     FROM farm.import_info AS info`,
-};
+});
 
 /** A feature near a location: number of its rule, and its geometry as GeoJSON. */
 export type Feature = readonly [rule: number, geometry: string];
@@ -62,18 +72,31 @@ export interface FeatureSource {
   close(): Promise<void>;
 }
 
-/** @param map what was imported when the source was opened; it must stay */
-export function openFeatures(databaseUrl: string, map: ImportInfo): FeatureSource {
-  const pool = new pg.Pool({
-    connectionString: databaseUrl,
-    max: 4,
-    connectionTimeoutMillis: 10_000,
-    application_name: "loc2vec-rasterizer",
+/**
+ * Opens the map. A query is a statement for itself that depends on no setting of its session, so any pooler will do.
+ *
+ * @param map what was imported when the source was opened; it must stay
+ * @throws FarmError `service`; `missing` without PostGIS
+ */
+export async function openFeatures(databaseUrl: string, map: ImportInfo): Promise<FeatureSource> {
+  const { pooled, at } = await withDatabase(databaseUrl, async (client) => {
+    const { rows } = await client.query<{ at: string }>(
+      `SELECT quote_ident(nspname) || '.' AS at FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
+       WHERE extname = 'postgis'`,
+    );
+    return { pooled: await isPooled(client), at: rows[0]?.at };
   });
-  // A connection that breaks while idle is replaced; the next query reports what is wrong.
-  pool.on("error", () => {});
+  if (at === undefined) {
+    throw new FarmError(
+      "missing",
+      `PostgreSQL at ${serverOf(databaseUrl)}: its database has no PostGIS`,
+      "pnpm farm:import creates it",
+    );
+  }
+  const queries = { geojson: geojsonQuery(at), wkb: wkbQuery(at) };
+  const pool = openPool(databaseUrl, { connections: 4, pooled, application: "loc2vec-rasterizer" });
   const select = async <Row extends [boolean, ...unknown[]]>(
-    query: { name: string; text: string },
+    { name, text }: Query,
     { x, y, kx, ky }: Frame,
     half: number,
     more: readonly number[],
@@ -81,19 +104,12 @@ export function openFeatures(databaseUrl: string, map: ImportInfo): FeatureSourc
     const square = [x - half * kx, y - half * ky, x + half * kx, y + half * ky];
     const beyond = x + half * kx > HALF_WORLD ? 1 : x - half * kx < -HALF_WORLD ? -1 : 0;
     const values = [...square, map.sha256, map.importHash, 2 * HALF_WORLD * beyond, ...more];
-    let rows: Row[];
-    try {
-      ({ rows } = await pool.query<Row>({ ...query, values, rowMode: "array" }));
-    } catch (error) {
-      const code = (error as { code?: unknown }).code;
-      if (code === "42P01" || code === "3F000") throw noMap(error);
-      throw new FarmError(
-        "service",
-        `PostgreSQL ${redact(databaseUrl)}: ${errorMessage(error)}`,
-        "pnpm farm:up starts the private one; FARM_DATABASE_URL names another",
-        { cause: error },
-      );
-    }
+    // A prepared statement is one of its connection, and the pooler's next may be another.
+    const prepared = pooled ? { text } : { name, text };
+    const rows = await pool.query<Row>({ ...prepared, values, rowMode: "array" }).catch((error: unknown) => {
+      const state = sqlState(error);
+      throw state === "42P01" || state === "3F000" ? noMap(error) : error;
+    });
     if (rows[0] === undefined) throw noMap();
     if (!rows[0][0]) {
       throw new FarmError(
@@ -108,12 +124,12 @@ export function openFeatures(databaseUrl: string, map: ImportInfo): FeatureSourc
     async geojson(frame, half) {
       const { x, y, kx, ky } = frame;
       const affine = [1 / kx, 1 / ky, -x / kx, -y / ky];
-      const rows = await select<[boolean, number | null, string]>(GEOJSON, frame, half, affine);
+      const rows = await select<[boolean, number | null, string]>(queries.geojson, frame, half, affine);
       return rows.flatMap(([, rule, geometry]): Feature[] => (rule === null ? [] : [[rule, geometry]]));
     },
     async wkb(frame, half) {
-      const [row] = await select<[boolean, string | null]>(WKB, frame, half, []);
-      return row?.[1]?.slice(2) ?? "";
+      const [row] = await select<[boolean, string | null]>(queries.wkb, frame, half, []);
+      return row?.[1] ?? "";
     },
     close: () => pool.end(),
   };

@@ -129,7 +129,7 @@ export async function createRasterizer({
     );
   }
   const channels = profile.channels.map(({ name }) => name);
-  const features = openFeatures(databaseUrl, map);
+  const features = await openFeatures(databaseUrl, map);
   const reach = reachOf(profile);
   const create = kind === "fast" ? createFast : createExact;
   const draw = create({ channels, coats: coatsOf(profile), pixels, radius, reach, features, onStage });

@@ -19,11 +19,12 @@ import { delimiter, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { type Config, errorMessage, FarmError } from "@loc2vec/core";
+import { postgresError, withDatabase } from "@loc2vec/postgres";
 import pg from "pg";
 import { checkPort, onDisk, reasonOf, within } from "./problems.ts";
 import { endProcess, processesIn, worksIn } from "./proc.ts";
 import { type Account, SERVER_ENV, startServer } from "./server.ts";
-import { hostOf, type Log, passwordIn, type Running, type Service } from "./service.ts";
+import { type Log, passwordIn, type Running, type Service } from "./service.ts";
 
 /** Name of the database and of its owner, a superuser. */
 const NAME = "loc2vec";
@@ -286,18 +287,14 @@ export const database: Service = {
 
   async checkExternal(url) {
     try {
-      const [row] = await query<{ version: string }>(
-        url,
-        "SELECT current_setting('server_version') AS version",
+      const { rows } = await within(10_000, () =>
+        withDatabase(url, (client) =>
+          client.query<{ version: string }>("SELECT current_setting('server_version') AS version"),
+        ),
       );
-      return row?.version.split(" ")[0] ?? "unknown";
+      return rows[0]?.version.split(" ")[0] ?? "unknown";
     } catch (error) {
-      throw new FarmError(
-        "service",
-        `PostgreSQL at ${hostOf(url, 5432)}: ${reasonOf(error)}`,
-        "start it, or correct FARM_DATABASE_URL, or unset that: then a private one is started",
-        { cause: error },
-      );
+      throw postgresError(error, url);
     }
   },
 

@@ -300,7 +300,7 @@ describe("errors", () => {
       service: "database",
       state: "external",
       url: "postgres://me:***@127.0.0.1:9/x",
-      problem: expect.stringMatching(/PostgreSQL at 127.0.0.1:9: .*ECONNREFUSED/),
+      problem: expect.stringMatching(/PostgreSQL at 127.0.0.1:9\/x: .*ECONNREFUSED/),
     });
   });
 
