@@ -25,6 +25,8 @@ function missingPackages({ tests }) {
   if (!runs("python3", ["-c", "import ensurepip, venv"])) missing.push("python3-venv");
   // The board is tried in a real browser.
   if (tests && !["chromium", "chromium-browser", "google-chrome"].some(onPath)) missing.push("chromium");
+  // The pooler that is tried. Debian has it where only administrators look.
+  if (tests && !onPath("pgbouncer") && !existsSync("/usr/sbin/pgbouncer")) missing.push("pgbouncer");
   return missing;
 }
 

@@ -110,7 +110,7 @@ async function once(url: string, text: string, values: unknown[] = []): Promise<
   }
 }
 
-async function osmXml(things: readonly Thing[], project: TestMap["project"]): Promise<string> {
+export async function osmXml(things: readonly Thing[], project: TestMap["project"]): Promise<string> {
   const offsets = things.flatMap(({ at, points, hole = [] }) =>
     [...points, ...hole].map(([x, y]) => ({ ...at, x, y })),
   );
