@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { createServer } from "node:https";
@@ -19,6 +19,7 @@ import { freePort } from "../support/ports.ts";
 declare module "vitest" {
   interface ProvidedContext {
     python: string;
+    databaseUrl: string;
   }
 }
 
@@ -26,6 +27,8 @@ declare module "vitest" {
 let settings: Record<string, string>;
 let pbf: string;
 let ca: string;
+/** An authority that had nothing to do with it. */
+let other: string;
 const cleanups: (() => Promise<void> | void)[] = [];
 afterAll(async () => {
   for (const cleanup of cleanups.reverse()) await cleanup();
@@ -40,6 +43,10 @@ beforeAll(async () => {
   await chmod(folder, 0o755);
   const [key, certificate] = certify(folder);
   ca = join(folder, "ca.pem");
+  const elsewhere = join(folder, "elsewhere");
+  mkdirSync(elsewhere, { mode: 0o755 });
+  certify(elsewhere);
+  other = join(elsewhere, "ca.pem");
 
   const redisPort = await freePort();
   const redis = spawn(
@@ -172,6 +179,22 @@ async function secureDatabase(url: string, key: string, certificate: string): Pr
   return named.href;
 }
 
+const databaseUrl = (parameters: string): string =>
+  (settings.FARM_DATABASE_URL as string).replace(/\?.*/, parameters);
+
+test.each(["require", "no-verify", "verify-ca"])(
+  "sslmode=%s imports, and says nothing of itself",
+  async (mode) => {
+    const trusted = mode === "no-verify" ? "" : `&sslrootcert=${ca}`;
+    const ended = await run(["import", pbf, "--force", "--json"], {
+      FARM_DATABASE_URL: databaseUrl(`?sslmode=${mode}${trusted}`),
+      NODE_EXTRA_CA_CERTS: "",
+    });
+    expect(ended).toMatchObject({ code: 0 });
+    expect(ended.stderr).not.toMatch(/warning/i);
+  },
+);
+
 const run = (args: string[], changes: Record<string, string> = {}): Promise<Ended> =>
   farm(args, { ...settings, ...changes });
 
@@ -208,13 +231,34 @@ test.each<[string, () => Record<string, string>, string[], RegExp]>([
     "PostgreSQL with a certificate of another name",
     () => ({ FARM_DATABASE_URL: (settings.FARM_DATABASE_URL as string).replace("localhost", "127.0.0.1") }),
     ["import", "PBF"],
-    /PostgreSQL .*(altname|certificate|IP)/i,
+    /^error: PostgreSQL .*altnames.*\(mend: name the host as the certificate does .*\)\n$/,
   ],
   [
     "PostgreSQL without TLS",
-    () => ({ FARM_DATABASE_URL: (settings.FARM_DATABASE_URL as string).replace(/\?.*/, "") }),
+    () => ({ FARM_DATABASE_URL: databaseUrl("") }),
     ["import", "PBF"],
-    /PostgreSQL .*(encryption|SSL)/i,
+    /PostgreSQL .*encryption \(28000\) \(mend: add sslmode=verify-full/,
+  ],
+  [
+    "PostgreSQL with a certificate of an unknown authority, by sslmode=require",
+    () => ({ FARM_DATABASE_URL: databaseUrl("?sslmode=require"), NODE_EXTRA_CA_CERTS: "" }),
+    ["import", "PBF"],
+    /^error: PostgreSQL .*(certificate|self.signed).*\(mend: add sslrootcert=FILE .* sslmode=no-verify .*\)\n$/,
+  ],
+  [
+    "PostgreSQL with a certificate that another authority gave, by sslmode=verify-ca",
+    () => ({
+      FARM_DATABASE_URL: databaseUrl(`?sslmode=verify-ca&sslrootcert=${other}`),
+      NODE_EXTRA_CA_CERTS: "",
+    }),
+    ["import", "PBF"],
+    /^error: PostgreSQL .*certificate.*\(mend: add sslrootcert=FILE .*\)\n$/,
+  ],
+  [
+    "a PostgreSQL that has no TLS",
+    () => ({ FARM_DATABASE_URL: `${inject("databaseUrl")}?sslmode=require` }),
+    ["import", "PBF"],
+    /^error: PostgreSQL .*does not support SSL.*\(mend: ssl = on .* sslmode=disable .*\)\n$/,
   ],
   [
     "S3 with a certificate of an unknown authority",

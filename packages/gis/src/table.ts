@@ -40,8 +40,7 @@ async function findTable(client: pg.Client, table: string): Promise<string | und
   if (parts.length <= 2) {
     const { rows } = await client.query<{ oid: string }>(
       `SELECT c.oid::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.relname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-         AND ($2::text IS NULL AND pg_table_is_visible(c.oid) OR n.nspname = $2)`,
+       WHERE c.relname = $1 AND ($2::text IS NULL AND pg_table_is_visible(c.oid) OR n.nspname = $2)`,
       [name, schema],
     );
     if (rows[0] !== undefined) return rows[0].oid;
@@ -81,7 +80,7 @@ async function planOf(client: pg.Client, table: string): Promise<Plan> {
      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
      JOIN pg_type t ON t.oid = a.atttypid
      LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-     WHERE c.oid = $1 ORDER BY key, a.attnum`,
+     WHERE c.oid = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY key, a.attnum`,
     [(await findTable(client, table)) ?? null],
   );
   const [first] = columns;
@@ -140,7 +139,7 @@ async function planOf(client: pg.Client, table: string): Promise<Plan> {
     const literals = [first.schema, first.table, geometry.name].map((each) => pg.escapeLiteral(each));
     throw new FarmError(
       "input",
-      `table ${table}: ${geometry.name} of ${unplaced} rows names no reference system (SRID 0)`,
+      `table ${table}: ${geometry.name} of ${unplaced} of ${count} rows names no reference system (SRID 0)`,
       first.view || geometry.type !== "geometry"
         ? `where it holds degrees, ST_SetSRID(${quoted(geometry.name)}::geometry, 4326) AS geom in a view`
         : `where it holds degrees: SELECT UpdateGeometrySRID(${literals.join(", ")}, 4326)`,

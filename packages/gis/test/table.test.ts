@@ -1,4 +1,5 @@
 import { FarmError } from "@loc2vec/core";
+import { withDatabase } from "@loc2vec/postgres";
 import pg from "pg";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { ensureDatabase, openLocationTable } from "../src/index.ts";
@@ -9,6 +10,7 @@ declare module "vitest" {
   }
 }
 
+const ROLE = `table_reader_${process.pid}`;
 let databaseUrl: string;
 let client: pg.Client;
 
@@ -29,10 +31,16 @@ beforeAll(async () => {
     CREATE TABLE off (id int PRIMARY KEY, lon float8, lat float8);
     INSERT INTO off VALUES (1, 1, 1), (2, 1, 95);`);
 });
-afterAll(() => client.end());
+afterAll(async () => {
+  await client.end();
+  await withDatabase(inject("databaseUrl"), async (server) => {
+    await server.query(`DROP DATABASE gis_table_${process.pid} WITH (FORCE)`);
+    await server.query(`DROP ROLE IF EXISTS ${ROLE}`);
+  });
+});
 
-const read = async (table: string) => {
-  const { count, read: rows } = await openLocationTable(databaseUrl, table);
+const read = async (table: string, url = databaseUrl) => {
+  const { count, read: rows } = await openLocationTable(url, table);
   return { count, rows: await Array.fromAsync(rows()) };
 };
 
@@ -70,4 +78,127 @@ test("what cannot be read is named, with the row", async () => {
     expect(error).toBeInstanceOf(FarmError);
     expect(error.message).toMatch(message);
   }
+});
+
+test("names as SQL writes them: folded, quoted, with dots", async () => {
+  await client.query(`
+    CREATE SCHEMA "Upper"; CREATE TABLE "Upper"."Dotted.Name" (lon float8, lat float8); INSERT INTO "Upper"."Dotted.Name" VALUES (1, 2);
+    CREATE TABLE "Mixed" (lon float8, lat float8); INSERT INTO "Mixed" VALUES (3, 4);
+    CREATE TABLE plain (lon float8, lat float8); INSERT INTO plain VALUES (5, 6)`);
+  for (const [table, lon] of [
+    ["Mixed", 3],
+    ['"Mixed"', 3],
+    ["public.Mixed", 3],
+    ['"Upper"."Dotted.Name"', 1],
+    ["Plain", 5],
+    ["PUBLIC.PLAIN", 5],
+  ] as const) {
+    expect((await read(table)).rows, table).toEqual([{ lon, lat: lon + 1, kind: "visit" }]);
+  }
+});
+
+test("numbers of any type, to the last digit, whatever the role's settings", async () => {
+  await client.query(`
+    CREATE TABLE texts (id int PRIMARY KEY, lon text, lat varchar(30));
+    INSERT INTO texts VALUES (1, '24.941234567890124', ' 60.17 '), (2, '2.5e1', '60');
+    CREATE TABLE numerics (id int PRIMARY KEY, lon numeric(20, 15), lat real);
+    INSERT INTO numerics VALUES (1, 24.941234567890124, 60.25);
+    CREATE TABLE floats (lon float8, lat float8); INSERT INTO floats VALUES (24.941234567890124, 1 / 3::float8);
+    ALTER DATABASE gis_table_${process.pid} SET extra_float_digits = -15`);
+  const lon = 24.941234567890124;
+  expect((await read("texts")).rows).toEqual([
+    { lon, lat: 60.17, kind: "visit" },
+    { lon: 25, lat: 60, kind: "visit" },
+  ]);
+  expect((await read("numerics")).rows).toEqual([{ lon, lat: 60.25, kind: "visit" }]);
+  expect((await read("floats")).rows).toEqual([{ lon, lat: 1 / 3, kind: "visit" }]);
+});
+
+test("geometries of every sort: geography, shapes, curves, text, another name, views", async () => {
+  await client.query(`
+    CREATE TABLE sorts AS SELECT ST_Point(24.9, 60.2, 4326) AS at;
+    CREATE TABLE globes (id int PRIMARY KEY, geom geography); INSERT INTO globes SELECT 1, at::geography FROM sorts;
+    CREATE TABLE areas AS SELECT ST_Transform(ST_Expand(at, 0.001), 3857) AS geometry FROM sorts;
+    CREATE TABLE curves AS SELECT 'SRID=4326;CURVEPOLYGON(CIRCULARSTRING(24.8 60.2, 24.9 60.3, 25 60.2, 24.9 60.1, 24.8 60.2))'::geometry AS geom;
+    CREATE TABLE words AS SELECT ST_AsEWKT(at) AS geom FROM sorts;
+    CREATE VIEW seen AS SELECT at AS geom, 'transport' AS kind FROM sorts;
+    CREATE MATERIALIZED VIEW kept AS SELECT * FROM seen;
+    CREATE TABLE parts (geom geometry(Point, 4326)) PARTITION BY RANGE (ST_X(geom));
+    CREATE TABLE parts_all PARTITION OF parts DEFAULT; INSERT INTO parts SELECT at FROM sorts`);
+  for (const table of ["sorts", "globes", "areas", "curves", "words", "seen", "kept", "parts"]) {
+    const { count, rows } = await read(table);
+    expect([count, rows.length], table).toEqual([1, 1]);
+    expect(rows[0]?.lon, table).toBeCloseTo(24.9, 6);
+    // The middle of an area in Web Mercator is not that in degrees, and a curve's is that of its chords.
+    expect(rows[0]?.lat, table).toBeCloseTo(60.2, table === "curves" ? 2 : 4);
+  }
+  expect((await read("kept")).rows[0]?.kind).toBe("transport");
+});
+
+test("what holds no usable place is the table's fault, and named", async () => {
+  await client.query(`
+    CREATE TABLE unplaced (id int PRIMARY KEY, geom geometry(Point)); INSERT INTO unplaced SELECT i, ST_MakePoint(1, i) FROM generate_series(1, 3) i;
+    CREATE VIEW unplaced_view AS SELECT * FROM unplaced;
+    CREATE TABLE "Half ""placed" (geom geometry); INSERT INTO "Half ""placed" VALUES (ST_Point(1, 2, 4326)), (ST_MakePoint(1, 2));
+    CREATE TABLE unknown (geom geometry); INSERT INTO unknown VALUES (ST_SetSRID(ST_MakePoint(1, 2), 990000));
+    CREATE TABLE holes (id int PRIMARY KEY, geom geometry); INSERT INTO holes VALUES (1, ST_Point(1, 2, 4326)), (2, NULL);
+    CREATE TABLE empties (id int PRIMARY KEY, geom geometry); INSERT INTO empties VALUES (1, 'SRID=4326;POINT EMPTY');
+    CREATE TABLE commas (id int PRIMARY KEY, lon text, lat text); INSERT INTO commas VALUES (1, '1', '2'), (2, '24,9', '60');
+    CREATE TABLE scribbles (geom text); INSERT INTO scribbles VALUES ('here');
+    CREATE TABLE integers (geom int); INSERT INTO integers VALUES (1);
+    CREATE TABLE two (a geometry, b geometry);
+    CREATE SEQUENCE counter`);
+  for (const [table, line] of [
+    [
+      "unplaced",
+      /unplaced: geom of 3 of 3 rows .*SRID 0.*UpdateGeometrySRID\('public', 'unplaced', 'geom', 4326\)/,
+    ],
+    [
+      "unplaced_view",
+      /unplaced_view: geom of 3 of 3 rows .*SRID 0.*ST_SetSRID\("geom"::geometry, 4326\) AS geom in a view/,
+    ],
+    ['Half "placed', /geom of 1 of 2 rows .*UpdateGeometrySRID\('public', 'Half "placed', 'geom', 4326\)/],
+    ["unknown", /table unknown: .*990000/],
+    ["holes", /table holes, row 2: longitude is missing/],
+    ["empties", /table empties, row 1: longitude is missing/],
+    ["commas", /table commas, row 2: longitude "24,9" is not a number/],
+    ["scribbles", /table scribbles: .*parse error/],
+    ["integers", /table integers: cannot cast type integer to .*geometry \(42846\)/],
+    ["two", /table two: no column geom.*among a, b/],
+    ["counter", /there is no table counter/],
+  ] as const) {
+    const error = await read(table).catch((thrown) => thrown);
+    expect(error, table).toMatchObject({ name: "FarmError", kind: "input" });
+    expect(error.line).toMatch(line);
+    expect(error.line).not.toContain("\n");
+  }
+});
+
+test("the mend of SRID 0 mends it", async () => {
+  await client.query(
+    "CREATE TABLE mended (geom geometry(Point)); INSERT INTO mended VALUES (ST_MakePoint(24.9, 60.2))",
+  );
+  const { mend } = await read("mended").catch((thrown) => thrown);
+  await client.query(mend.replace(/^.*?: /, ""));
+  expect((await read("mended")).rows).toEqual([{ lon: 24.9, lat: 60.2, kind: "visit" }]);
+});
+
+test("a table that the role may not read, with the GRANT that lets it", async () => {
+  await client.query(`
+    CREATE ROLE ${ROLE} LOGIN PASSWORD 'pass';
+    CREATE SCHEMA closed; CREATE TABLE closed."Secret places" AS SELECT 1 AS lon, 2 AS lat`);
+  const url = new URL(databaseUrl);
+  url.username = ROLE;
+  url.password = "pass";
+  const refused = async () => read("closed.Secret places", url.href).catch((thrown) => thrown);
+  const error = await refused();
+  expect(error).toMatchObject({
+    kind: "service",
+    message: expect.stringMatching(/may not read it \(42501\)/),
+  });
+  expect(error.mend).toBe(
+    `GRANT USAGE ON SCHEMA "closed" TO ${ROLE}; GRANT SELECT ON "closed"."Secret places" TO ${ROLE}`,
+  );
+  await client.query(error.mend);
+  expect((await refused()).rows).toEqual([{ lon: 1, lat: 2, kind: "visit" }]);
 });

@@ -5,12 +5,16 @@ import { driverConfig } from "./url.ts";
 /** The driver's client, whose failures are FarmErrors: what a server answers is never a fault of the farm. */
 class Client extends pg.Client {
   readonly #url: string;
+  /** What broke the connection; queries after that only say that it is broken. */
+  #broken: Error | undefined;
 
   constructor(databaseUrl: string, application: string) {
     super(driverConfig(databaseUrl, application));
     this.#url = databaseUrl;
     // A connection that breaks between queries would otherwise end the process; the next query reports it.
-    this.on("error", () => {});
+    this.on("error", (error) => {
+      this.#broken ??= error;
+    });
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the driver declares six forms; all of those that promise are meant
@@ -18,7 +22,7 @@ class Client extends pg.Client {
     const asked = (super.query as (...args: unknown[]) => unknown).apply(this, given);
     if (!(asked instanceof Promise)) return asked;
     return asked.catch((error: unknown) => {
-      throw postgresError(error, this.#url);
+      throw postgresError(this.#broken ?? error, this.#url);
     });
   }
 }

@@ -263,6 +263,22 @@ describe("a role that only reads", () => {
   });
 });
 
+test("an import that lost its lock on the way replaces nothing", async () => {
+  const url = await createDatabase("lock");
+  await load(url);
+  const before = await readImportInfo(url);
+  let broken: Promise<unknown> | undefined;
+  const log = () => {
+    broken ??= query(url, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
+  };
+  const error = await failure(importPbf({ pbf, databaseUrl: url, profile, force: true, log }));
+  expect(await broken).toHaveLength(1);
+  expect(error.kind).toBe("service");
+  expect(error.message).toMatch(/terminating connection due to administrator command \(57P01\)/);
+  expect(await readImportInfo(url)).toEqual(before);
+  expect(await query(url, "SELECT 1 FROM pg_namespace WHERE nspname = 'farm_import'")).toEqual([]);
+});
+
 test("a hot standby: all is read, and an import is refused", async () => {
   const standby = await startStandby(inject("databaseUrl"), async (primary) => {
     await query(primary, `CREATE EXTENSION postgis; ${STOPS("public")}`);
