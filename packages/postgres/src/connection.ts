@@ -8,8 +8,8 @@ class Client extends pg.Client {
   /** What broke the connection; queries after that only say that it is broken. */
   #broken: Error | undefined;
 
-  constructor(databaseUrl: string, application: string) {
-    super(driverConfig(databaseUrl, application));
+  constructor(databaseUrl: string) {
+    super(driverConfig(databaseUrl, "loc2vec"));
     this.#url = databaseUrl;
     // A connection that breaks between queries would otherwise end the process; the next query reports it.
     this.on("error", (error) => {
@@ -28,9 +28,9 @@ class Client extends pg.Client {
 }
 
 /** @throws FarmError `service` when the server cannot be reached or refuses; `usage` for a URL that is none of a database */
-export async function connectDatabase(databaseUrl: string, application = "loc2vec"): Promise<pg.Client> {
+export async function connectDatabase(databaseUrl: string): Promise<pg.Client> {
   try {
-    const client = new Client(databaseUrl, application);
+    const client = new Client(databaseUrl);
     await client.connect();
     return client;
   } catch (error) {
@@ -47,9 +47,8 @@ export async function connectDatabase(databaseUrl: string, application = "loc2ve
 export async function withDatabase<T>(
   databaseUrl: string,
   work: (client: pg.Client) => Promise<T>,
-  application?: string,
 ): Promise<T> {
-  const client = await connectDatabase(databaseUrl, application);
+  const client = await connectDatabase(databaseUrl);
   try {
     return await work(client);
   } finally {
@@ -63,19 +62,12 @@ export interface DatabasePool {
   end(): Promise<void>;
 }
 
-/**
- * @param pooled what {@link isPooled} says of the server: a pooler lends connections to others, whose settings are to stay
- */
+/** @param connections at most */
 export function openPool(
   databaseUrl: string,
-  { connections, pooled, application }: { connections: number; pooled: boolean; application: string },
+  { connections, application }: { connections: number; application: string },
 ): DatabasePool {
-  const pool = new pg.Pool({
-    ...driverConfig(databaseUrl, application),
-    max: connections,
-    // Compiling a query that takes milliseconds costs more than it gains.
-    ...(pooled ? {} : { onConnect: async (client) => void (await client.query("SET jit = off")) }),
-  });
+  const pool = new pg.Pool({ ...driverConfig(databaseUrl, application), max: connections });
   // A connection that breaks while idle is replaced; the next query reports what is wrong.
   pool.on("error", () => {});
   return {

@@ -192,11 +192,11 @@ test.each([
 });
 
 test("a pool's queries fail in the same words, and the pool goes on", async () => {
-  const pool = openPool(url, { connections: 1, pooled: false, application: "test" });
+  const pool = openPool(url, { connections: 1, application: "test" });
   onTestFinished(() => pool.end());
   const error = await rejection(pool.query({ text: "SELECT 1 FROM nowhere", rowMode: "array" }));
   expect(error).toMatchObject({ kind: "input", message: expect.stringMatching(/\(42P01\)$/) });
-  expect(await pool.query({ text: "SELECT current_setting('jit')", rowMode: "array" })).toEqual([["off"]]);
+  expect(await pool.query({ text: "SELECT 1", rowMode: "array" })).toEqual([[1]]);
 });
 
 test("a server that is away, hangs, or is none; a host that is none", async () => {

@@ -94,7 +94,7 @@ export async function openFeatures(databaseUrl: string, map: ImportInfo): Promis
     );
   }
   const queries = { geojson: geojsonQuery(at), wkb: wkbQuery(at) };
-  const pool = openPool(databaseUrl, { connections: 4, pooled, application: "loc2vec-rasterizer" });
+  const pool = openPool(databaseUrl, { connections: 4, application: "loc2vec-rasterizer" });
   const select = async <Row extends [boolean, ...unknown[]]>(
     { name, text }: Query,
     { x, y, kx, ky }: Frame,
