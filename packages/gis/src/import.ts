@@ -84,7 +84,11 @@ export async function importPbf({
   const file = await checkOsmFile(path);
   const sha256 = await sha256File(path);
   return withDatabase(databaseUrl, async (client) => {
-    const before = await selectInfo(client);
+    const before = await selectInfo(client).catch((error: unknown) => {
+      // Who may not even read what is there learns below what an import takes.
+      if (sqlState(error) === "42501") return undefined;
+      throw error;
+    });
     if (!force && before?.sha256 === sha256 && before.importHash === profile.importHash) {
       log(`${before.pbf}: already imported at ${before.importedAt}`);
       return before;
@@ -100,7 +104,7 @@ export async function importPbf({
     return withLock(databaseUrl, async (lock) => {
       await createPostgis(client, databaseUrl);
       await sessionSettings(client);
-      await client.query(LIMITS.map((name) => `SET ${name} = 0`).join("; "));
+      await liftLimits(client, false);
       await client.query(`DROP SCHEMA IF EXISTS ${STAGING} CASCADE; CREATE SCHEMA ${STAGING}`);
       try {
         const settings = await settingsOfSession(client);
@@ -114,8 +118,22 @@ export async function importPbf({
   });
 }
 
-/** Limits that a role may have for its usual clients; an import takes what it takes. */
-const LIMITS = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
+/** Limits that a role may have for its usual clients; an import takes what it takes. Not every PostgreSQL has all. */
+const LIMITS = [
+  "statement_timeout",
+  "lock_timeout",
+  "transaction_timeout",
+  "idle_in_transaction_session_timeout",
+  "idle_session_timeout",
+];
+
+/** @param local for the transaction, else for the session */
+async function liftLimits(client: pg.Client, local: boolean): Promise<void> {
+  await client.query("SELECT set_config(name, '0', $2) FROM pg_settings WHERE name = ANY ($1)", [
+    LIMITS,
+    local,
+  ]);
+}
 
 /** @throws FarmError `service` where an import would fail for want of a right, at its beginning or after hours */
 async function checkRights(client: pg.Client, databaseUrl: string): Promise<void> {
@@ -177,11 +195,8 @@ async function checkRights(client: pg.Client, databaseUrl: string): Promise<void
  */
 async function withLock<T>(databaseUrl: string, work: (lock: pg.Client) => Promise<T>): Promise<T> {
   return withDatabase(databaseUrl, async (lock) => {
-    await lock.query(
-      `BEGIN ISOLATION LEVEL READ COMMITTED;
-       SELECT set_config(name, '0', true) FROM pg_settings
-       WHERE name IN (${[...LIMITS, "transaction_timeout"].map((name) => `'${name}'`).join(", ")})`,
-    );
+    await lock.query("BEGIN ISOLATION LEVEL READ COMMITTED");
+    await liftLimits(lock, true);
     const { rows } = await lock.query("SELECT pg_try_advisory_xact_lock($1) AS got", [LOCK]);
     if (rows[0]?.got !== true) {
       throw new FarmError("service", "another import into this database is running", "wait until it is done");

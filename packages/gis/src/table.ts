@@ -1,5 +1,5 @@
 import { FarmError, type Location } from "@loc2vec/core";
-import { beginTransaction, connectDatabase, sqlState, withDatabase } from "@loc2vec/postgres";
+import { beginTransaction, connectDatabase, inTransaction, sqlState, withDatabase } from "@loc2vec/postgres";
 import pg from "pg";
 import { type ReadOptions, toLocation } from "./locations.ts";
 
@@ -125,15 +125,14 @@ async function planOf(client: pg.Client, table: string): Promise<Plan> {
   const key = columns.filter((column) => column.key !== null).map((column) => quoted(column.name));
   const order = key.length > 0 ? ` ORDER BY ${key.join(", ")}` : "";
   const shape = geometry && `${quoted(geometry.name)}::geometry`;
-  await beginTransaction(client);
-  const { rows: counted } = await client
-    .query<{ count: number; unplaced: number }>(
-      `SELECT count(*)::float8 AS count, ${shape ? `count(*) FILTER (WHERE ST_SRID(${shape}) = 0)::float8` : "0"} AS unplaced
-       FROM ${from}`,
-    )
-    .catch((error: unknown) => {
-      throw tableError(error, table);
-    });
+  const unplacedRows = shape ? `count(*) FILTER (WHERE ST_SRID(${shape}) = 0)::float8` : "0";
+  const { rows: counted } = await inTransaction(client, () =>
+    client.query<{ count: number; unplaced: number }>(
+      `SELECT count(*)::float8 AS count, ${unplacedRows} AS unplaced FROM ${from}`,
+    ),
+  ).catch((error: unknown) => {
+    throw tableError(error, table);
+  });
   const { count = 0, unplaced = 0 } = counted[0] ?? {};
   if (geometry !== undefined && unplaced > 0) {
     const literals = [first.schema, first.table, geometry.name].map((each) => pg.escapeLiteral(each));
@@ -182,9 +181,10 @@ async function* rows(
     await client.query(`DECLARE places NO SCROLL CURSOR FOR ${plan.select}`).catch(refuse);
     for (let row = 0; ; ) {
       const { rows: found } = await client.query(`FETCH ${BLOCK} FROM places`).catch(refuse);
-      if (found.length === 0) return;
+      if (found.length === 0) break;
       for (const fields of found) yield toLocation(fields, `table ${table}, row ${++row}`, options);
     }
+    await client.query("COMMIT");
   } finally {
     await client.end().catch(() => {});
   }

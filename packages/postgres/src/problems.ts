@@ -82,6 +82,7 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
   [/no space left|could not extend file/i, "53100"],
   [/too many (clients|connections)|remaining connection slots|no more connections/, "53300"],
   [/out of memory|memory alloc/i, "53200"],
+  [/exceeds temp_file_limit/, "53400"],
   [/read-only transaction/, "25006"],
   [/statement timeout/, "57014"],
   [/lock timeout/, "55P03"],

@@ -2,7 +2,7 @@ import type pg from "pg";
 
 /**
  * What results depend on, whatever the role, the database or the server has for it: numbers with all their digits, dates and
- * bytes that the driver reads.
+ * bytes that the driver reads, and arrays as it writes them.
  */
 const SETTINGS: Readonly<Record<string, string>> = {
   extra_float_digits: "1",
@@ -11,6 +11,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   bytea_output: "hex",
   timezone: "UTC",
   standard_conforming_strings: "on",
+  array_nulls: "on",
 };
 
 /** PostGIS is found wherever it is installed: its schema comes last in the search path, unless it is there. */

@@ -142,9 +142,13 @@ export function libpqEnvironment(
     given.options ?? env.PGOPTIONS ?? "",
     ...Object.entries(settings).map(([name, value]) => `-c ${name}=${escaped(value)}`),
   ];
+  const parts = partsOf(databaseUrl);
   const values: Record<string, string | undefined> = {
     ...given,
-    ...partsOf(databaseUrl),
+    ...parts,
+    // Without a host libpq would take a socket, and without an encoding the role's.
+    host: parts.host ?? env.PGHOST ?? "localhost",
+    client_encoding: "UTF8",
     sslmode,
     sslrootcert,
     options: options.join(" ").trim(),

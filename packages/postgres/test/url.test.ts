@@ -24,6 +24,7 @@ test("a child process is told all that libpq knows, and nothing else", () => {
     PGCONNECT_TIMEOUT: "5",
     PGTARGETSESSIONATTRS: "read-write",
     PGAPPNAME: "a b",
+    PGCLIENTENCODING: "UTF8",
   });
   expect(libpqDatabase(url)).toBe("keepalives='1' keepalives_idle='30'");
   expect(libpqDatabase("postgres://a/b")).toBeUndefined();
@@ -35,7 +36,11 @@ test("sockets, IPv6, and what libpq has other words for", () => {
     PGHOST: "/run/postgresql",
     PGUSER: "me",
     PGDATABASE: "osm",
+    PGCLIENTENCODING: "UTF8",
   });
+  // The driver takes no socket by itself.
+  expect(environment("postgres:///osm")).toMatchObject({ PGHOST: "localhost" });
+  expect(libpqEnvironment("postgres:///osm", {}, { PGHOST: "db" })).toMatchObject({ PGHOST: "db" });
   expect(environment("postgres://me@%2Frun%2Fpostgresql/osm")).toMatchObject({ PGHOST: "/run/postgresql" });
   expect(environment("postgres://me@[::1]:5433/osm")).toMatchObject({ PGHOST: "::1", PGPORT: "5433" });
   // Encrypted, unseen who it is: libpq calls that `require`.

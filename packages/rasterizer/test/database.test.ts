@@ -1,6 +1,7 @@
+import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { FarmError } from "@loc2vec/core";
 import {
   importPbf,
@@ -11,6 +12,7 @@ import {
   readImportInfo,
   sampleLocations,
 } from "@loc2vec/gis";
+import { withDatabase } from "@loc2vec/postgres";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { type Pooler, startPgbouncer } from "../../../test/support/pgbouncer.ts";
@@ -32,7 +34,7 @@ const THINGS: Thing[] = [
       [160, -90],
     ],
   },
-  { at: VILLAGE, tags: { shop: "bakery" }, points: [[20.123, 20.456]] },
+  { at: VILLAGE, tags: { shop: "bakery", name: "Bäcker Ж" }, points: [[20.123, 20.456]] },
 ];
 /** Settings of a role that change what numbers, dates and bytes look like. */
 const ODD_SETTINGS = [
@@ -43,7 +45,8 @@ const ODD_SETTINGS = [
   "timezone = 'Asia/Kolkata'",
   "standard_conforming_strings = off",
   "default_transaction_isolation = 'repeatable read'",
-  "jit = on",
+  "array_nulls = off",
+  "client_encoding = latin1",
   "statement_timeout = '20s'",
 ];
 
@@ -119,6 +122,9 @@ async function answers(databaseUrl: string) {
     tiles: tiles.map((drawn) => drawn.map((tile) => Buffer.from(tile).toString("base64"))),
     sampled: await sampleLocations({ databaseUrl, count: 20, seed: 1 }),
     venues: await nearestVenues({ databaseUrl, profile, places: [VILLAGE], withinM: 100 }),
+    names: await withDatabase(databaseUrl, (client) =>
+      client.query("SELECT name, tags FROM farm.label").then(({ rows }) => rows),
+    ),
     stops: [count, await Array.fromAsync(read())],
   };
 }
@@ -186,6 +192,28 @@ test("settings of the role change neither the import nor what is read", async ()
   expect(await answers(url)).toEqual(expected);
 });
 
+test("limits of the role do not stop an import that takes longer", async () => {
+  const role = `map_limited_${run}`;
+  const url = await createDatabase("limited");
+  await query(
+    url,
+    `CREATE ROLE ${role} LOGIN PASSWORD 'pass';
+     ALTER ROLE ${role} SET idle_in_transaction_session_timeout = '1s'; ALTER ROLE ${role} SET idle_session_timeout = '1s'`,
+  );
+  // An osm2pgsql that takes its time.
+  const real = execFileSync("which", ["osm2pgsql"], { encoding: "utf8" }).trim();
+  await writeFile(join(folder, "osm2pgsql"), `#!/bin/sh\nsleep 2.5\nexec ${real} "$@"\n`, { mode: 0o755 });
+  const path = process.env.PATH;
+  process.env.PATH = `${folder}${delimiter}${path}`;
+  try {
+    await load(as(role, url));
+    expect(await answers(url)).toEqual(expected);
+  } finally {
+    process.env.PATH = path;
+    await query(url, `DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  }
+});
+
 describe("a role that only reads", () => {
   let url: string;
   beforeAll(async () => {
@@ -195,6 +223,11 @@ describe("a role that only reads", () => {
       `REVOKE CREATE ON DATABASE map_rights_${run} FROM PUBLIC; GRANT CREATE ON DATABASE map_rights_${run} TO ${OWNER}`,
     );
     await load(as(OWNER, url));
+  });
+
+  test("that may not even read what is there, and would import: told what that takes", async () => {
+    const error = await failure(load(as(READER, url)));
+    expect(error.line).toMatch(/may not create a schema.*GRANT CREATE ON DATABASE/);
   });
 
   test("is told which GRANT it lacks, then reads all; another import keeps the grants", async () => {
