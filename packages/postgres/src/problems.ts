@@ -54,7 +54,10 @@ const STATES: Readonly<Record<string, Advice>> = {
     "let FARM_DATABASE_URL name the primary, with a role whose default_transaction_read_only is off",
   ],
   "26": ["service", "a pooler is in between: let FARM_DATABASE_URL name PostgreSQL itself"],
-  "28": ["service", "let pg_hba.conf of the server admit this role from this machine, or name another role"],
+  "28": [
+    "service",
+    "correct the user in FARM_DATABASE_URL, or let the server's pg_hba.conf admit it from here",
+  ],
   "28P01": ["service", "correct user and password in FARM_DATABASE_URL"],
   "3D000": ["service", ""],
   "3F000": ["input", "correct the name, or the search_path of the role"],
@@ -70,10 +73,17 @@ const STATES: Readonly<Record<string, Advice>> = {
   "54": ["service", ""],
   "55P03": ["service", "something else holds a lock: run it again when that is done"],
   "57": ["service", AGAIN],
-  "57014": ["service", ""],
   "58": ["service", "see the log of the server: its disk or its installation is damaged"],
   "58P01": ["missing", "install PostGIS on the server (postgresql-NN-postgis-3, NN its version)"],
   XX: ["service", "see the log of the server"],
+};
+
+/** The settings whose time was up. */
+const LIMITS: Readonly<Record<string, string>> = {
+  "57014": "statement_timeout",
+  "57P05": "idle_session_timeout",
+  "25P03": "idle_in_transaction_session_timeout",
+  "25P04": "transaction_timeout",
 };
 
 /** What PostgreSQL's code would be, where only its words come through: PgBouncer has one code for all, osm2pgsql tells none. */
@@ -159,9 +169,11 @@ function adviceOn(error: Error, databaseUrl: string): Advice {
     if (state === "28000" && /no encryption/.test(message)) {
       return ["service", "add sslmode=verify-full (or no-verify) to FARM_DATABASE_URL"];
     }
-    if (state === "57014" && /statement timeout/.test(message)) {
-      return ["service", `ALTER ROLE ${role} SET statement_timeout = 0`];
+    if (state === "28000" && /not permitted to log in/.test(message)) {
+      return ["service", `ALTER ROLE ${role} LOGIN`];
     }
+    const limit = state === "57014" && !/statement timeout/.test(message) ? undefined : LIMITS[state];
+    if (limit !== undefined) return ["service", `ALTER ROLE ${role} SET ${limit} = 0`];
     if (
       /^42(704|883|P01)$/.test(state) &&
       /\b(geometry|geography|box2d|st_\w+|spatial_ref_sys)\b/i.test(message)

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { FarmError } from "@loc2vec/core";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
 import { connectDatabase, inTransaction, openPool, sqlState, withDatabase } from "../src/index.ts";
@@ -11,6 +12,7 @@ declare module "vitest" {
 }
 
 const ROLE = `Odd role ${process.pid}`;
+const NOLOGIN = `nologin_${process.pid}`;
 const SCHEMA = `problems_${process.pid}`;
 let url: string;
 let role: string;
@@ -34,9 +36,16 @@ const other = (change: (given: URL) => void, from = url): string => {
   return changed.href;
 };
 
+const asNologin = (): string =>
+  other((given) => {
+    given.username = NOLOGIN;
+    given.password = "geheim";
+  });
+
 beforeAll(async () => {
   url = inject("databaseUrl");
   await ask(`CREATE ROLE "${ROLE}" LOGIN PASSWORD 'geheim/@' CONNECTION LIMIT 2;
+    CREATE ROLE ${NOLOGIN} PASSWORD 'geheim';
     CREATE SCHEMA ${SCHEMA}; CREATE TABLE ${SCHEMA}.mine (i int); CREATE SCHEMA ${SCHEMA}_open;
     CREATE TABLE ${SCHEMA}_open."My Table" (i int); GRANT USAGE ON SCHEMA ${SCHEMA}_open TO PUBLIC`);
   role = other((given) => {
@@ -44,7 +53,7 @@ beforeAll(async () => {
     given.password = "geheim%2F%40";
   });
 });
-afterAll(() => ask(`DROP SCHEMA ${SCHEMA}, ${SCHEMA}_open CASCADE; DROP ROLE "${ROLE}"`));
+afterAll(() => ask(`DROP SCHEMA ${SCHEMA}, ${SCHEMA}_open CASCADE; DROP ROLE "${ROLE}", ${NOLOGIN}`));
 
 test.each([
   [
@@ -112,6 +121,18 @@ test.each([
     "service",
     `ALTER ROLE "${ROLE}" SET statement_timeout = 0`,
   ],
+  [
+    "25P03",
+    () =>
+      withDatabase(role, async (client) => {
+        await client.query("SET idle_in_transaction_session_timeout = 20; BEGIN");
+        await sleep(200);
+        await client.query("SELECT 1");
+      }),
+    "service",
+    `ALTER ROLE "${ROLE}" SET idle_in_transaction_session_timeout = 0`,
+  ],
+  ["28000", () => ask("", asNologin()), "service", `ALTER ROLE ${NOLOGIN} LOGIN`],
   ["57P01", () => ask("SELECT pg_terminate_backend(pg_backend_pid())"), "service", "server is back"],
   [
     "55P03",

@@ -18,8 +18,8 @@ import {
 import { delimiter, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { type Config, errorMessage, FarmError } from "@loc2vec/core";
-import { postgresError, withDatabase } from "@loc2vec/postgres";
+import { type Config, FarmError } from "@loc2vec/core";
+import { postgresError, sqlState, withDatabase } from "@loc2vec/postgres";
 import pg from "pg";
 import { checkPort, onDisk, reasonOf, within } from "./problems.ts";
 import { endProcess, processesIn, worksIn } from "./proc.ts";
@@ -311,6 +311,10 @@ export const database: Service = {
           return await ask(folder, port);
         } catch (error) {
           if (error instanceof FarmError) throw error;
+          // It does answer.
+          if (sqlState(error) !== undefined && !isBusy(error)) {
+            throw postgresError(error, `postgres://127.0.0.1:${port}`);
+          }
           if (!isBusy(error) || waited > 120_000) {
             throw new FarmError(
               "service",
@@ -367,14 +371,12 @@ export const database: Service = {
   async prepare({ url }) {
     const admin = new URL(url);
     admin.pathname = "/postgres";
-    const [found] = await query(admin.href, `SELECT 1 FROM pg_database WHERE datname = '${NAME}'`);
-    if (found !== undefined) return;
-    await query(admin.href, `CREATE DATABASE ${NAME}`, 60_000).catch((error) => {
-      throw new FarmError(
-        "service",
-        `the private PostgreSQL: CREATE DATABASE ${NAME}: ${errorMessage(error)}`,
-      );
-    });
+    try {
+      const [found] = await query(admin.href, `SELECT 1 FROM pg_database WHERE datname = '${NAME}'`);
+      if (found === undefined) await query(admin.href, `CREATE DATABASE ${NAME}`, 60_000);
+    } catch (error) {
+      throw postgresError(error, admin.href);
+    }
   },
 
   async processOf(config) {

@@ -273,6 +273,26 @@ describe("errors", () => {
     expect(await states(config)).toEqual(["down", "down"]);
   });
 
+  test("a private PostgreSQL whose connections are all taken says so, and is not taken for one that hangs", async () => {
+    const config = await freshConfig();
+    const services = await ensureServices(config, { need: ["database"] });
+    const held: pg.Client[] = [];
+    for (let full = false; !full; ) {
+      const client = new pg.Client({ connectionString: services.databaseUrl });
+      full = await client.connect().then(
+        () => held.push(client) > 100,
+        () => true,
+      );
+    }
+    const error = await failure(ensureServices(config, { need: ["database"] }));
+    expect(error.kind).toBe("service");
+    expect(error.line).toMatch(
+      /^PostgreSQL at 127\.0\.0\.1:\d+: .*too many clients.* \(53300\) .*max_connections/,
+    );
+    for (const client of held) await client.end();
+    await services.release();
+  });
+
   test("a password that is not the data's ends at once", async () => {
     const config = await freshConfig();
     await (await ensureServices(config, { need: ["database"] })).release();
