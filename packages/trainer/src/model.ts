@@ -1,8 +1,12 @@
 import { createHash } from "node:crypto";
-import { checkName, errorMessage, FarmError } from "@loc2vec/core";
+import { checkName, FarmError } from "@loc2vec/core";
 import { checkWeights, decodeSafetensors, type Weights } from "@loc2vec/encoder";
-import type { ObjectStore } from "@loc2vec/shards";
+import { describe, type ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
+import { RANGES } from "./ranges.ts";
+
+/** Of a checkpoint's `state.json`. */
+const VERSION = 2;
 
 const settingsSchema = z.object({
   dataset: z.string(),
@@ -22,12 +26,13 @@ const settingsSchema = z.object({
   loss: z.enum(["softpn", "ratio"]),
   distanceScale: z.number().positive().default(1),
   learningRate: z.number(),
-  precision: z.enum(["auto", "float32", "mixed"]).default("float32"),
+  /** What `auto` became where the training began. */
+  precision: z.enum(["float32", "mixed"]),
   dropout: z.object({ input: z.number(), conv: z.number(), dense: z.number() }),
   /** Whether tiles without a drawn pixel are left out. */
   empty: z.enum(["skip", "keep"]).default("keep"),
-  /** Shards that it draws from: those rendered when the training began, or with `early` all. */
-  shards: z.int(),
+  /** Ids of the shards that it draws from, `0-99,105`: those rendered when the training began, or with `early` all. */
+  shards: z.string().regex(RANGES),
   /** The learning rate rises to its height over the first `warmup` steps, and halves every `halveEvery`; 0 for neither. */
   schedule: z.object({ warmup: z.int(), halveEvery: z.int() }).default({ warmup: 0, halveEvery: 0 }),
   /** Locations nearer to one another than this are never in one mini-batch, metres. */
@@ -44,7 +49,7 @@ const settingsSchema = z.object({
 export type Settings = z.infer<typeof settingsSchema>;
 
 const stateSchema = z.object({
-  version: z.literal(1),
+  version: z.literal(VERSION),
   step: z.int().min(1),
   settings: settingsSchema,
   /** SHA-256 of the files, hex. */
@@ -144,7 +149,7 @@ async function readState(
   try {
     return stateSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw new FarmError("data", `${key} in ${store.url}: ${errorMessage(error).split("\n")[0]}`, DAMAGED);
+    throw new FarmError("data", `${key} in ${store.url}: ${describe(error)}`, DAMAGED);
   }
 }
 
@@ -180,7 +185,7 @@ export async function writeCheckpoint(
   await store.put(`${prefix}/weights.safetensors`, weights);
   await store.put(`${prefix}/optimizer.safetensors`, optimizer);
   const sha256 = { weights: hashOf(weights), optimizer: hashOf(optimizer) };
-  await store.put(`${prefix}/state.json`, json({ version: 1, step, settings, sha256 }));
+  await store.put(`${prefix}/state.json`, json({ version: VERSION, step, settings, sha256 }));
 }
 
 const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");

@@ -24,6 +24,7 @@ import {
   type Network,
   networkOf,
   type Precision,
+  precisionOn,
   tripletLoss,
   type Weights,
 } from "@loc2vec/encoder";
@@ -41,6 +42,7 @@ import {
   type Settings,
   writeCheckpoint,
 } from "./model.ts";
+import { readRanges, writeRanges } from "./ranges.ts";
 import { findEmptyTiles, openTiles } from "./tiles.ts";
 
 /** Mini-batches that are read while others are trained: a step blocks the event loop, so one is not enough to keep ahead. */
@@ -79,7 +81,7 @@ export interface TrainOptions {
   patience?: number | undefined;
   /** Ends this session after so many seconds, with a checkpoint; called again, it goes on. */
   maxSeconds?: number | undefined;
-  /** What a step computes in. Default `auto`. */
+  /** What a step computes in. Default `auto`: what suits the device where the training begins; it goes on in that. */
   precision?: Precision | undefined;
   dropout?: Dropout | undefined;
   /** Layers of the encoder. Default `NETWORKS.paper`. */
@@ -130,8 +132,8 @@ export interface TrainResult {
  * Trains an encoder on a data set, from where the model's last checkpoint stands. Each image of a mini-batch passes the
  * network once, however many triplets it is part of.
  *
- * @throws FarmError `data` when the model was trained with other settings, or a shard is damaged; `input` when too little
- *   is rendered; `missing` without TensorFlow
+ * @throws FarmError `data` when the model was trained with other settings, or a shard is damaged or gone; `input` when
+ *   too little is rendered; `missing` without TensorFlow, or without one that computes as the model was begun
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { store, model, steps, checkpointEvery = 100, early = false, signal, onStep, onWait } = options;
@@ -140,8 +142,16 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   checkName("model", model);
   const reader = await openDataset(store, options.dataset);
   const { dataset } = reader;
-  const there = [...(await listShards(store, dataset))].sort((a, b) => a - b);
-  const shards = early ? [...Array(shardCount(dataset)).keys()] : there;
+  const damaged: number[] = [];
+  const before = await readResumable(store, model, (at, reason) => {
+    damaged.push(at);
+    options.onWarning?.(`checkpoint ${at} is damaged, an older one is used: ${reason}`);
+  });
+  const there = await listShards(store, dataset);
+  const fresh = early ? [...Array(shardCount(dataset)).keys()] : [...there].sort((a, b) => a - b);
+  /** Others may have been rendered since the training began: with them the mini-batches would be others. */
+  const shards = before ? readRanges(before.settings.shards) : fresh;
+  const precision = options.precision ?? "auto";
   const { locations, pairs, negatives = 1 } = options.batch ?? { locations: 20, pairs: 5 };
   const settings: Settings = {
     dataset: dataset.name,
@@ -158,23 +168,29 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     distanceScale: options.distanceScale ?? 1,
     learningRate: options.learningRate ?? ADAM.learningRate,
     schedule: { warmup: options.warmup ?? 0, halveEvery: options.halveEvery ?? 0 },
-    precision: options.precision ?? "auto",
+    precision:
+      precision === "auto" && before
+        ? before.settings.precision
+        : precisionOn(await loadTensorflow(), precision),
     dropout: options.dropout ?? DROPOUT,
     empty: options.empty ?? "skip",
-    shards: shards.length,
+    shards: writeRanges(shards),
     early,
     minDistanceM: options.minDistanceM ?? 2 * dataset.radius,
     holdout: options.holdout ?? DEFAULT_HOLDOUT,
   };
   const { architecture, batch: shape, seed, dropout } = settings;
   const parameters = countParameters(architecture);
-  const damaged: number[] = [];
-  const before = await readResumable(store, model, (at, reason) => {
-    damaged.push(at);
-    options.onWarning?.(`checkpoint ${at} is damaged, an older one is used: ${reason}`);
-  });
   const resumedFrom = before?.step ?? 0;
   if (before) checkSame(store, model, before.settings, settings);
+  const gone = early ? [] : shards.filter((shard) => !there.has(shard));
+  if (gone.length > 0) {
+    throw new FarmError(
+      "data",
+      `data set ${dataset.name} in ${store.url}: of the shards that model ${model} is trained on, ${writeRanges(gone)} ${gone.length === 1 ? "is" : "are"} gone`,
+      `pnpm farm:verify --dataset ${dataset.name} --repair has them rendered again; or train under another name`,
+    );
+  }
   const kept = await openHistory(store, model, resumedFrom);
   const history = kept.entries;
   const meanLoss = (): number => {
@@ -185,7 +201,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   if (resumedFrom > 0 && history.length > 0) await keepBest(store, model, resumedFrom, meanLoss());
   const summarize = (step: number) =>
     store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
-  const empty = await findEmptyTiles(reader, there);
+  const present = shards.filter((shard) => there.has(shard));
+  const empty = await findEmptyTiles(reader, present);
   const skips = settings.empty === "skip";
   const found = {
     skippedLocations: skips
@@ -209,7 +226,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     onWait?.(true);
     await sleep(WAIT_MS, undefined, { signal });
   };
-  const known = new Set(there);
+  const known = new Set(present);
   const look = async (few: readonly number[]): Promise<EmptyTiles> => {
     const late = few.filter((shard) => !known.has(shard));
     for (const [location, samples] of await findEmptyTiles(reader, late, wait)) empty.set(location, samples);
@@ -230,6 +247,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     apart: minDistanceM > 0 ? apart : undefined,
   });
   const tensorflow = await loadTensorflow();
+  const ofDevice = precisionOn(tensorflow, precision);
+  if (ofDevice !== settings.precision) {
+    options.onWarning?.(
+      `model ${model} began in ${settings.precision} precision and goes on in it; this device would choose ${ofDevice}`,
+    );
+  }
   const encoder = createEncoder(
     tensorflow,
     architecture,
