@@ -163,6 +163,9 @@ export async function work(
   return summary;
 }
 
+/** How long a job waits for whoever else trains its model: longer than one that died is believed to live. */
+const BUSY_MS = 180_000;
+
 /**
  * Trainings as jobs of a queue: stopped, they keep what they reached and go back at once; when their time is over, they go
  * back behind the others.
@@ -174,7 +177,8 @@ function trainConsumer(context: Context): Consumer<"train"> {
     async process({ dataset, model, ...settings }, { signal, progress }) {
       const onStep = ({ step, loss, seconds }: HistoryEntry): void =>
         progress({ step, of: settings.steps, loss, stepMs: 1000 * seconds }, step === settings.steps);
-      const { step, history, ended } = await trainModel({ ...context, signal }, dataset, model, settings, {
+      const given = { ...settings, busyMs: BUSY_MS };
+      const { step, history, ended } = await trainModel({ ...context, signal }, dataset, model, given, {
         onStep,
       }).catch((error: unknown) => {
         throw signal.aborted ? signal.reason : error;

@@ -88,6 +88,33 @@ test("on a terminal a training is shown in its place; elsewhere in lines", { tim
   expect(piped.stderr).not.toContain(ESCAPE);
 });
 
+test("a model that is being trained is not trained by a second command", { timeout: 120_000 }, async () => {
+  let second: ReturnType<typeof farm> | undefined;
+  const first = await farm(
+    train("busy", "--steps", "100000", "--checkpoint-every", "10"),
+    settings,
+    async (kill) => {
+      while (!existsSync(join(folder, "store/models/busy/best.json"))) await sleep(1);
+      second = farm(train("busy", "--steps", "20", "--json"), settings);
+      await second;
+      kill("SIGTERM");
+    },
+  );
+  const refused = await second;
+  expect(refused).toMatchObject({ code: 6, json: { error: { kind: "data" } } });
+  expect(refused?.json.error.message).toMatch(
+    /^model busy in file:.*: another training holds it since \S+: process \d+ on \S+, heard of \d+ s ago$/,
+  );
+  expect(first).toMatchObject({
+    code: 130,
+    stderr: expect.stringMatching(/model busy: stopped after step \d+/),
+  });
+  // What was stopped in good order is gone on with at once; so it is when it was killed, see resume.test.ts.
+  const steps = Number(/stopped after step (\d+)/.exec(first.stderr)?.[1]);
+  const rest = await farm(train("busy", "--steps", String(steps + 1), "--json"), settings);
+  expect(rest.json).toMatchObject({ resumedFrom: steps, step: steps + 1 });
+});
+
 test("networks are chosen by name or by their layers, and what is wrong with them is said", async () => {
   const help = (await farm(["train", "--help"])).stdout.replace(/\s+/g, " ");
   expect(help).toContain(

@@ -4,6 +4,7 @@ export * from "./errors.ts";
 export * from "./geo.ts";
 export * from "./jobs.ts";
 export * from "./names.ts";
+export * from "./process.ts";
 export * from "./progress.ts";
 export * from "./random.ts";
 export * from "./tile.ts";

@@ -28,10 +28,11 @@ import {
   tripletLoss,
   type Weights,
 } from "@loc2vec/encoder";
-import { listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
+import { type DatasetReader, listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { type BatchPlan, type BatchShape, type EmptyTiles, isUsable, planBatches } from "./batches.ts";
 import { openHistory } from "./history.ts";
+import { acquireLease, type Lease } from "./lease.ts";
 import {
   type HistoryEntry,
   json,
@@ -100,6 +101,10 @@ export interface TrainOptions {
   minDistanceM?: number | undefined;
   /** What is kept from training, to evaluate on. Default {@link DEFAULT_HOLDOUT}. */
   holdout?: Holdout | undefined;
+  /** How long to wait for another training of this model to end, or to be found dead, milliseconds. Default 0. */
+  busyMs?: number | undefined;
+  /** Another process may train the model when it has heard nothing of this one for twice so long, milliseconds. Default 45,000. */
+  leaseMs?: number | undefined;
   /** Called once when it waits for shards, and when it goes on. */
   onWait?: (waiting: boolean) => void;
   /** Steps between checkpoints. Default 100. */
@@ -132,15 +137,28 @@ export interface TrainResult {
  * Trains an encoder on a data set, from where the model's last checkpoint stands. Each image of a mini-batch passes the
  * network once, however many triplets it is part of.
  *
- * @throws FarmError `data` when the model was trained with other settings, or a shard is damaged or gone; `input` when
- *   too little is rendered; `missing` without TensorFlow, or without one that computes as the model was begun
+ * @throws FarmError `data` when the model was trained with other settings or is being trained by another process, or a
+ *   shard is damaged or gone; `input` when too little is rendered; `missing` without TensorFlow, or without one that
+ *   computes as the model was begun
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { store, model, steps, checkpointEvery = 100, early = false, signal, onStep, onWait } = options;
+  const { store, model, steps, leaseMs, busyMs, signal } = options;
   if (!Number.isInteger(steps) || steps < 1)
     throw new FarmError("usage", `cannot train ${steps} steps`, "1 or more");
   checkName("model", model);
   const reader = await openDataset(store, options.dataset);
+  const what = { what: `model ${model}`, purpose: "training" };
+  const lease = await acquireLease(store, modelPrefix(model), { ...what, leaseMs, waitMs: busyMs, signal });
+  try {
+    return await trainAlone(options, reader, lease);
+  } finally {
+    await lease.release();
+  }
+}
+
+/** {@link train}, while nobody else trains the model. */
+async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: Lease): Promise<TrainResult> {
+  const { store, model, steps, checkpointEvery = 100, early = false, signal, onStep, onWait } = options;
   const { dataset } = reader;
   const damaged: number[] = [];
   const before = await readResumable(store, model, (at, reason) => {
@@ -199,8 +217,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   };
   // A training that was killed may have written its last checkpoint, and not yet whether that is the best.
   if (resumedFrom > 0 && history.length > 0) await keepBest(store, model, resumedFrom, meanLoss());
-  const summarize = (step: number) =>
-    store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
+  const summarize = async (step: number): Promise<void> => {
+    await lease.confirm();
+    await store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
+  };
   const present = shards.filter((shard) => there.has(shard));
   const empty = await findEmptyTiles(reader, present);
   const skips = settings.empty === "skip";
@@ -224,7 +244,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   }
   const wait = async (): Promise<void> => {
     onWait?.(true);
-    await sleep(WAIT_MS, undefined, { signal });
+    await sleep(WAIT_MS, undefined, { signal: AbortSignal.any([lease.lost, ...(signal ? [signal] : [])]) });
   };
   const known = new Set(present);
   const look = async (few: readonly number[]): Promise<EmptyTiles> => {
@@ -267,6 +287,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   };
   /** Keeps what led to a failure, and the history so far. */
   const fail = async ({ plan, tiles: images }: Fetched, reason: string): Promise<never> => {
+    await lease.confirm();
     await saveFailure(store, model, plan, images, encoder.weights, reason);
     await kept.save(true);
     throw new FarmError(
@@ -280,6 +301,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const anchors = last.tiles.filter((_, row) => last.plan.rows[row]?.sample === 0);
     if (!encoder.embed(anchors).every(Number.isFinite))
       await fail(last, "the weights after it no longer embed");
+    await lease.confirm();
     await kept.save(end);
     await writeCheckpoint(store, model, {
       step,
@@ -324,9 +346,11 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         ended = why;
         break;
       }
+      await lease.check();
       const begin = performance.now();
       // Asked to stop while it waits for shards, it keeps what it reached.
       const fetched = await (ahead.shift() as (typeof ahead)[number]).catch((error: unknown) => {
+        lease.lost.throwIfAborted();
         if (signal?.aborted) return undefined;
         throw error;
       });
