@@ -99,6 +99,28 @@ export async function readImportInfo(databaseUrl: string): Promise<ImportInfo | 
   return withDatabase(databaseUrl, selectInfo);
 }
 
+export function noMap(cause?: unknown): FarmError {
+  return new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf", { cause });
+}
+
+/**
+ * The import in a database, which must be one by the rules of this profile.
+ *
+ * @throws FarmError `input` when there is none, or one by other rules; `service`
+ */
+export async function requireImport(databaseUrl: string, profile: Profile): Promise<ImportInfo> {
+  const map = await readImportInfo(databaseUrl);
+  if (map === undefined) throw noMap();
+  if (map.importHash !== profile.importHash) {
+    throw new FarmError(
+      "input",
+      `the map ${map.pbf} was imported with other rules than those of the profile ${profile.name}`,
+      "pnpm farm:import it again",
+    );
+  }
+  return map;
+}
+
 export async function selectInfo(client: pg.Client): Promise<ImportInfo | undefined> {
   const result = await client
     .query(

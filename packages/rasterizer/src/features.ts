@@ -1,5 +1,5 @@
 import { errorMessage, FarmError, redact } from "@loc2vec/core";
-import type { ImportInfo } from "@loc2vec/gis";
+import { type ImportInfo, noMap } from "@loc2vec/gis";
 import pg from "pg";
 import { type Coat, isDot } from "./style.ts";
 import { type Frame, HALF_WORLD } from "./window.ts";
@@ -117,10 +117,6 @@ export function openFeatures(databaseUrl: string, map: ImportInfo): FeatureSourc
     },
     close: () => pool.end(),
   };
-}
-
-export function noMap(cause?: unknown): FarmError {
-  return new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf", { cause });
 }
 
 /** For each channel the GeoJSON of its features in the order of painting; undefined for a channel without any. */

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  apartM,
   checkName,
   DEFAULT_HOLDOUT,
   distanceM,
   FarmError,
   type Holdout,
-  partOf,
+  type Place,
   shardCount,
 } from "@loc2vec/core";
 import {
@@ -30,19 +31,30 @@ import {
 } from "@loc2vec/encoder";
 import { type DatasetReader, listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
-import { type BatchPlan, type BatchShape, type EmptyTiles, isUsable, planBatches } from "./batches.ts";
+import {
+  type BatchPlan,
+  type BatchShape,
+  type EmptyTiles,
+  isUsable,
+  keepDrawn,
+  planBatches,
+} from "./batches.ts";
 import { openHistory } from "./history.ts";
 import { acquireLease, type Lease } from "./lease.ts";
 import {
+  describeIdentity,
   type HistoryEntry,
+  identityOf,
   json,
   keepBest,
   modelPrefix,
   readResumable,
   removeCheckpoint,
   type Settings,
+  sameDataset,
   writeCheckpoint,
 } from "./model.ts";
+import { chooseMinDistance, splitPlaces, warnOfBatches, warnOfHoldout } from "./overlap.ts";
 import { readRanges, writeRanges } from "./ranges.ts";
 import { findEmptyTiles, openTiles } from "./tiles.ts";
 
@@ -96,11 +108,12 @@ export interface TrainOptions {
   early?: boolean | undefined;
   /**
    * Locations nearer to one another than this, metres, are never in one mini-batch: their tiles overlap, so one would be a
-   * false negative of the other. Default: twice the data set's radius; 0 for none.
+   * false negative of the other. Default: two footprints (510 m), from where on nothing overlaps, or on a map too small for
+   * that, what {@link chooseMinDistance} finds; 0 for none.
    */
   minDistanceM?: number | undefined;
-  /** What is kept from training, to evaluate on. Default {@link DEFAULT_HOLDOUT}. */
-  holdout?: Holdout | undefined;
+  /** What is kept from training, to evaluate on. Default {@link DEFAULT_HOLDOUT}, with a border of two footprints. */
+  holdout?: { [K in keyof Holdout]?: Holdout[K] | undefined } | undefined;
   /** How long to wait for another training of this model to end, or to be found dead, milliseconds. Default 0. */
   busyMs?: number | undefined;
   /** Another process may train the model when it has heard nothing of this one for twice so long, milliseconds. Default 45,000. */
@@ -114,7 +127,7 @@ export interface TrainOptions {
   /** Called before the first step, with what was trained before. */
   onStart?: (history: readonly HistoryEntry[]) => void;
   onStep?: (entry: HistoryEntry) => void;
-  /** Something that the training goes on without: a damaged checkpoint. */
+  /** Something that the training goes on with: a damaged checkpoint, tiles that overlap. */
   onWarning?: (line: string) => void;
 }
 
@@ -171,9 +184,22 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
   const shards = before ? readRanges(before.settings.shards) : fresh;
   const precision = options.precision ?? "auto";
   const { locations, pairs, negatives = 1 } = options.batch ?? { locations: 20, pairs: 5 };
+  const apart = apartM(dataset.radius, dataset.augmentation.maxOffset);
+  const holdout: Holdout = {
+    share: options.holdout?.share ?? DEFAULT_HOLDOUT.share,
+    cellM: options.holdout?.cellM ?? DEFAULT_HOLDOUT.cellM,
+    borderM: options.holdout?.borderM ?? apart,
+  };
+  const { lon, lat } = await reader.locations(0, dataset.locations);
+  const placeOf = (i: number): Place => ({ lon: lon[i] as number, lat: lat[i] as number });
+  const split = splitPlaces(
+    dataset.seed,
+    Array.from(lon, (_, i) => placeOf(i)),
+    holdout,
+  );
+  const trainable = split.places("train");
   const settings: Settings = {
-    dataset: dataset.name,
-    styleHash: dataset.styleHash,
+    dataset: identityOf(reader),
     channels: dataset.channels,
     architecture: {
       channels: dataset.channels.length,
@@ -194,8 +220,8 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
     empty: options.empty ?? "skip",
     shards: writeRanges(shards),
     early,
-    minDistanceM: options.minDistanceM ?? 2 * dataset.radius,
-    holdout: options.holdout ?? DEFAULT_HOLDOUT,
+    minDistanceM: options.minDistanceM ?? chooseMinDistance(trainable, locations, apart),
+    holdout,
   };
   const { architecture, batch: shape, seed, dropout } = settings;
   const parameters = countParameters(architecture);
@@ -254,17 +280,18 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
     if (late.length > 0) onWait?.(false);
     return skips ? empty : new Map();
   };
-  const { lon, lat } = await reader.locations(0, dataset.locations);
-  const placeOf = (i: number) => ({ lon: lon[i] as number, lat: lat[i] as number });
-  const { minDistanceM, holdout } = settings;
-  const eligible = (i: number): boolean => partOf(dataset.seed, placeOf(i), holdout) === "train";
-  const apart = (a: number, b: number): boolean => distanceM(placeOf(a), placeOf(b)) >= minDistanceM;
+  const { minDistanceM } = settings;
+  for (const line of [
+    ...warnOfHoldout(split, holdout, apart),
+    ...warnOfBatches(trainable, locations, minDistanceM, apart),
+  ])
+    options.onWarning?.(line);
   const plans = planBatches(dataset, shards, shape, seed, {
     first: resumedFrom + 1,
     early,
     look,
-    eligible: holdout.share > 0 ? eligible : undefined,
-    apart: minDistanceM > 0 ? apart : undefined,
+    eligible: holdout.share > 0 ? (i) => split.partOf(i) === "train" : undefined,
+    apart: minDistanceM > 0 ? (a, b) => distanceM(placeOf(a), placeOf(b)) >= minDistanceM : undefined,
   });
   const tensorflow = await loadTensorflow();
   const ofDevice = precisionOn(tensorflow, precision);
@@ -283,7 +310,8 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
   const tiles = openTiles(reader);
   const fetchNext = async (): Promise<Fetched> => {
     const plan = (await plans.next()).value;
-    return { plan, tiles: await tiles.read(plan.rows) };
+    const images = await tiles.read(plan.rows);
+    return { plan: { ...plan, channelsOn: keepDrawn(plan, images, seed) }, tiles: images };
   };
   /** Keeps what led to a failure, and the history so far. */
   const fail = async ({ plan, tiles: images }: Fetched, reason: string): Promise<never> => {
@@ -502,10 +530,13 @@ function checkSame(store: ObjectStore, model: string, was: Settings, is: Setting
   for (const field of Object.keys(is) as (keyof Settings)[]) {
     const [before, now] = [JSON.stringify(was[field]), JSON.stringify(is[field])];
     if (before === now) continue;
+    if (field === "dataset" && sameDataset(was.dataset, is.dataset)) continue;
     const [had, has] =
       field === "architecture"
         ? [was, is].map(({ architecture }) => `the network ${describeNetwork(architecture)}`)
-        : [`${field} ${before}`, now];
+        : field === "dataset"
+          ? [was, is].map(({ dataset }) => describeIdentity(dataset))
+          : [`${field} ${before}`, now];
     throw new FarmError(
       "data",
       `model ${model} in ${store.url} was trained with ${had}, not ${has}`,

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   checkName,
+  checkSource,
   EXIT_CODES,
   FarmError,
   type Levels,
@@ -10,9 +11,10 @@ import {
   shardCount,
   startProgress,
 } from "@loc2vec/core";
-import { openLocationTable, readImportInfo, readLocations, sampleLocations } from "@loc2vec/gis";
+import { openLocationTable, readLocations, requireImport, sampleLocations } from "@loc2vec/gis";
 import { type DatasetStatus, datasetStatus, verifyDataset } from "@loc2vec/producer";
 import { type Follow, retryFailed } from "@loc2vec/queue";
+import { sourceOf } from "@loc2vec/rasterizer";
 import { openDataset } from "@loc2vec/shards";
 import type { WorkerSummary } from "@loc2vec/worker";
 import { type Context, withServices } from "../context.ts";
@@ -49,9 +51,10 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
   const follow = followOf(options);
   const profile = await context.profile();
   const result = await withServices(context, ["redis", "database"], async ({ redisUrl, databaseUrl }) => {
-    const info = await readImportInfo(databaseUrl);
-    const { count, read } = await source(options, databaseUrl, info?.bbox);
-    const dataset = describeDataset(context, profile, count, { ...options, name: options.dataset });
+    const map = await requireImport(databaseUrl, profile);
+    const { count, read } = await source(options, databaseUrl, map.bbox);
+    const drawn = sourceOf(map, profile, { kind: context.config.renderer });
+    const dataset = describeDataset(profile, drawn, count, { ...options, name: options.dataset });
     return enqueue(context, { redisUrl }, dataset, read(), follow);
   });
   context.result({ dataset: options.dataset, ...result }, [
@@ -76,9 +79,9 @@ function followOf(options: EnqueueOptions): Follow {
 async function source(
   { locations, table, sample, kind, kinds, seed }: EnqueueOptions,
   databaseUrl: string,
-  bbox: readonly [number, number, number, number] | undefined,
+  bbox: readonly [number, number, number, number],
 ): Promise<{ count: number; read: () => AsyncIterable<Location> }> {
-  const given = { kind, ...(bbox ? { bbox } : {}) };
+  const given = { kind, bbox };
   if (table !== undefined) return openLocationTable(databaseUrl, table, given);
   if (locations !== undefined) {
     const read = (): AsyncIterable<Location> => readLocations(locations, given);
@@ -201,9 +204,13 @@ export async function verifyCommand(
     onShard: (done: number) => progress.update(done),
   };
   const found = repair
-    ? await withServices(context, ["redis"], (services) =>
-        withQueues(context, services, (queues) => verifyDataset({ ...options, repair: queues })),
-      )
+    ? await withServices(context, ["redis", "database"], async (services) => {
+        const profile = await context.profile();
+        const map = await requireImport(services.databaseUrl, profile);
+        // Before a byte is read: what is rendered again here would be of another map.
+        checkSource(described, sourceOf(map, profile, { kind: context.config.renderer }), "this farm");
+        return withQueues(context, services, (queues) => verifyDataset({ ...options, repair: queues }));
+      })
     : await verifyDataset(options);
   progress.finish();
   const { shards, whole, missing, damaged, arrays } = found;
