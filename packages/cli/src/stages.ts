@@ -1,5 +1,6 @@
 import { writeReport } from "@loc2vec/atlas";
 import {
+  type CheckpointChoice,
   checkName,
   DATASET_VERSION,
   type Dataset,
@@ -176,11 +177,19 @@ function trainConsumer(context: Context): Consumer<"train"> {
     queue: "train",
     handBack: "at once",
     async process({ dataset, model, ...settings }, { signal, progress }) {
+      let heldoutAccuracy: number | undefined;
       const onStep = ({ step, loss, seconds }: HistoryEntry): void =>
-        progress({ step, of: settings.steps, loss, stepMs: 1000 * seconds }, step === settings.steps);
+        progress(
+          { step, of: settings.steps, loss, stepMs: 1000 * seconds, heldoutAccuracy },
+          step === settings.steps,
+        );
+      const onJudged = ({ heldout }: HistoryEntry): void => {
+        heldoutAccuracy = heldout?.accuracy;
+      };
       const given = { ...settings, busyMs: BUSY_MS };
       const { step, history, ended } = await trainModel({ ...context, signal }, dataset, model, given, {
         onStep,
+        onJudged,
       }).catch((error: unknown) => {
         throw signal.aborted ? signal.reason : error;
       });
@@ -193,15 +202,16 @@ function embedConsumer(context: Context): Consumer<"embed"> {
   return {
     queue: "embed",
     handBack: "at once",
-    async process({ dataset, model }, { signal, progress }) {
+    async process({ dataset, model, checkpoint }, { signal, progress }) {
       const onProgress = (locations: number, of: number): void =>
         progress({ locations, of }, locations === of);
-      const { locations, prefix } = await embed({ ...context, signal }, dataset, model, onProgress).catch(
+      const given = { checkpoint, onProgress };
+      const { locations, prefix, step } = await embed({ ...context, signal }, dataset, model, given).catch(
         (error: unknown) => {
           throw signal.aborted ? signal.reason : error;
         },
       );
-      return { locations, prefix };
+      return { locations, prefix, step };
     },
   };
 }
@@ -209,7 +219,7 @@ function embedConsumer(context: Context): Consumer<"embed"> {
 /** What decides how a training goes, and when it ends. */
 export type TrainSettings = Omit<
   TrainOptions,
-  "store" | "dataset" | "model" | "signal" | "onStart" | "onStep" | "onWait" | "onWarning"
+  "store" | "dataset" | "model" | "signal" | "onStart" | "onStep" | "onJudged" | "onWait" | "onWarning"
 >;
 
 /** @param live whether a terminal may show it in several lines */
@@ -218,7 +228,15 @@ export async function trainModel(
   dataset: string,
   model: string,
   settings: TrainSettings,
-  { live = false, onStep = () => {} }: { live?: boolean; onStep?: (entry: HistoryEntry) => void } = {},
+  {
+    live = false,
+    onStep = () => {},
+    onJudged = () => {},
+  }: {
+    live?: boolean;
+    onStep?: (entry: HistoryEntry) => void;
+    onJudged?: (entry: HistoryEntry) => void;
+  } = {},
 ): Promise<TrainResult> {
   const view = showTraining({ context, dataset, model, steps: settings.steps, live });
   const result = await train({
@@ -233,6 +251,10 @@ export async function trainModel(
     onStep: (entry) => {
       view.step(entry);
       onStep(entry);
+    },
+    onJudged: (entry) => {
+      view.judged(entry);
+      onJudged(entry);
     },
   }).finally(view.finish);
   if (result.emptyTiles > 0) {
@@ -257,16 +279,25 @@ export async function embed(
   context: Context,
   dataset: string,
   model: string,
-  onProgress: (done: number, total: number) => void = () => {},
+  {
+    checkpoint,
+    onProgress = () => {},
+  }: {
+    checkpoint?: CheckpointChoice | undefined;
+    onProgress?: (done: number, total: number) => void;
+  } = {},
 ): Promise<EmbedResult> {
   const result = await embedDataset({
     store: context.store(),
     dataset,
     model,
+    checkpoint,
     signal: context.signal,
     progress: onProgress,
   });
-  context.log(`embed: ${result.locations} locations, ${result.size}-D, to ${result.prefix}`);
+  context.log(
+    `embed: ${result.locations} locations, ${result.size}-D, by step ${result.step}, to ${result.prefix}`,
+  );
   return result;
 }
 

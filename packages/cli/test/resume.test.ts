@@ -43,7 +43,18 @@ test.each(["a folder", "S3"])(
       farm(
         [
           ...["train", "--dataset", "stripes", "--model", model, "--steps", "60", "--checkpoint-every", "10"],
-          ...["--batch-locations", "6", "--pairs", "3", "--holdout", "0", "--min-distance", "0"],
+          ...[
+            "--batch-locations",
+            "6",
+            "--pairs",
+            "3",
+            "--holdout",
+            "0.5",
+            "--border",
+            "0",
+            "--min-distance",
+            "0",
+          ],
           ...["--network", NETWORK, "--json"],
         ],
         settings,
@@ -74,6 +85,11 @@ test.each(["a folder", "S3"])(
     expect((await train("killed")).json).toMatchObject({ step: 60, resumedFrom: reached });
     expect(await figures("killed")).toEqual(await figures("whole"));
     expect(await figures("killed")).toHaveLength(60);
+    // Each checkpoint was judged by the same held-out triplets, and the best chosen by them.
+    expect(
+      (await readHistory(store, "killed")).filter(({ heldout }) => heldout).map(({ step }) => step),
+    ).toEqual([10, 20, 30, 40, 50, 60]);
+    expect((await readBest(store, "killed"))?.heldout).toBeDefined();
     expect(await readBest(store, "killed")).toEqual(await readBest(store, "whole"));
     for (const file of ["weights.safetensors", "optimizer.safetensors"]) {
       const [a, b] = await Promise.all(

@@ -1,7 +1,7 @@
-import { checkName, FarmError, shardCount } from "@loc2vec/core";
+import { type CheckpointChoice, checkName, FarmError, shardCount } from "@loc2vec/core";
 import { createEmbedder } from "@loc2vec/encoder";
 import { createArray, listShards, type ObjectStore, openDataset, writeGroup } from "@loc2vec/shards";
-import { lastCheckpoint, modelPrefix } from "./model.ts";
+import { modelPrefix, openCheckpoint } from "./model.ts";
 import { openTiles } from "./tiles.ts";
 
 /** Tiles that are read, and embedded, at a time. */
@@ -13,6 +13,8 @@ export interface EmbedOptions {
   store: ObjectStore;
   dataset: string;
   model: string;
+  /** Of the model. Default `best`. */
+  checkpoint?: CheckpointChoice | undefined;
   signal?: AbortSignal | undefined;
   progress?: (done: number, total: number) => void;
 }
@@ -32,7 +34,7 @@ export function embeddingsPrefix(model: string, dataset: string): string {
 }
 
 /**
- * Embeds the anchor of every location of a data set with a model's last checkpoint.
+ * Embeds the anchor of every location of a data set with a model's best checkpoint, or another one.
  *
  * @throws FarmError `data` when a shard is missing, or data set and model are of different cartography
  */
@@ -40,13 +42,14 @@ export async function embedDataset({
   store,
   dataset: name,
   model,
+  checkpoint,
   signal,
   progress,
 }: EmbedOptions): Promise<EmbedResult> {
   checkName("model", model);
   const reader = await openDataset(store, name);
   const { dataset } = reader;
-  const { step, settings, weights } = await lastCheckpoint(store, model);
+  const { step, settings, weights } = await openCheckpoint(store, model, checkpoint);
   if (settings.dataset.source.styleHash !== dataset.source.styleHash) {
     throw new FarmError(
       "data",

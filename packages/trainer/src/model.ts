@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { checkName, describeMap, FarmError, tileSourceSchema } from "@loc2vec/core";
+import { type CheckpointChoice, checkName, describeMap, FarmError, tileSourceSchema } from "@loc2vec/core";
 import { checkWeights, decodeSafetensors, type Weights } from "@loc2vec/encoder";
 import { type DatasetReader, describe, type ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
@@ -107,6 +107,15 @@ export interface HistoryEntry {
   seconds: number;
   /** Of it, what the step waited for its tiles. */
   waited: number;
+  /** At checkpoints, how the weights after this step judge places that are kept from training. */
+  heldout?: HeldoutFigures;
+}
+
+/** Of the same triplets of held-out locations each time, by the weights in inference mode. */
+export interface HeldoutFigures {
+  /** Share of triplets whose positive is nearer than its negative, and the mean loss: as of a mini-batch. */
+  accuracy: number;
+  loss: number;
 }
 
 export interface Checkpoint {
@@ -230,28 +239,69 @@ export async function removeCheckpoint(store: ObjectStore, model: string, step: 
     await store.remove(`${checkpointPrefix(model, step)}/${name}`);
 }
 
-/** The checkpoint of the lowest mean loss so far; undefined before the first. */
-export async function readBest(
-  store: ObjectStore,
-  model: string,
-): Promise<{ step: number; loss: number } | undefined> {
-  const bytes = await store.get(`${modelPrefix(model)}/best.json`);
-  return bytes && bestSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+const bestSchema = z.object({
+  step: z.int(),
+  /** Mean of the mini-batches since the checkpoint before. */
+  loss: z.number(),
+  /** Where something is held out. */
+  heldout: z.object({ accuracy: z.number(), loss: z.number() }).optional(),
+});
+
+/** What a checkpoint is chosen by. */
+export type Best = z.infer<typeof bestSchema>;
+
+const bestKey = (model: string): string => `${modelPrefix(model)}/best.json`;
+
+/** The best checkpoint so far; undefined before the first. @throws FarmError `data` for a damaged `best.json` */
+export async function readBest(store: ObjectStore, model: string): Promise<Best | undefined> {
+  const bytes = await store.get(bestKey(model));
+  if (bytes === undefined) return undefined;
+  try {
+    return bestSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch (error) {
+    throw new FarmError(
+      "data",
+      `${bestKey(model)} in ${store.url}: ${describe(error)}`,
+      "name another checkpoint (--checkpoint last), or train on: the next one writes it anew",
+      { cause: error },
+    );
+  }
 }
 
-const bestSchema = z.object({ step: z.int(), loss: z.number() });
+/** By held-out triplets that are right, among equals by their loss; where nothing is held out, by the mini-batches' loss. */
+function isBetter(a: Best, b: Best): boolean {
+  if (a.heldout === undefined || b.heldout === undefined)
+    return a.heldout === b.heldout ? a.loss < b.loss : a.heldout !== undefined;
+  if (a.heldout.accuracy !== b.heldout.accuracy) return a.heldout.accuracy > b.heldout.accuracy;
+  return a.heldout.loss < b.heldout.loss;
+}
 
 /**
- * Remembers a checkpoint as the best if its mean loss is the lowest, and removes those that are neither the best nor among
+ * Remembers the checkpoint of the newest step as the best if it is, and removes those that are neither the best nor among
  * the last two: the one before the last serves where that one is damaged. Done again, it changes nothing.
+ *
+ * @param onDamaged told of a damaged `best.json`, which is written anew
+ * @returns the best
  */
-export async function keepBest(store: ObjectStore, model: string, step: number, loss: number): Promise<void> {
-  let best = await readBest(store, model);
-  if (best === undefined || loss < best.loss || best.step > step) {
-    best = { step, loss };
-    await store.put(`${modelPrefix(model)}/best.json`, json(best));
+export async function keepBest(
+  store: ObjectStore,
+  model: string,
+  newest: Best,
+  onDamaged: (reason: string) => void,
+): Promise<Best> {
+  const { step } = newest;
+  const steps = await listCheckpoints(store, model);
+  let best = await readBest(store, model).catch((error: unknown) => {
+    if (!(error instanceof FarmError && error.kind === "data")) throw error;
+    onDamaged(error.message);
+    return undefined;
+  });
+  // It may have gone, damaged; or be of a training that went on from an older one.
+  if (best === undefined || best.step > step || !steps.includes(best.step) || isBetter(newest, best)) {
+    best = newest;
+    await store.put(bestKey(model), json(best));
   }
-  const kept = [...(await listCheckpoints(store, model)).slice(-2), best.step];
+  const kept = [...steps.slice(-2), best.step];
   const begun = new Set<number>();
   for await (const key of store.list(`${modelPrefix(model)}/checkpoints/`)) {
     const found = /\/step-(\d+)\//.exec(key);
@@ -260,26 +310,55 @@ export async function keepBest(store: ObjectStore, model: string, step: number, 
   // Also what a training that was killed has left half written, or half removed.
   for (const each of begun)
     if (each < step && !kept.includes(each)) await removeCheckpoint(store, model, each);
+  return best;
 }
 
-/** The last checkpoint of a model. @throws FarmError `input` when there is no such model */
-export async function lastCheckpoint(store: ObjectStore, model: string): Promise<Checkpoint> {
-  const step = (await listCheckpoints(store, model)).at(-1);
-  if (step === undefined) {
+/**
+ * One of a model's checkpoints.
+ *
+ * @throws FarmError `input` when there is no such model, or none of that step is kept; `data` when it is damaged, or it
+ *   cannot be told which is the best
+ */
+export async function openCheckpoint(
+  store: ObjectStore,
+  model: string,
+  which: CheckpointChoice = "best",
+): Promise<Checkpoint> {
+  const steps = await listCheckpoints(store, model);
+  const last = steps.at(-1);
+  if (last === undefined) {
     throw new FarmError(
       "input",
       `there is no model ${model} in ${store.url}`,
       "make it with pnpm farm:train",
     );
   }
-  return readCheckpoint(store, model, step);
+  const kept = `those of steps ${steps.join(", ")} are`;
+  if (which === "last") return readCheckpoint(store, model, last);
+  if (which !== "best") {
+    if (steps.includes(which)) return readCheckpoint(store, model, which);
+    throw new FarmError(
+      "input",
+      `model ${model} in ${store.url}: no checkpoint of step ${which} is kept, ${kept}`,
+      "name one of these, best or last",
+    );
+  }
+  // A training that was killed may not have said yet that its first one is the best.
+  const best = (await readBest(store, model))?.step ?? (steps.length === 1 ? last : undefined);
+  if (best !== undefined && steps.includes(best)) return readCheckpoint(store, model, best);
+  throw new FarmError(
+    "data",
+    `${bestKey(model)} in ${store.url}: ${best === undefined ? "missing" : `names step ${best}, whose checkpoint is gone`}; ${kept} kept`,
+    "name another checkpoint (--checkpoint last), or train on: the next one writes it anew",
+  );
 }
 
 export function json(value: unknown): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
-const DAMAGED = "remove the checkpoint's folder: the one before is used";
+const DAMAGED =
+  "a training passes it over and goes on from the one before; or name another with --checkpoint";
 
 async function need(store: ObjectStore, key: string): Promise<Uint8Array> {
   const bytes = await store.get(key);

@@ -39,9 +39,11 @@ import {
   keepDrawn,
   planBatches,
 } from "./batches.ts";
+import { type Judge, openJudge } from "./heldout.ts";
 import { openHistory } from "./history.ts";
 import { acquireLease, type Lease } from "./lease.ts";
 import {
+  type Best,
   describeIdentity,
   type HistoryEntry,
   identityOf,
@@ -127,6 +129,8 @@ export interface TrainOptions {
   /** Called before the first step, with what was trained before. */
   onStart?: (history: readonly HistoryEntry[]) => void;
   onStep?: (entry: HistoryEntry) => void;
+  /** Called at checkpoints with the step's entry, which now has figures of held-out locations, where there are any. */
+  onJudged?: (entry: HistoryEntry) => void;
   /** Something that the training goes on with: a damaged checkpoint, tiles that overlap. */
   onWarning?: (line: string) => void;
 }
@@ -140,6 +144,8 @@ export interface TrainResult {
   interrupted: boolean;
   /** Why it ended: all steps were done, the signal was given, its time was over, or the loss no longer fell. */
   ended: "steps" | "signal" | "time" | "plateau";
+  /** The checkpoint that is used unless another one is named, and what it was chosen by. */
+  best: Best | undefined;
   /** Locations left out because their anchor, or too many of their positives, are empty; and all empty tiles. */
   skippedLocations: number;
   emptyTiles: number;
@@ -237,12 +243,17 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
   }
   const kept = await openHistory(store, model, resumedFrom);
   const history = kept.entries;
-  const meanLoss = (): number => {
+  let best: Best | undefined;
+  const chooseBest = async (step: number): Promise<void> => {
     const lately = history.slice(-checkpointEvery);
-    return lately.reduce((sum, { loss }) => sum + loss, 0) / lately.length;
+    const loss = lately.reduce((sum, each) => sum + each.loss, 0) / lately.length;
+    const heldout = history.at(-1)?.heldout;
+    best = await keepBest(store, model, { step, loss, ...(heldout && { heldout }) }, (reason) =>
+      options.onWarning?.(`${reason}; it is written anew`),
+    );
   };
   // A training that was killed may have written its last checkpoint, and not yet whether that is the best.
-  if (resumedFrom > 0 && history.length > 0) await keepBest(store, model, resumedFrom, meanLoss());
+  if (resumedFrom > 0 && history.length > 0) await chooseBest(resumedFrom);
   const summarize = async (step: number): Promise<void> => {
     await lease.confirm();
     await store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
@@ -264,6 +275,7 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
       resumedFrom,
       interrupted: false,
       ended: "steps",
+      best,
       ...found,
       history,
     };
@@ -324,11 +336,25 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
       "train anew with a lower --learning-rate, or with --warmup",
     );
   };
+  let judge: Judge | undefined;
+  /** Not before the first mini-batch is there: then an early training has the shards that it is judged by, too. */
+  const findJudge = async (): Promise<void> => {
+    const given = { shards, settings, split, placeOf, emptyByLocation: empty };
+    const opened = await openJudge(reader, given);
+    if (typeof opened !== "string") judge = opened;
+    else options.onWarning?.(`${opened}: the best checkpoint is that of the lowest mean loss`);
+  };
   /** The history first: a checkpoint without it would leave a hole in the curve. */
   const save = async (step: number, last: Fetched, end: boolean): Promise<void> => {
     const anchors = last.tiles.filter((_, row) => last.plan.rows[row]?.sample === 0);
-    if (!encoder.embed(anchors).every(Number.isFinite))
+    const heldout = await judge?.measure(encoder);
+    if (![...encoder.embed(anchors), heldout?.loss ?? 0].every(Number.isFinite))
       await fail(last, "the weights after it no longer embed");
+    const entry = history.at(-1);
+    if (entry !== undefined && heldout !== undefined) {
+      entry.heldout = heldout;
+      options.onJudged?.(entry);
+    }
     await lease.confirm();
     await kept.save(end);
     await writeCheckpoint(store, model, {
@@ -340,7 +366,7 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
       }),
       optimizer: encodeSafetensors(state),
     });
-    await keepBest(store, model, step, meanLoss());
+    await chooseBest(step);
     for (const each of damaged.splice(0)) if (each !== step) await removeCheckpoint(store, model, each);
   };
   options.onStart?.(history);
@@ -389,6 +415,7 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
       const { plan, tiles: images } = fetched;
       const waited = (performance.now() - begin) / 1000;
       ask();
+      if (last === undefined) await findJudge();
       last = fetched;
       let measured = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
       const { gradients, statistics } = encoder.gradients(
@@ -436,7 +463,7 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
     encoder.dispose();
   }
   if (step > 0) await summarize(step);
-  return { step, parameters, resumedFrom, interrupted: ended === "signal", ended, ...found, history };
+  return { step, parameters, resumedFrom, interrupted: ended === "signal", ended, best, ...found, history };
 }
 
 /** What the learning rate is multiplied by. */
