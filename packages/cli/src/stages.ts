@@ -165,7 +165,7 @@ export async function work(
   return summary;
 }
 
-/** How long a job waits for whoever else trains its model: longer than one that died is believed to live. */
+/** How long a job waits for whoever else trains its model, or embeds with it: longer than one that died is believed to live. */
 const BUSY_MS = 180_000;
 
 /**
@@ -205,7 +205,7 @@ function embedConsumer(context: Context): Consumer<"embed"> {
     async process({ dataset, model, checkpoint }, { signal, progress }) {
       const onProgress = (locations: number, of: number): void =>
         progress({ locations, of }, locations === of);
-      const given = { checkpoint, onProgress };
+      const given = { checkpoint, onProgress, busyMs: BUSY_MS };
       const { locations, prefix, step } = await embed({ ...context, signal }, dataset, model, given).catch(
         (error: unknown) => {
           throw signal.aborted ? signal.reason : error;
@@ -281,9 +281,11 @@ export async function embed(
   model: string,
   {
     checkpoint,
+    busyMs,
     onProgress = () => {},
   }: {
     checkpoint?: CheckpointChoice | undefined;
+    busyMs?: number;
     onProgress?: (done: number, total: number) => void;
   } = {},
 ): Promise<EmbedResult> {
@@ -292,11 +294,12 @@ export async function embed(
     dataset,
     model,
     checkpoint,
+    busyMs,
     signal: context.signal,
     progress: onProgress,
   });
   context.log(
-    `embed: ${result.locations} locations, ${result.size}-D, by step ${result.step}, to ${result.prefix}`,
+    `embed: ${result.locations} locations${result.kept > 0 ? ` (${result.kept} of them before)` : ""}, ${result.size}-D, by step ${result.step}, to ${result.prefix}`,
   );
   return result;
 }

@@ -7,8 +7,8 @@ import { describe, type ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
 
 /**
- * Who may write under a prefix of the object store. Each holder writes an object of its own, `lease/000000007.json`, which
- * only one can create; the highest number holds. So nobody has to change an object that another may be changing: who takes
+ * Who may write something in the object store. Each holder writes an object of its own, `000000007.json`, into one folder,
+ * which only one can create; the highest number holds. So nobody has to change an object that another may be changing: who takes
  * over creates the next, and who was taken over finds it before it writes anything else. The last holder's object stays,
  * marked as released: was it removed, its number could be had again, and one that slept meanwhile would believe it still
  * held it.
@@ -65,7 +65,7 @@ export interface Lease {
 }
 
 /**
- * Takes the lease of a prefix. One that was released, or whose holder was a process of this machine that has ended, is had
+ * Takes the lease that lies in a folder of the store. One that was released, or whose holder was a process of this machine that has ended, is had
  * at once. One that was not renewed for one and a half times its length is watched for half its length more, as its
  * holder's clock may be wrong, and had if it still is not renewed.
  *
@@ -73,39 +73,39 @@ export interface Lease {
  */
 export async function acquireLease(
   store: ObjectStore,
-  prefix: string,
+  folder: string,
   options: LeaseOptions,
 ): Promise<Lease> {
   const { leaseMs = LEASE_MS, waitMs = 0, signal } = options;
   const deadline = performance.now() + waitMs;
   for (;;) {
-    const found = await newest(store, prefix);
-    if (found === undefined || (await isFree(store, prefix, found, leaseMs, signal))) {
+    const found = await newest(store, folder);
+    if (found === undefined || (await isFree(store, folder, found, leaseMs, signal))) {
       const generation = (found?.generation ?? 0) + 1;
       const own = newLease();
-      await store.put(keyOf(prefix, generation), encode(own), { ifAbsent: true });
+      await store.put(keyOf(folder, generation), encode(own), { ifAbsent: true });
       // What is there decides: an answer may get lost, and not every store keeps two from writing at once.
-      const winner = await newest(store, prefix);
+      const winner = await newest(store, folder);
       if (winner?.generation === generation && winner.lease.holder === own.holder) {
-        await removeOlder(store, prefix, generation);
-        return hold(store, prefix, generation, own, options);
+        await removeOlder(store, folder, generation);
+        return hold(store, folder, generation, own, options);
       }
       continue;
     }
-    if (performance.now() >= deadline) throw held(store, prefix, found, options);
+    if (performance.now() >= deadline) throw held(store, folder, found, options);
     await sleep(leaseMs / 12, undefined, { signal });
   }
 }
 
 function hold(
   store: ObjectStore,
-  prefix: string,
+  folder: string,
   generation: number,
   own: LeaseObject,
   options: LeaseOptions,
 ): Lease {
   const { leaseMs = LEASE_MS, what, purpose } = options;
-  const key = keyOf(prefix, generation);
+  const key = keyOf(folder, generation);
   const losing = new AbortController();
   let current = own;
   let renewedAt = performance.now();
@@ -115,7 +115,7 @@ function hold(
   };
   const renewNow = async (): Promise<void> => {
     throwIfLost();
-    const found = await newest(store, prefix);
+    const found = await newest(store, folder);
     if (found?.generation !== generation || found.lease.holder !== own.holder) {
       clearInterval(timer);
       const by = found === undefined ? `${key} is gone` : `${describeHolder(found.lease)} took it over`;
@@ -186,7 +186,7 @@ function newLease(): LeaseObject {
 /** Whether nobody holds it any more. Takes half of `leaseMs` where that must be watched for. */
 async function isFree(
   store: ObjectStore,
-  prefix: string,
+  folder: string,
   found: Found,
   leaseMs: number,
   signal: AbortSignal | undefined,
@@ -199,7 +199,7 @@ async function isFree(
   const until = performance.now() + leaseMs / 2;
   while (performance.now() < until) {
     await sleep(leaseMs / 12, undefined, { signal });
-    const now = await newest(store, prefix);
+    const now = await newest(store, folder);
     if (now?.lease.holder !== lease.holder || now.lease.renewals !== lease.renewals) return false;
   }
   return true;
@@ -207,7 +207,7 @@ async function isFree(
 
 function held(
   store: ObjectStore,
-  prefix: string,
+  folder: string,
   { generation, lease }: Found,
   { what, purpose, leaseMs = LEASE_MS }: LeaseOptions,
 ): FarmError {
@@ -215,7 +215,7 @@ function held(
   return new FarmError(
     "data",
     `${what} in ${store.url}: another ${purpose} holds it since ${lease.since}: ${describeHolder(lease)}, heard of ${heard} s ago`,
-    `wait for it or stop it; one that was killed is passed over ${(2 * leaseMs) / 1000} s after it was last heard of, or when you remove ${keyOf(prefix, generation)}`,
+    `wait for it or stop it; one that was killed is passed over ${(2 * leaseMs) / 1000} s after it was last heard of, or when you remove ${keyOf(folder, generation)}`,
   );
 }
 
@@ -234,15 +234,15 @@ function hasEnded({ pid, started }: LeaseObject): boolean {
 const describeHolder = ({ pid, host }: LeaseObject): string => `process ${pid} on ${host}`;
 
 /** The lease that counts; undefined when there is none. @throws FarmError `data` for a damaged one */
-async function newest(store: ObjectStore, prefix: string): Promise<Found | undefined> {
+async function newest(store: ObjectStore, folder: string): Promise<Found | undefined> {
   for (;;) {
     let generation = 0;
-    for await (const key of store.list(`${prefix}/lease/`)) {
-      const found = Number(/\/lease\/(\d{9})\.json$/.exec(key)?.[1] ?? 0);
+    for await (const key of store.list(`${folder}/`)) {
+      const found = Number(/\/(\d{9})\.json$/.exec(key)?.[1] ?? 0);
       generation = Math.max(generation, found);
     }
     if (generation === 0) return undefined;
-    const key = keyOf(prefix, generation);
+    const key = keyOf(folder, generation);
     const bytes = await store.get(key);
     if (bytes === undefined) continue; // somebody removed it just now
     try {
@@ -258,13 +258,13 @@ async function newest(store: ObjectStore, prefix: string): Promise<Found | undef
   }
 }
 
-async function removeOlder(store: ObjectStore, prefix: string, generation: number): Promise<void> {
-  for await (const key of store.list(`${prefix}/lease/`))
-    if (key < keyOf(prefix, generation)) await store.remove(key);
+async function removeOlder(store: ObjectStore, folder: string, generation: number): Promise<void> {
+  for await (const key of store.list(`${folder}/`))
+    if (key < keyOf(folder, generation)) await store.remove(key);
 }
 
-const keyOf = (prefix: string, generation: number): string =>
-  `${prefix}/lease/${String(generation).padStart(9, "0")}.json`;
+const keyOf = (folder: string, generation: number): string =>
+  `${folder}/${String(generation).padStart(9, "0")}.json`;
 
 const encode = (lease: LeaseObject): Uint8Array =>
   new TextEncoder().encode(`${JSON.stringify(lease, undefined, 2)}\n`);

@@ -59,7 +59,7 @@ const stateSchema = z.object({
   step: z.int().min(1),
   settings: settingsSchema,
   /** SHA-256 of the files, hex. */
-  sha256: z.object({ weights: z.string(), optimizer: z.string() }).optional(),
+  sha256: z.object({ weights: z.string(), optimizer: z.string() }),
 });
 
 /** What tells the data set that a model was trained on from any other, also from one made anew under its name. */
@@ -122,6 +122,8 @@ export interface Checkpoint {
   step: number;
   settings: Settings;
   weights: Weights;
+  /** Of their file, hex. */
+  weightsSha256: string;
 }
 
 export function modelPrefix(name: string): string {
@@ -145,9 +147,9 @@ export async function listCheckpoints(store: ObjectStore, model: string): Promis
 /** Reads settings and weights. @throws FarmError `data` naming the object that is missing or damaged */
 export async function readCheckpoint(store: ObjectStore, model: string, step: number): Promise<Checkpoint> {
   const { settings, sha256 } = await readState(store, model, step);
-  const weights = await readWeights(store, model, step, "weights", sha256?.weights);
+  const weights = await readWeights(store, model, step, "weights", sha256.weights);
   checkWeights(settings.architecture, weights, `checkpoint ${step} of model ${model} in ${store.url}`);
-  return { step, settings, weights };
+  return { step, settings, weights, weightsSha256: sha256.weights };
 }
 
 /** A checkpoint with all that a training needs to go on. */
@@ -170,7 +172,7 @@ export async function readResumable(
   for (const step of (await listCheckpoints(store, model)).reverse()) {
     try {
       const { sha256 } = await readState(store, model, step);
-      const optimizer = await readWeights(store, model, step, "optimizer", sha256?.optimizer);
+      const optimizer = await readWeights(store, model, step, "optimizer", sha256.optimizer);
       return { ...(await readCheckpoint(store, model, step)), optimizer };
     } catch (error) {
       if (!(error instanceof FarmError && error.kind === "data")) throw error;
@@ -201,12 +203,12 @@ async function readWeights(
   model: string,
   step: number,
   name: "weights" | "optimizer",
-  sha256: string | undefined,
+  sha256: string,
 ): Promise<Weights> {
   const key = `${checkpointPrefix(model, step)}/${name}.safetensors`;
   const bytes = await need(store, key);
   const weights = decodeSafetensors(bytes, `${key} in ${store.url}`);
-  if (sha256 !== undefined && hashOf(bytes) !== sha256)
+  if (hashOf(bytes) !== sha256)
     throw new FarmError("data", `${key} in ${store.url}: not the bytes that were written`, DAMAGED);
   return weights;
 }

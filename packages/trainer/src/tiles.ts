@@ -4,6 +4,9 @@ import type { DatasetReader, ShardReader } from "@loc2vec/shards";
 /** Shards kept in memory, compressed, or their indexes: the pool that mini-batches are drawn from, and what is left of the one before. */
 const KEPT_SHARDS = 40;
 
+/** Tiles that are asked for at a time where each is a request of its own: S3 clients open 50 connections. */
+const REQUESTS = 32;
+
 export interface TileReader {
   /** Planar uint8 [channel, y, x] each, in the order of the rows. @throws FarmError `data` for a shard that is missing or damaged */
   read(rows: readonly { location: number; sample: number }[]): Promise<Uint8Array[]>;
@@ -25,13 +28,16 @@ export function openTiles(reader: DatasetReader, { whole = true }: { whole?: boo
     if (open.size > KEPT_SHARDS) open.delete(open.keys().next().value as number);
     return found;
   };
+  const read = async ({ location, sample }: { location: number; sample: number }): Promise<Uint8Array> =>
+    (await openOnce(shardOf(reader.dataset, location))).tile(location, sample);
   return {
-    read: (rows) =>
-      Promise.all(
-        rows.map(async ({ location, sample }) =>
-          (await openOnce(shardOf(reader.dataset, location))).tile(location, sample),
-        ),
-      ),
+    async read(rows) {
+      if (whole) return Promise.all(rows.map(read));
+      const tiles: Uint8Array[] = [];
+      for (let at = 0; at < rows.length; at += REQUESTS)
+        tiles.push(...(await Promise.all(rows.slice(at, at + REQUESTS).map(read))));
+      return tiles;
+    },
   };
 }
 

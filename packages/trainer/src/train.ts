@@ -167,7 +167,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   checkName("model", model);
   const reader = await openDataset(store, options.dataset);
   const what = { what: `model ${model}`, purpose: "training" };
-  const lease = await acquireLease(store, modelPrefix(model), { ...what, leaseMs, waitMs: busyMs, signal });
+  const lease = await acquireLease(store, `${modelPrefix(model)}/lease`, {
+    ...what,
+    leaseMs,
+    waitMs: busyMs,
+    signal,
+  });
   try {
     return await trainAlone(options, reader, lease);
   } finally {

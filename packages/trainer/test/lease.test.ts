@@ -68,7 +68,7 @@ describe.each(["a folder", "S3"])("in %s", (kind) => {
     { store, prefix }: { store: ObjectStore; prefix: string },
     options: { leaseMs?: number; waitMs?: number } = {},
   ): Promise<Lease> => {
-    const lease = await acquireLease(store, prefix, { ...WHAT, ...options });
+    const lease = await acquireLease(store, `${prefix}/lease`, { ...WHAT, ...options });
     onTestFinished(() => lease.release());
     return lease;
   };
