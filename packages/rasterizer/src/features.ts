@@ -1,14 +1,14 @@
 import { FarmError } from "@loc2vec/core";
-import type { ImportInfo } from "@loc2vec/gis";
+import { type ImportInfo, noMap } from "@loc2vec/gis";
 import { isPooled, openPool, serverOf, sqlState, withDatabase } from "@loc2vec/postgres";
 import { type Coat, isDot } from "./style.ts";
 import { type Frame, HALF_WORLD } from "./window.ts";
 
 /** Corners of the polygon that stands for a disc. */
 const DISC = 24;
-/** Areas with fewer points than this are cheaper to draw than to clip … */
+/** Areas, and borders of many lines, with fewer points than this are cheaper to draw than to clip … */
 const CLIP_POINTS = 48;
-/** … and lines are clipped only where they are very long, for a dash pattern begins where its line does. */
+/** … and single lines are clipped only where they are very long, for a dash pattern begins where its line does. */
 const CLIP_LINE_POINTS = 5000;
 
 /**
@@ -25,7 +25,7 @@ const near = (at: string): string => `
     WHERE $7::float8 <> 0 AND geom OPERATOR(${at}&&) ${at}ST_MakeEnvelope($1 - $7, $2, $3 - $7, $4, 3857)
   ), near AS MATERIALIZED (
     SELECT rule, osm_type, osm_id, CASE
-      WHEN ${at}ST_NPoints(geom) < CASE ${at}ST_Dimension(geom) WHEN 1 THEN ${CLIP_LINE_POINTS} ELSE ${CLIP_POINTS} END THEN geom
+      WHEN ${at}ST_NPoints(geom) < CASE ${at}GeometryType(geom) WHEN 'LINESTRING' THEN ${CLIP_LINE_POINTS} ELSE ${CLIP_POINTS} END THEN geom
       ELSE ${at}ST_ClipByBox2D(geom, ${at}ST_MakeEnvelope($1, $2, $3, $4, 3857)::${at}box2d) END AS geom
     FROM found
   )`;
@@ -133,10 +133,6 @@ export async function openFeatures(databaseUrl: string, map: ImportInfo): Promis
     },
     close: () => pool.end(),
   };
-}
-
-export function noMap(cause?: unknown): FarmError {
-  return new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf", { cause });
 }
 
 /** For each channel the GeoJSON of its features in the order of painting; undefined for a channel without any. */
