@@ -11,6 +11,15 @@ interface Place {
   lat: number;
 }
 
+/** West, south, east, north, degrees; west is greater than east where the box lies across the antimeridian. */
+export type Box = readonly [west: number, south: number, east: number, north: number];
+
+/** Whether a place lies in a box or on its border. The antimeridian is both 180° and -180°. */
+export function withinBox([west, south, east, north]: Box, { lon, lat }: Place): boolean {
+  const between = (x: number): boolean => (west <= east ? x >= west && x <= east : x >= west || x <= east);
+  return lat >= south && lat <= north && (between(lon) || (Math.abs(lon) === 180 && between(-lon)));
+}
+
 /** Metres between two places on a sphere (haversine formula; Sinnott 1984). */
 export function distanceM(a: Place, b: Place): number {
   const radians = Math.PI / 180;
