@@ -4,13 +4,20 @@ import {
   EXIT_CODES,
   FarmError,
   type Levels,
-  type Location,
   type LocationKind,
   type QueueName,
   shardCount,
   startProgress,
 } from "@loc2vec/core";
-import { openLocationTable, readImportInfo, readLocations, sampleLocations } from "@loc2vec/gis";
+import {
+  describeBad,
+  type ImportInfo,
+  type LocationSource,
+  openLocationFile,
+  openLocationTable,
+  readImportInfo,
+  sampleLocations,
+} from "@loc2vec/gis";
 import { type DatasetStatus, datasetStatus, verifyDataset } from "@loc2vec/producer";
 import { type Follow, retryFailed } from "@loc2vec/queue";
 import { openDataset } from "@loc2vec/shards";
@@ -27,6 +34,7 @@ export interface EnqueueOptions extends TrainingOptions {
   sample?: number;
   kind: LocationKind;
   kinds: { visit: number; transport: number };
+  skipBad: number;
   seed: number;
   positives: number;
   shardLocations: number;
@@ -49,13 +57,20 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
   const follow = followOf(options);
   const profile = await context.profile();
   const result = await withServices(context, ["redis", "database"], async ({ redisUrl, databaseUrl }) => {
-    const info = await readImportInfo(databaseUrl);
-    const { count, read } = await source(options, databaseUrl, info?.bbox);
+    const map = await readImportInfo(databaseUrl);
+    const source = await openLocations(context, options, databaseUrl, map);
+    const { count, bad, outside } = source;
+    if (map !== undefined) checkOutside(context, source, map);
     const dataset = describeDataset(context, profile, count, { ...options, name: options.dataset });
-    return enqueue(context, { redisUrl }, dataset, read(), follow);
+    const queued = await enqueue(context, { redisUrl }, dataset, source.read(), follow);
+    return { locations: count, skipped: bad.count, outside: outside.count, ...queued };
   });
+  const { locations, skipped, outside } = result;
   context.result({ dataset: options.dataset, ...result }, [
     `data set ${options.dataset}: ${result.shards} shards, ${result.added} queued, ${result.retried} retried, ${result.queued} waiting already, ${result.present} there`,
+    ...(skipped + outside > 0
+      ? [`${locations} locations, ${outside} of them outside the map; ${skipped} bad rows left out`]
+      : []),
     "pnpm farm:work renders them",
   ]);
 }
@@ -72,27 +87,54 @@ function followOf(options: EnqueueOptions): Follow {
   return { train: { dataset, model, steps, seed, ...trainingOf(options) }, embed };
 }
 
-/** How many locations there are, and how to read them: files are read twice, so that they need not fit in memory. */
-async function source(
-  { locations, table, sample, kind, kinds, seed }: EnqueueOptions,
+/** The locations that the options name; says which bad rows are left out. */
+async function openLocations(
+  { log, signal }: Context,
+  { locations, table, sample, kind, kinds, seed, skipBad }: EnqueueOptions,
   databaseUrl: string,
-  bbox: readonly [number, number, number, number] | undefined,
-): Promise<{ count: number; read: () => AsyncIterable<Location> }> {
-  const given = { kind, ...(bbox ? { bbox } : {}) };
-  if (table !== undefined) return openLocationTable(databaseUrl, table, given);
-  if (locations !== undefined) {
-    const read = (): AsyncIterable<Location> => readLocations(locations, given);
-    let count = 0;
-    for await (const _ of read()) count++;
-    return { count, read };
+  map: ImportInfo | undefined,
+): Promise<LocationSource> {
+  if (sample !== undefined) {
+    const found = await sampleLocations({ databaseUrl, count: sample, seed, kinds });
+    const none = { count: 0, first: [] };
+    return {
+      name: "the sample",
+      count: found.length,
+      bad: none,
+      outside: { ...none, swapped: 0 },
+      read: async function* () {
+        yield* found;
+      },
+    };
   }
-  const found = await sampleLocations({ databaseUrl, count: sample as number, seed, kinds });
-  return {
-    count: found.length,
-    read: async function* () {
-      yield* found;
-    },
-  };
+  const given = { kind, skipBad, signal, ...(map ? { bbox: map.bbox } : {}) };
+  const source =
+    table !== undefined
+      ? await openLocationTable(databaseUrl, table, given)
+      : await openLocationFile(locations as string, given);
+  const { name, count, bad } = source;
+  if (bad.count > 0) log(`left out: ${describeBad(name, bad, count + bad.count)}`);
+  return source;
+}
+
+/** Says how many locations lie outside the map. @throws FarmError `input` when all do, unless FARM_OUTSIDE is `empty` */
+function checkOutside(
+  { config, log }: Context,
+  { name, count, outside }: LocationSource,
+  { pbf, bbox }: ImportInfo,
+): void {
+  if (outside.count === 0) return;
+  const share = ((100 * outside.count) / count).toFixed(outside.count < count ? 1 : 0);
+  const swapped = outside.swapped > 0 ? `; ${outside.swapped} lie in it with lon and lat swapped` : "";
+  const said =
+    `${name}: ${outside.count} of ${count} locations (${share}%) lie outside the map ${pbf} ` +
+    `(${bbox.map((degrees) => degrees.toFixed(4)).join(", ")}), first ${outside.first.join(", ")}${swapped}`;
+  if (outside.count === count && config.outside === "error") {
+    throw new FarmError("input", said, "import a map of where they are, or set FARM_OUTSIDE=empty");
+  }
+  const end =
+    config.outside === "error" ? "those whose tiles do not reach it are set aside" : "their tiles are empty";
+  log(`${said}; ${end}`);
 }
 
 export interface WorkCommandOptions {
