@@ -112,7 +112,7 @@ function cellsOf(text: string, separator: string): string[] | undefined {
       relax_column_count: true,
       record_delimiter: "\n",
     });
-    return records.length === 1 ? records[0] : undefined;
+    return records.length === 1 ? records[0]?.map((cell) => cell.trim()) : undefined;
   } catch (error) {
     if (error instanceof CsvError) return undefined;
     throw error;
@@ -144,6 +144,13 @@ function headerOf({ row, text }: CsvRecord, separator: string, file: string): st
       "input",
       `${file}, row ${row}: no header, but values (${names.slice(0, 8).join(", ")})`,
       "name the columns in the first row, e.g. lon,lat,label",
+    );
+  }
+  if (names.length === 1) {
+    throw new FarmError(
+      "input",
+      `${file}, row ${row}: one column only, ${text.trim().slice(0, 60)}`,
+      "separate columns by commas, semicolons or tabs, and name them in the first row, e.g. lon,lat,label",
     );
   }
   return names;

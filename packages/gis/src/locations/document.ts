@@ -140,7 +140,7 @@ async function faultOf(text: AsyncIterable<string>, file: string, message: strin
         return new FarmError(
           "input",
           `${file}, row ${row}${where()}: not JSON (${why})`,
-          "mend it, or write it anew",
+          "write it anew",
         );
       }
       if (/[\r\n]$/.test(line)) row++;

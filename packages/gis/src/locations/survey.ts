@@ -100,20 +100,11 @@ export async function openSource(
       "the columns seem swapped: swap lon and lat",
     );
   }
-  if (bad.count > skipBad) {
+  if (bad.count > skipBad || count === 0) {
     const [mend = MEND_ROW] = mends;
-    throw new FarmError(
-      "input",
-      describeBad(name, bad, all),
-      `${mends.size === 1 ? mend : "mend or drop these rows"}; --skip-bad ${bad.count} leaves out so many`,
-    );
+    const skip = count > 0 ? `, or leave them out: --skip-bad ${bad.count}` : "";
+    throw new FarmError("input", describeBad(name, bad, all), `${mends.size === 1 ? mend : "mend or drop these rows"}${skip}`);
   }
-  if (count === 0)
-    throw new FarmError(
-      "input",
-      `${name}: no location is left, ${describeBad(name, bad, all)}`,
-      "mend its rows",
-    );
   return { name, count, bad, outside, read: () => usable(rows(), kind, signal) };
 }
 
