@@ -3,11 +3,14 @@ import {
   checkName,
   EXIT_CODES,
   FarmError,
+  grownBox,
   type Levels,
   type LocationKind,
+  MAX_OFFSET_M,
   type QueueName,
   shardCount,
   startProgress,
+  TILE_RADIUS_M,
 } from "@loc2vec/core";
 import {
   describeBad,
@@ -69,7 +72,7 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
   context.result({ dataset: options.dataset, ...result }, [
     `data set ${options.dataset}: ${result.shards} shards, ${result.added} queued, ${result.retried} retried, ${result.queued} waiting already, ${result.present} there`,
     ...(skipped + outside > 0
-      ? [`${locations} locations, ${outside} of them outside the map; ${skipped} bad rows left out`]
+      ? [`${locations} locations, ${outside} of them beyond the map; ${skipped} bad rows left out`]
       : []),
     "pnpm farm:work renders them",
   ]);
@@ -86,6 +89,9 @@ function followOf(options: EnqueueOptions): Follow {
   if (steps === undefined) throw new FarmError("usage", `model ${model}: how many steps?`, "add --steps N");
   return { train: { dataset, model, steps, seed, ...trainingOf(options) }, embed };
 }
+
+/** How far from a location its tiles show the map, metres. */
+const REACH_M = (TILE_RADIUS_M + MAX_OFFSET_M) * Math.SQRT2;
 
 /** The locations that the options name; says which bad rows are left out. */
 async function openLocations(
@@ -107,7 +113,7 @@ async function openLocations(
       },
     };
   }
-  const given = { kind, skipBad, signal, ...(map ? { bbox: map.bbox } : {}) };
+  const given = { kind, skipBad, signal, ...(map ? { bbox: grownBox(map.bbox, REACH_M) } : {}) };
   const source =
     table !== undefined
       ? await openLocationTable(databaseUrl, table, given)
@@ -117,7 +123,7 @@ async function openLocations(
   return source;
 }
 
-/** Says how many locations lie outside the map. @throws FarmError `input` when all do, unless FARM_OUTSIDE is `empty` */
+/** Says how many locations lie beyond the map. @throws FarmError `input` when all do, unless FARM_OUTSIDE is `empty` */
 function checkOutside(
   { config, log }: Context,
   { name, count, outside }: LocationSource,
@@ -127,13 +133,12 @@ function checkOutside(
   const share = ((100 * outside.count) / count).toFixed(outside.count < count ? 1 : 0);
   const swapped = outside.swapped > 0 ? `; ${outside.swapped} lie in it with lon and lat swapped` : "";
   const said =
-    `${name}: ${outside.count} of ${count} locations (${share}%) lie outside the map ${pbf} ` +
+    `${name}: ${outside.count} of ${count} locations (${share}%) lie beyond the map ${pbf} ` +
     `(${bbox.map((degrees) => degrees.toFixed(4)).join(", ")}), first ${outside.first.join(", ")}${swapped}`;
   if (outside.count === count && config.outside === "error") {
     throw new FarmError("input", said, "import a map of where they are, or set FARM_OUTSIDE=empty");
   }
-  const end =
-    config.outside === "error" ? "those whose tiles do not reach it are set aside" : "their tiles are empty";
+  const end = config.outside === "error" ? "a worker sets them aside" : "their tiles are empty";
   log(`${said}; ${end}`);
 }
 

@@ -137,11 +137,7 @@ async function faultOf(text: AsyncIterable<string>, file: string, message: strin
         for (let at = 0; at < line.length; at += STEP) reader.take(parse(line.slice(at, at + STEP)));
       } catch {
         const why = message.replace(/^Parser (cannot parse input: |has )?/, "");
-        return new FarmError(
-          "input",
-          `${file}, row ${row}${where()}: not JSON (${why})`,
-          "write it anew",
-        );
+        return new FarmError("input", `${file}, row ${row}${where()}: not JSON (${why})`, "write it anew");
       }
       if (/[\r\n]$/.test(line)) row++;
     }

@@ -112,6 +112,7 @@ function projectedMend(lon: number, lat: number): string {
 export const REPROJECT = "reproject to WGS 84, e.g. ogr2ogr -t_srs EPSG:4326";
 
 function labelOf(value: unknown): string {
+  if (value instanceof Uint8Array) throw new LocationError("input", "label is not UTF-8", "save it as UTF-8");
   if (
     typeof value !== "string" &&
     typeof value !== "number" &&

@@ -11,7 +11,7 @@ import { coordinatesOf, MEND_ROW, onGlobe, type Row, toLocation } from "./locati
 export interface ReadOptions {
   /** Kind of locations that name none. Default `visit`. */
   kind?: LocationKind;
-  /** The imported area: which locations lie outside is counted, and swapped columns are told by it. */
+  /** The imported area, and as much beside it as tiles reach: which locations lie outside is counted, and swapped columns are told by it. */
   bbox?: Box;
   /** So many bad rows, and no more, are left out. Default 0. */
   skipBad?: number;
@@ -103,7 +103,11 @@ export async function openSource(
   if (bad.count > skipBad || count === 0) {
     const [mend = MEND_ROW] = mends;
     const skip = count > 0 ? `, or leave them out: --skip-bad ${bad.count}` : "";
-    throw new FarmError("input", describeBad(name, bad, all), `${mends.size === 1 ? mend : "mend or drop these rows"}${skip}`);
+    throw new FarmError(
+      "input",
+      describeBad(name, bad, all),
+      `${mends.size === 1 ? mend : "mend or drop these rows"}${skip}`,
+    );
   }
   return { name, count, bad, outside, read: () => usable(rows(), kind, signal) };
 }
