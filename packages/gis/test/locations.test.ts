@@ -1,9 +1,10 @@
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Worker } from "node:worker_threads";
+import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import type { FarmError, Location } from "@loc2vec/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -289,23 +290,15 @@ describe("JSON", () => {
     }
     file.end("]}");
     await once(file, "finish");
-    const worker = new Worker(
-      `const { parentPort, workerData } = require("node:worker_threads");
-       (async () => {
-         const { openLocationFile } = await import(workerData.module);
-         const { count, read } = await openLocationFile(workerData.path);
-         let last;
-         for await (const { lon } of read()) last = lon;
-         parentPort.postMessage([count, last]);
-       })();`,
-      {
-        eval: true,
-        workerData: { module: new URL("../dist/index.js", import.meta.url).href, path },
-        resourceLimits: { maxOldGenerationSizeMb: 48 },
-      },
-    );
-    expect(await once(worker, "message")).toEqual([[many, 39.999]]);
-    await worker.terminate();
+    const script = `
+      import { openLocationFile } from ${JSON.stringify(new URL("../dist/index.js", import.meta.url).href)};
+      const { count, read } = await openLocationFile(${JSON.stringify(path)});
+      let last;
+      for await (const { lon } of read()) last = lon;
+      process.stdout.write(JSON.stringify([count, last]));`;
+    const args = ["--max-old-space-size=48", "--input-type=module", "--eval", script];
+    const { stdout } = await promisify(execFile)(process.execPath, args);
+    expect(JSON.parse(stdout)).toEqual([many, 39.999]);
   });
 });
 
@@ -401,7 +394,9 @@ describe("bad rows", () => {
   test.each([
     ["nan", "NaN,2", 'longitude "NaN" is not a number', /mend or drop/],
     ["gap", "1,", "latitude is missing", /mend or drop/],
-    ["far", "181,2", "longitude 181 is not within ±180", /mend or drop/],
+    ["far", "-181,2", "longitude -181 is not within ±180", /mend or drop/],
+    ["round", "284.5,40", "longitude 284.5 is not within ±180", /subtract 360/],
+    ["endless", "1e999,2", 'longitude "1e999" is not a number', /mend or drop/],
     ["pole", "1,85.5", "latitude 85.5 is beyond ±85, where Web Mercator ends", /drop the row/],
     ["metres", "548734.8,6864500.1", "latitude 6864500.1 is not within ±90", /reproject to WGS 84/],
     ["kind", "1,2,walk", 'unknown kind "walk"', /one of visit, transport/],

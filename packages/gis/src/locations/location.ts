@@ -42,7 +42,7 @@ function number(name: string, given: unknown, commas: boolean): number {
       mend,
     );
   if (typeof value !== "string") throw wrong("is not a number");
-  if (DECIMAL.test(value)) return Number(value);
+  if (DECIMAL.test(value) && Number.isFinite(Number(value))) return Number(value);
   if (DECIMAL_COMMA.test(value) && (commas || !THOUSANDS.test(value))) return Number(value.replace(",", "."));
   if (THOUSANDS.test(value)) throw wrong("has thousands separators", "write it without them");
   if (/\d/.test(value) && SEXAGESIMAL.test(value)) {
@@ -82,12 +82,10 @@ export function toLocation(
     const swapped = onGlobe({ lon: lat, lat: lon });
     throw refuse(
       `latitude ${lat} is not within ±90`,
-      swapped
-        ? "swap lon and lat where they are swapped, else mend or drop the row"
-        : projectedMend(lon, lat),
+      swapped ? "swap lon and lat where they are swapped, else mend or drop the row" : rangeMend(lon, lat),
     );
   }
-  if (Math.abs(lon) > 180) throw refuse(`longitude ${lon} is not within ±180`, projectedMend(lon, lat));
+  if (Math.abs(lon) > 180) throw refuse(`longitude ${lon} is not within ±180`, rangeMend(lon, lat));
   if (Math.abs(lat) > MAX_LATITUDE) {
     throw refuse(`latitude ${lat} is beyond ±${MAX_LATITUDE}, where Web Mercator ends`, "drop the row");
   }
@@ -104,9 +102,10 @@ export function toLocation(
   return location;
 }
 
-/** Numbers that no degrees are, but metres can be. */
-function projectedMend(lon: number, lat: number): string {
-  return Math.abs(lon) > 1000 || Math.abs(lat) > 1000 ? REPROJECT : MEND_ROW;
+/** What to do about numbers that are no degrees, by what they seem to be. */
+function rangeMend(lon: number, lat: number): string {
+  if (Math.abs(lon) > 1000 || Math.abs(lat) > 1000) return REPROJECT;
+  return lon > 180 && lon <= 360 ? "subtract 360 from longitudes above 180" : MEND_ROW;
 }
 
 export const REPROJECT = "reproject to WGS 84, e.g. ogr2ogr -t_srs EPSG:4326";
