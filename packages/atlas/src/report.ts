@@ -178,8 +178,8 @@ async function draw(
     ["tiles", String(dataset.locations * dataset.samples)],
     ["rendered shards", `${shards.length} of ${shardCount(dataset)}`],
     ["seed", String(dataset.seed)],
-    ["renderer", dataset.renderer],
-    ["style", dataset.styleHash.slice(0, 12)],
+    ["renderer", dataset.source.renderer],
+    ["style", dataset.source.styleHash.slice(0, 12)],
   ];
   if (model !== undefined) {
     log("report: loss, city map, neighbours");

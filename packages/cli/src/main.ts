@@ -111,7 +111,7 @@ function withTraining(to: Command, about = ""): Command {
     )
     .option(
       "--min-distance <metres>",
-      `${about}between locations of a mini-batch (default: twice the tiles' radius)`,
+      `${about}between locations of a mini-batch (default: two footprints, 510, or less on a small map)`,
       notNegative,
     )
     .option(
@@ -121,6 +121,11 @@ function withTraining(to: Command, about = ""): Command {
       DEFAULT_HOLDOUT.share,
     )
     .option("--cell <metres>", `${about}side of those cells`, positive, DEFAULT_HOLDOUT.cellM)
+    .option(
+      "--border <metres>",
+      `${about}around those cells, neither trained nor evaluated on (default: ${DEFAULT_HOLDOUT.borderM}, two footprints)`,
+      notNegative,
+    )
     .option("--learning-rate <rate>", `${about}of Adam`, positive, 0.001)
     .option("--warmup <n>", `${about}steps over which the learning rate rises to its height`, whole(0), 0)
     .option("--halve-every <n>", `${about}steps after which the learning rate halves; 0: never`, whole(0), 0)
@@ -206,7 +211,7 @@ command("embed", "embed the anchors of a data set", embedCommand)
   .requiredOption("--dataset <name>", "name of the data set")
   .requiredOption("--model <name>", "name of the model");
 command("evaluate", "judge models on geography kept from training, beside baselines", evaluateCommand)
-  .requiredOption("--dataset <name>", "that they were trained on")
+  .requiredOption("--dataset <name>", "that they were trained on, or one of another city")
   .requiredOption("--model <names...>", "one or more; bars are held to the first")
   .option("--locations <n>", "of the held-out ones, at most so many", whole(20), 2000)
   .option("--positives <n>", "of each location", whole(1, 1000), 5)

@@ -12,11 +12,12 @@ import {
   startProgress,
   TILE_PIXELS,
   TILE_RADIUS_M,
+  type TileSource,
 } from "@loc2vec/core";
 import type { Profile } from "@loc2vec/gis";
 import { type EnqueueDatasetResult, enqueueDataset } from "@loc2vec/producer";
 import { type FarmQueues, type Follow, openQueues } from "@loc2vec/queue";
-import { createRasterizer, rendererInfo } from "@loc2vec/rasterizer";
+import { createRasterizer } from "@loc2vec/rasterizer";
 import type { Services } from "@loc2vec/services";
 import {
   type EmbedResult,
@@ -42,10 +43,10 @@ export interface NewDataset {
   levels?: Levels;
 }
 
-/** The description of a data set of so many locations, drawn with the profile. */
+/** The description of a data set of so many locations, with channels of the profile, drawn from a source. */
 export function describeDataset(
-  { config }: Pick<Context, "config">,
   profile: Profile,
+  source: TileSource,
   locations: number,
   given: NewDataset,
 ): Dataset {
@@ -64,7 +65,7 @@ export function describeDataset(
       ...DEFAULT_AUGMENTATION,
       ...(given.maxOffset === undefined ? {} : { maxOffset: given.maxOffset }),
     },
-    ...rendererInfo(profile, { kind: config.renderer }),
+    source,
     attribution: OSM_ATTRIBUTION,
   };
 }

@@ -42,8 +42,8 @@ export const JOB_SCHEMAS = {
     holdout: z
       .strictObject({
         share: z.number().min(0).lt(1),
-        cellM: z.number().positive(),
-        borderM: z.number().min(0),
+        cellM: z.number().positive().optional(),
+        borderM: z.number().min(0).optional(),
       })
       .optional(),
     network: NETWORK_SCHEMA.optional(),

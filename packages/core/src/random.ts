@@ -90,4 +90,5 @@ export const Stream = {
   dropout: 7,
   evaluate: 8,
   holdout: 9,
+  overlap: 11,
 } as const;

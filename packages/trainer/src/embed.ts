@@ -47,7 +47,7 @@ export async function embedDataset({
   const reader = await openDataset(store, name);
   const { dataset } = reader;
   const { step, settings, weights } = await lastCheckpoint(store, model);
-  if (settings.styleHash !== dataset.styleHash) {
+  if (settings.dataset.source.styleHash !== dataset.source.styleHash) {
     throw new FarmError(
       "data",
       `model ${model} was trained on tiles of another cartography than data set ${name} has`,

@@ -4,13 +4,13 @@ import type { DatasetReader, ShardReader } from "@loc2vec/shards";
 /** Shards kept in memory, compressed: the pool that mini-batches are drawn from, and what is left of the one before. */
 const KEPT_SHARDS = 40;
 
-export interface TileSource {
+export interface TileReader {
   /** Planar uint8 [channel, y, x] each, in the order of the rows. @throws FarmError `data` for a shard that is missing or damaged */
   read(rows: readonly { location: number; sample: number }[]): Promise<Uint8Array[]>;
 }
 
 /** Streams tiles from shards: each shard is fetched once, as a whole, when its first tile is asked for. */
-export function openTiles(reader: DatasetReader): TileSource {
+export function openTiles(reader: DatasetReader): TileReader {
   const open = new Map<number, Promise<ShardReader>>();
   const openOnce = (shard: number): Promise<ShardReader> => {
     const known = open.get(shard);

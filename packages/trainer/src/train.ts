@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  apartM,
   checkName,
   DEFAULT_HOLDOUT,
   distanceM,
   FarmError,
   type Holdout,
-  partOf,
+  type Place,
   shardCount,
 } from "@loc2vec/core";
 import {
@@ -29,18 +30,29 @@ import {
 } from "@loc2vec/encoder";
 import { listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
-import { type BatchPlan, type BatchShape, type EmptyTiles, isUsable, planBatches } from "./batches.ts";
+import {
+  type BatchPlan,
+  type BatchShape,
+  type EmptyTiles,
+  isUsable,
+  keepDrawn,
+  planBatches,
+} from "./batches.ts";
 import { openHistory } from "./history.ts";
 import {
+  describeIdentity,
   type HistoryEntry,
+  identityOf,
   json,
   keepBest,
   modelPrefix,
   readResumable,
   removeCheckpoint,
   type Settings,
+  sameDataset,
   writeCheckpoint,
 } from "./model.ts";
+import { chooseMinDistance, splitPlaces, warnOfBatches, warnOfHoldout } from "./overlap.ts";
 import { findEmptyTiles, openTiles } from "./tiles.ts";
 
 /** Mini-batches that are read while others are trained: a step blocks the event loop, so one is not enough to keep ahead. */
@@ -93,11 +105,12 @@ export interface TrainOptions {
   early?: boolean | undefined;
   /**
    * Locations nearer to one another than this, metres, are never in one mini-batch: their tiles overlap, so one would be a
-   * false negative of the other. Default: twice the data set's radius; 0 for none.
+   * false negative of the other. Default: two footprints (510 m), from where on nothing overlaps, or on a map too small for
+   * that, what {@link chooseMinDistance} finds; 0 for none.
    */
   minDistanceM?: number | undefined;
-  /** What is kept from training, to evaluate on. Default {@link DEFAULT_HOLDOUT}. */
-  holdout?: Holdout | undefined;
+  /** What is kept from training, to evaluate on. Default {@link DEFAULT_HOLDOUT}, with a border of two footprints. */
+  holdout?: { [K in keyof Holdout]?: Holdout[K] | undefined } | undefined;
   /** Called once when it waits for shards, and when it goes on. */
   onWait?: (waiting: boolean) => void;
   /** Steps between checkpoints. Default 100. */
@@ -107,7 +120,7 @@ export interface TrainOptions {
   /** Called before the first step, with what was trained before. */
   onStart?: (history: readonly HistoryEntry[]) => void;
   onStep?: (entry: HistoryEntry) => void;
-  /** Something that the training goes on without: a damaged checkpoint. */
+  /** Something that the training goes on with: a damaged checkpoint, tiles that overlap. */
   onWarning?: (line: string) => void;
 }
 
@@ -143,9 +156,22 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const there = [...(await listShards(store, dataset))].sort((a, b) => a - b);
   const shards = early ? [...Array(shardCount(dataset)).keys()] : there;
   const { locations, pairs, negatives = 1 } = options.batch ?? { locations: 20, pairs: 5 };
+  const apart = apartM(dataset.radius, dataset.augmentation.maxOffset);
+  const holdout: Holdout = {
+    share: options.holdout?.share ?? DEFAULT_HOLDOUT.share,
+    cellM: options.holdout?.cellM ?? DEFAULT_HOLDOUT.cellM,
+    borderM: options.holdout?.borderM ?? apart,
+  };
+  const { lon, lat } = await reader.locations(0, dataset.locations);
+  const placeOf = (i: number): Place => ({ lon: lon[i] as number, lat: lat[i] as number });
+  const split = splitPlaces(
+    dataset.seed,
+    Array.from(lon, (_, i) => placeOf(i)),
+    holdout,
+  );
+  const trainable = split.places("train");
   const settings: Settings = {
-    dataset: dataset.name,
-    styleHash: dataset.styleHash,
+    dataset: identityOf(reader),
     channels: dataset.channels,
     architecture: {
       channels: dataset.channels.length,
@@ -163,8 +189,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     empty: options.empty ?? "skip",
     shards: shards.length,
     early,
-    minDistanceM: options.minDistanceM ?? 2 * dataset.radius,
-    holdout: options.holdout ?? DEFAULT_HOLDOUT,
+    minDistanceM: options.minDistanceM ?? chooseMinDistance(trainable, locations, apart),
+    holdout,
   };
   const { architecture, batch: shape, seed, dropout } = settings;
   const parameters = countParameters(architecture);
@@ -217,17 +243,18 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     if (late.length > 0) onWait?.(false);
     return skips ? empty : new Map();
   };
-  const { lon, lat } = await reader.locations(0, dataset.locations);
-  const placeOf = (i: number) => ({ lon: lon[i] as number, lat: lat[i] as number });
-  const { minDistanceM, holdout } = settings;
-  const eligible = (i: number): boolean => partOf(dataset.seed, placeOf(i), holdout) === "train";
-  const apart = (a: number, b: number): boolean => distanceM(placeOf(a), placeOf(b)) >= minDistanceM;
+  const { minDistanceM } = settings;
+  for (const line of [
+    ...warnOfHoldout(split, holdout, apart),
+    ...warnOfBatches(trainable, locations, minDistanceM, apart),
+  ])
+    options.onWarning?.(line);
   const plans = planBatches(dataset, shards, shape, seed, {
     first: resumedFrom + 1,
     early,
     look,
-    eligible: holdout.share > 0 ? eligible : undefined,
-    apart: minDistanceM > 0 ? apart : undefined,
+    eligible: holdout.share > 0 ? (i) => split.partOf(i) === "train" : undefined,
+    apart: minDistanceM > 0 ? (a, b) => distanceM(placeOf(a), placeOf(b)) >= minDistanceM : undefined,
   });
   const tensorflow = await loadTensorflow();
   const encoder = createEncoder(
@@ -240,7 +267,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const tiles = openTiles(reader);
   const fetchNext = async (): Promise<Fetched> => {
     const plan = (await plans.next()).value;
-    return { plan, tiles: await tiles.read(plan.rows) };
+    const images = await tiles.read(plan.rows);
+    return { plan: { ...plan, channelsOn: keepDrawn(plan, images, seed) }, tiles: images };
   };
   /** Keeps what led to a failure, and the history so far. */
   const fail = async ({ plan, tiles: images }: Fetched, reason: string): Promise<never> => {
@@ -455,10 +483,13 @@ function checkSame(store: ObjectStore, model: string, was: Settings, is: Setting
   for (const field of Object.keys(is) as (keyof Settings)[]) {
     const [before, now] = [JSON.stringify(was[field]), JSON.stringify(is[field])];
     if (before === now) continue;
+    if (field === "dataset" && sameDataset(was.dataset, is.dataset)) continue;
     const [had, has] =
       field === "architecture"
         ? [was, is].map(({ architecture }) => `the network ${describeNetwork(architecture)}`)
-        : [`${field} ${before}`, now];
+        : field === "dataset"
+          ? [was, is].map(({ dataset }) => describeIdentity(dataset))
+          : [`${field} ${before}`, now];
     throw new FarmError(
       "data",
       `model ${model} in ${store.url} was trained with ${had}, not ${has}`,

@@ -59,7 +59,7 @@ export async function evaluateCommand(context: Context, options: EvaluateCommand
   await writeFile(curves, chartSvg("Losses and right triplets by step", found.curves.flatMap(linesOf)));
   await writeFile(file, `${JSON.stringify(result, undefined, 2)}\n`);
   context.result({ ...result, files: [file, pairs, curves] }, [
-    `${found.locations.evaluated} locations of ${found.locations.heldout} held out, ${positives} positives each; trained near ${found.locations.train} others`,
+    `${found.locations.evaluated} locations of ${found.locations.heldout} held out${found.geography.kind === "elsewhere" ? `, all of another data set than ${found.geography.trained_on}` : ""}, ${positives} positives each; trained near ${found.locations.train} others, the nearest ${distance(found.geography.nearest_trained_m)} away${found.geography.overlaps ? ": their tiles can show the same ground" : ""}`,
     ...table(found.results),
     `who knows where every tile was taken: recall@1 ${percent(found.ground.recall_at_1)}, @10 ${percent(found.ground.recall_at_10)}; the nearest other location is ${found.nearest_m.toFixed(0)} m away (median)`,
     ...(found.labels
@@ -111,6 +111,9 @@ function linesOf({ model, loss, points }: Evaluation["curves"][number], at: numb
     },
   ];
 }
+
+const distance = (metres: number): string =>
+  metres < 10_000 ? `${metres.toFixed(0)} m` : `${(metres / 1000).toFixed(0)} km`;
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 

@@ -1,5 +1,4 @@
 import { join, resolve } from "node:path";
-import { DEFAULT_HOLDOUT } from "@loc2vec/core";
 import type { Dropout, Network, Precision } from "@loc2vec/encoder";
 import type { Context } from "../context.ts";
 import { embed, report, trainModel } from "../stages.ts";
@@ -20,6 +19,7 @@ export interface TrainingOptions {
   minDistance?: number;
   holdout: number;
   cell: number;
+  border?: number;
   warmup: number;
   halveEvery: number;
   patience?: number;
@@ -33,7 +33,7 @@ export function trainingOf(options: TrainingOptions) {
   return {
     batch: { locations: options.batchLocations, pairs: options.pairs, negatives: options.negatives },
     minDistanceM: options.minDistance,
-    holdout: { ...DEFAULT_HOLDOUT, share: options.holdout, cellM: options.cell },
+    holdout: { share: options.holdout, cellM: options.cell, borderM: options.border },
     ...{ loss, distanceScale, network, precision, dropout, learningRate, checkpointEvery, empty },
     ...{ warmup, halveEvery, patience, maxSeconds },
   };

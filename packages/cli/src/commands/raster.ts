@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   checkName,
+  checkSource,
   EXIT_CODES,
   FarmError,
+  footprint,
   grownBox,
   type Levels,
   type LocationKind,
@@ -18,11 +20,12 @@ import {
   type LocationSource,
   openLocationFile,
   openLocationTable,
-  readImportInfo,
+  requireImport,
   sampleLocations,
 } from "@loc2vec/gis";
 import { type DatasetStatus, datasetStatus, verifyDataset } from "@loc2vec/producer";
 import { type Follow, retryFailed } from "@loc2vec/queue";
+import { sourceOf } from "@loc2vec/rasterizer";
 import { openDataset } from "@loc2vec/shards";
 import type { WorkerSummary } from "@loc2vec/worker";
 import { type Context, withServices } from "../context.ts";
@@ -60,11 +63,12 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
   const follow = followOf(options);
   const profile = await context.profile();
   const result = await withServices(context, ["redis", "database"], async ({ redisUrl, databaseUrl }) => {
-    const map = await readImportInfo(databaseUrl);
+    const map = await requireImport(databaseUrl, profile);
     const source = await openLocations(context, options, databaseUrl, map);
+    checkOutside(context, source, map);
     const { count, bad, outside } = source;
-    if (map !== undefined) checkOutside(context, source, map);
-    const dataset = describeDataset(context, profile, count, { ...options, name: options.dataset });
+    const drawn = sourceOf(map, profile, { kind: context.config.renderer });
+    const dataset = describeDataset(profile, drawn, count, { ...options, name: options.dataset });
     const queued = await enqueue(context, { redisUrl }, dataset, source.read(), follow);
     return { locations: count, skipped: bad.count, outside: outside.count, ...queued };
   });
@@ -90,15 +94,12 @@ function followOf(options: EnqueueOptions): Follow {
   return { train: { dataset, model, steps, seed, ...trainingOf(options) }, embed };
 }
 
-/** How far from a location its tiles show the map, metres. */
-const REACH_M = (TILE_RADIUS_M + MAX_OFFSET_M) * Math.SQRT2;
-
 /** The locations that the options name; says which bad rows are left out. */
 async function openLocations(
   { log, signal }: Context,
   { locations, table, sample, kind, kinds, seed, skipBad }: EnqueueOptions,
   databaseUrl: string,
-  map: ImportInfo | undefined,
+  map: ImportInfo,
 ): Promise<LocationSource> {
   if (sample !== undefined) {
     const found = await sampleLocations({ databaseUrl, count: sample, seed, kinds });
@@ -113,7 +114,8 @@ async function openLocations(
       },
     };
   }
-  const given = { kind, skipBad, signal, ...(map ? { bbox: grownBox(map.bbox, REACH_M) } : {}) };
+  const { reachM } = footprint(TILE_RADIUS_M, MAX_OFFSET_M);
+  const given = { kind, skipBad, signal, bbox: grownBox(map.bbox, reachM) };
   const source =
     table !== undefined
       ? await openLocationTable(databaseUrl, table, given)
@@ -248,9 +250,13 @@ export async function verifyCommand(
     onShard: (done: number) => progress.update(done),
   };
   const found = repair
-    ? await withServices(context, ["redis"], (services) =>
-        withQueues(context, services, (queues) => verifyDataset({ ...options, repair: queues })),
-      )
+    ? await withServices(context, ["redis", "database"], async (services) => {
+        const profile = await context.profile();
+        const map = await requireImport(services.databaseUrl, profile);
+        // Before a byte is read: what is rendered again here would be of another map.
+        checkSource(described, sourceOf(map, profile, { kind: context.config.renderer }), "this farm");
+        return withQueues(context, services, (queues) => verifyDataset({ ...options, repair: queues }));
+      })
     : await verifyDataset(options);
   progress.finish();
   const { shards, whole, missing, damaged, arrays } = found;
