@@ -128,6 +128,14 @@ describe("CSV", () => {
     ]);
   });
 
+  test("a CRLF that two blocks of the file share is one line break", async () => {
+    for (const padding of ["", "a", "bc", "def", "ghij", "klmno", "pqrstu"]) {
+      const text = `lon,lat,label${padding}\n${"1,2,a\r\n".repeat(12_000)}x,1\r\n`;
+      const { bad, count } = await open("a.csv", text, { skipBad: 1 });
+      expect([count, bad.first]).toEqual([12_000, ['row 12002: longitude "x" is not a number']]);
+    }
+  });
+
   test("a quote that is never closed spoils its own row alone", async () => {
     const text = `lon,lat,label\n1,2,"open\n3,4,b\n5,6,"c, d"\n${"7,8,e\n".repeat(20_000)}`;
     const source = await open("a.csv", text, { skipBad: 1 });

@@ -21,7 +21,7 @@ import { REPROJECT, type Row } from "./location.ts";
  * @throws FarmError `input` for a damaged file, one without such columns, and a reference system that is not WGS 84
  */
 export async function* parquetRows(path: string, file: string): AsyncGenerator<Row> {
-  const buffer = await asyncBufferFromFile(path);
+  const buffer = await read(file, () => asyncBufferFromFile(path));
   const metadata = await read(file, () => parquetMetadataAsync(buffer, { parsers: PARSERS }));
   const names = parquetSchema(metadata).children.map(({ element }) => element.name);
   const geometry = geometryOf(metadata, file);
