@@ -128,6 +128,13 @@ describe("CSV", () => {
     ]);
   });
 
+  test("a quote after another character than the separator is part of its cell", async () => {
+    expect(await rows("a.csv", 'lon;lat;label\n1;2;Rue, "Nord"\n3;4;"b; c"\n')).toEqual([
+      [1, 2, 'Rue, "Nord"'],
+      [3, 4, "b; c"],
+    ]);
+  });
+
   test("a CRLF that two blocks of the file share is one line break", async () => {
     for (const padding of ["", "a", "bc", "def", "ghij", "klmno", "pqrstu"]) {
       const text = `lon,lat,label${padding}\n${"1,2,a\r\n".repeat(12_000)}x,1\r\n`;

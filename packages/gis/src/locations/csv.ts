@@ -8,7 +8,8 @@ const SEPARATORS = [",", ";", "\t", "|"];
 /** Excel's first line, which names the separator. */
 const SEP_LINE = /^\s*"?sep=([^"])"?[\s,;|]*$/i;
 /** Only a cell that begins with a quote is quoted: elsewhere quotes stand for themselves, as of inches. */
-const QUOTED_CELL = new RegExp(`(?:^|[${SEPARATORS.join("")}])\\s*"`);
+const hasQuotedCell = (text: string, separators: string): boolean =>
+  text.includes('"') && new RegExp(`(?:^|[${separators.replace(/[\]\\^-]/g, "\\$&")}])\\s*"`).test(text);
 /** Characters after which a quote that was opened is taken to be never closed. */
 const MAX_QUOTED = 64 * 1024;
 const MEND_QUOTES = "quote cells that hold quotes, and double the quotes in them";
@@ -84,7 +85,7 @@ function recordAt(
 ): { record: CsvRecord; length: number } | undefined {
   const { row, text: first } = lines[from] as Line;
   let text = first;
-  let open = QUOTED_CELL.test(first) && hasOddQuotes(first);
+  let open = hasQuotedCell(first, separator ?? SEPARATORS.join("")) && hasOddQuotes(first);
   for (let length = 1; ; length++) {
     if (!open) {
       const cells = separator === undefined ? [] : cellsOf(text, separator);
@@ -104,7 +105,7 @@ const hasOddQuotes = (text: string): boolean => text.split('"').length % 2 === 0
 
 /** The cells of one record, trimmed; undefined where the quotes do not fit. */
 function cellsOf(text: string, separator: string): string[] | undefined {
-  if (!text.includes('"') || !QUOTED_CELL.test(text)) return text.split(separator).map((cell) => cell.trim());
+  if (!hasQuotedCell(text, separator)) return text.split(separator).map((cell) => cell.trim());
   try {
     const records: string[][] = parse(text, {
       delimiter: separator,
