@@ -15,6 +15,7 @@ import { scaleCommand } from "./commands/scale.ts";
 import { config, down, up } from "./commands/services.ts";
 import { type Context, createContext, type GlobalOptions, ROOT } from "./context.ts";
 import {
+  checkpoint,
   dropout,
   kind,
   levels,
@@ -138,6 +139,11 @@ function withTraining(to: Command, about = ""): Command {
     .option("--checkpoint-every <n>", `${about}steps`, whole(1), 100);
 }
 
+const checkpoints = (what = ""): Option =>
+  new Option("--checkpoint <which>", `${what}best, last, or a step of those kept`)
+    .argParser(checkpoint)
+    .default("best");
+
 const seed = (what: string): Option => new Option("--seed <n>", what).argParser(whole(0)).default(0);
 
 command("up", "start the private Redis and PostgreSQL, to stay", up);
@@ -174,7 +180,8 @@ withTraining(command("enqueue", "describe a data set and queue its shards", enqu
   .addOption(seed("of sampling and augmentation"))
   .option("--train <model>", "once the data set is complete, train this model on it")
   .option("--steps <n>", "of that training", whole(1))
-  .option("--embed", "then embed the data set with it");
+  .option("--embed", "then embed the data set with it")
+  .addOption(checkpoints("to embed with: "));
 command("work", "render queued shards and complete their data sets, or do other jobs", workCommand)
   .option("--queues <names>", "raster, finalize, train, embed, by commas", queueNames, ["raster", "finalize"])
   .option("--dataset <name>", "with --until empty: wait for this one alone")
@@ -209,10 +216,12 @@ withTraining(command("train", "train an encoder on a data set", trainCommand))
   .addOption(seed("of weights, mini-batches and dropout"));
 command("embed", "embed the anchors of a data set", embedCommand)
   .requiredOption("--dataset <name>", "name of the data set")
-  .requiredOption("--model <name>", "name of the model");
+  .requiredOption("--model <name>", "name of the model")
+  .addOption(checkpoints());
 command("evaluate", "judge models on geography kept from training, beside baselines", evaluateCommand)
   .requiredOption("--dataset <name>", "that they were trained on, or one of another city")
   .requiredOption("--model <names...>", "one or more; bars are held to the first")
+  .addOption(checkpoints())
   .option("--locations <n>", "of the held-out ones, at most so many", whole(20), 2000)
   .option("--positives <n>", "of each location", whole(1, 1000), 5)
   .addOption(
@@ -225,6 +234,7 @@ command("evaluate", "judge models on geography kept from training, beside baseli
   .option("--out <folder>", "default: evaluations/<dataset>-<model> in FARM_HOME");
 command("export", "write a model as ONNX and safetensors, with what loads it in Keras", exportCommand)
   .requiredOption("--model <name>", "name of the model")
+  .addOption(checkpoints())
   .option("--out <folder>", "default: exports/<model> in FARM_HOME");
 command("report", "draw the figures of a data set and its embeddings", reportCommand)
   .requiredOption("--dataset <name>", "name of the data set")

@@ -5,6 +5,7 @@ export * from "./footprint.ts";
 export * from "./geo.ts";
 export * from "./jobs.ts";
 export * from "./names.ts";
+export * from "./process.ts";
 export * from "./progress.ts";
 export * from "./random.ts";
 export * from "./source.ts";

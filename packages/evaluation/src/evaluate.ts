@@ -1,4 +1,5 @@
 import {
+  type CheckpointChoice,
   type Dataset,
   distanceM,
   type Holdout,
@@ -18,7 +19,7 @@ import {
   type Checkpoint,
   type EmptyTiles,
   type HistoryEntry,
-  lastCheckpoint,
+  openCheckpoint,
   openTiles,
   readHistory,
   type TileReader,
@@ -48,6 +49,8 @@ export interface EvaluateOptions {
   dataset: string;
   /** All trained on that data set, with the same geography held out, or all on one other, elsewhere; bars are held to the first. */
   models: readonly string[];
+  /** Of each model. Default `best`. */
+  checkpoint?: CheckpointChoice | undefined;
   /** Of the held-out locations, at most so many are drawn. Default 2000. */
   locations?: number;
   /** Positives per location. Default 5. */
@@ -123,7 +126,15 @@ export interface Evaluation {
   /** Figure 7, by the first model; `a` and `b` are indices of locations. */
   lookalikes: Lookalike[];
   /** Figure 11: means of equally many steps over the course of each model's training. */
-  curves: { model: string; loss: string; points: Omit<HistoryEntry, "seconds" | "waited">[] }[];
+  curves: Curve[];
+}
+
+export interface Curve {
+  model: string;
+  loss: string;
+  points: Omit<HistoryEntry, "seconds" | "waited" | "heldout">[];
+  /** Right triplets of held-out locations at checkpoints, where they were counted while it was trained. */
+  heldout: { step: number; accuracy: number }[];
 }
 
 /**
@@ -134,7 +145,7 @@ export interface Evaluation {
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { store, models, positives = 5, seed = 0, signal, log = () => {}, progress = () => {} } = options;
-  const trained = await Promise.all(models.map((model) => lastCheckpoint(store, model)));
+  const trained = await Promise.all(models.map((model) => openCheckpoint(store, model, options.checkpoint)));
   const geography = await findGeography(store, options.dataset, models, trained, positives);
   const { evaluated: surveyed, heldout } = geography;
   const { dataset, parts, placeOf, emptyByLocation } = surveyed;
@@ -541,12 +552,8 @@ function barsOf(results: readonly Evaluated[]): Bar[] {
 /** Points of a curve. */
 const POINTS = 30;
 
-async function curveOf(
-  store: ObjectStore,
-  model: string,
-  { step, settings }: Checkpoint,
-): Promise<Evaluation["curves"][number]> {
-  const history = (await readHistory(store, model)).filter((entry) => entry.step <= step);
+async function curveOf(store: ObjectStore, model: string, { settings }: Checkpoint): Promise<Curve> {
+  const history = await readHistory(store, model);
   const length = Math.max(1, Math.ceil(history.length / POINTS));
   const points = Array.from({ length: Math.ceil(history.length / length) }, (_, at) => {
     const few = history.slice(at * length, (at + 1) * length);
@@ -560,7 +567,10 @@ async function curveOf(
       accuracy: mean((entry) => entry.accuracy),
     };
   });
-  return { model, loss: settings.loss, points };
+  const heldout = history.flatMap(({ step, heldout: figures }) =>
+    figures ? [{ step, accuracy: figures.accuracy }] : [],
+  );
+  return { model, loss: settings.loss, points, heldout };
 }
 
 function median(values: readonly number[]): number {

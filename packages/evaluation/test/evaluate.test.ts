@@ -115,6 +115,8 @@ test("all are measured on the same images of places that were held out", async (
     ["softpn", "softpn", 60],
     ["ratio", "ratio", 30],
   ]);
+  // Judged once, at the end: both were trained for fewer steps than lie between two checkpoints.
+  expect(found.curves.map(({ heldout }) => heldout.map(({ step }) => step))).toEqual([[60], [30]]);
   for (const { a, b } of found.lookalikes)
     for (const i of [a, b]) expect(partOf(1, PLACES[i] as (typeof PLACES)[number], HOLDOUT)).toBe("heldout");
   expect(await evaluate(given)).toEqual(found);

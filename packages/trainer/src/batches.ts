@@ -2,7 +2,7 @@ import { type Dataset, FarmError, type Random, randomOf, Stream, shardRange } fr
 import type { Triplet } from "@loc2vec/encoder";
 
 /** Shards whose locations are mixed with one another. */
-const POOL_SHARDS = 16;
+export const POOL_SHARDS = 16;
 /** The most locations that wait for company from afar. */
 const HELD = 10_000;
 /** A channel of a positive is switched off with this probability. */
@@ -216,7 +216,7 @@ export function keepDrawn(
 }
 
 /** `count` different numbers of 1 … total, none of them in `without`. */
-function chooseSamples(
+export function chooseSamples(
   random: Random,
   total: number,
   count: number,

@@ -9,14 +9,16 @@ export {
 export { type EmbedOptions, type EmbedResult, embedDataset, embeddingsPrefix } from "./embed.ts";
 export { readHistory } from "./history.ts";
 export {
+  type Best,
   type Checkpoint,
   type DatasetIdentity,
   describeIdentity,
+  type HeldoutFigures,
   type HistoryEntry,
   identityOf,
-  lastCheckpoint,
   listCheckpoints,
   modelPrefix,
+  openCheckpoint,
   readBest,
   readCheckpoint,
   type Settings,

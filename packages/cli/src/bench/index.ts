@@ -133,9 +133,12 @@ const OTHERS: Readonly<
       return loaderBench(context, rasterizer, dataset, sampled);
     }),
   embed: (context, { pbf, repeats }) =>
-    withMap(context, pbf, async ({ databaseUrl, render }) => {
+    withMap(context, pbf, async ({ databaseUrl, rasterizer, render }) => {
       const sampled = await sampleLocations({ databaseUrl, count: 12, seed: 1 });
-      return embedBench(context, (await render(sampled)).flat(), repeats);
+      const given = { name: "bench", seed: 1, positives: 20, shardLocations: sampled.length };
+      const dataset = describeDataset(await context.profile(), rasterizer.source, sampled.length, given);
+      const tiles = (await render(sampled, dataset.levels)).flat();
+      return embedBench(context, { dataset, locations: sampled, tiles }, repeats);
     }),
   query: (context, { pbf, locations = 200 }) => queryBench(context, { pbf, locations }),
   enqueue: (context, { locations = 1_500_000 }) =>

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  type CheckpointChoice,
   checkName,
   checkSource,
   EXIT_CODES,
@@ -48,6 +49,7 @@ export interface EnqueueOptions extends TrainingOptions {
   train?: string;
   steps?: number;
   embed?: boolean;
+  checkpoint: CheckpointChoice;
 }
 
 export async function enqueueCommand(context: Context, options: EnqueueOptions): Promise<void> {
@@ -84,14 +86,14 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
 
 /** What the options say shall follow. */
 function followOf(options: EnqueueOptions): Follow {
-  const { dataset, train: model, steps, embed = false, seed } = options;
+  const { dataset, train: model, steps, embed = false, checkpoint, seed } = options;
   if (model === undefined) {
     if (!embed && steps === undefined) return {};
     throw new FarmError("usage", "--steps and --embed are of a model that is trained", "add --train MODEL");
   }
   checkName("model", model);
   if (steps === undefined) throw new FarmError("usage", `model ${model}: how many steps?`, "add --steps N");
-  return { train: { dataset, model, steps, seed, ...trainingOf(options) }, embed };
+  return { train: { dataset, model, steps, seed, ...trainingOf(options) }, embed, checkpoint };
 }
 
 /** The locations that the options name; says which bad rows are left out. */
