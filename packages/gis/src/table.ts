@@ -1,36 +1,29 @@
-import { FarmError, type Location } from "@loc2vec/core";
+import { FarmError } from "@loc2vec/core";
 import { beginTransaction, connectDatabase, inTransaction, sqlState, withDatabase } from "@loc2vec/postgres";
 import pg from "pg";
-import { type ReadOptions, toLocation } from "./locations.ts";
+import { FIELDS, matchNames, OTHER_FIELDS } from "./locations/columns.ts";
+import type { Row } from "./locations/location.ts";
+import { type LocationSource, openSource, type ReadOptions } from "./locations/survey.ts";
 
 /** Rows per round trip. */
 const BLOCK = 5000;
 
-/** What a table of locations is read with. */
-interface Plan {
-  count: number;
-  /** Of lon, lat, kind, weight and label, in degrees. */
-  select: string;
-}
-
 /**
- * Reads locations from a table or view: `table`, `schema.table`, or quoted as in SQL. From a column `geom` (any reference
- * system; a shape's place is a point on it), from columns `lon` and `lat` of any type, degrees WGS 84, or from the only geometry
- * that it has; and where there are such from `kind`, `weight` and `label`. Rows come in the order of the primary key, else of the
- * table. A cursor streams them: memory does not grow with their number.
+ * Opens a table or view of locations, `table`, `schema.table` or quoted as in SQL, and reads it once to judge it: from a column
+ * of geometries (any reference system; a shape's place is a point on it), else from columns of lon and lat of any type, degrees
+ * WGS 84; and where there are such from `kind`, `weight` and `label`, named as columns of files are. Rows come in the order of the
+ * primary key, else of the table. A cursor streams them: memory does not grow with their number.
  *
- * @throws FarmError `input` for a table that is not there, has no such columns, no reference system, or holds no row, and naming
- * the row (from 1) for a location that cannot be used; `service` with the GRANT for one that may not be read
+ * @throws FarmError `input` for a table that is not there, has no such columns or no reference system, and naming rows (from 1),
+ *   see {@link openSource}; `service` with the GRANT for one that may not be read
  */
 export async function openLocationTable(
   databaseUrl: string,
   table: string,
   options: ReadOptions = {},
-): Promise<{ count: number; read: () => AsyncGenerator<Location> }> {
-  const plan = await withDatabase(databaseUrl, (client) => planOf(client, table));
-  if (plan.count === 0)
-    throw new FarmError("input", `table ${table}: holds no location`, "add at least one row");
-  return { count: plan.count, read: () => rows(databaseUrl, table, plan, options) };
+): Promise<LocationSource> {
+  const select = await withDatabase(databaseUrl, (client) => selectOf(client, table));
+  return openSource(`table ${table}`, () => rows(databaseUrl, table, select), options);
 }
 
 /** What PostgreSQL calls a table, view or foreign table by the name as it is, else as SQL reads it. */
@@ -60,18 +53,25 @@ async function findTable(client: pg.Client, table: string): Promise<string | und
   return undefined;
 }
 
-async function planOf(client: pg.Client, table: string): Promise<Plan> {
-  const { rows: columns } = await client.query<{
-    schema: string;
-    table: string;
-    view: boolean;
-    enters: boolean;
-    reads: boolean;
-    role: string;
-    name: string;
-    type: string;
-    key: number | null;
-  }>(
+/** A column, and the table that it is of. */
+interface Column {
+  schema: string;
+  table: string;
+  view: boolean;
+  /** Whether the role may use the schema, and read the table or any column of it. */
+  enters: boolean;
+  reads: boolean;
+  /** The role, quoted where it must be. */
+  role: string;
+  name: string;
+  type: string;
+  /** Place in the primary key; null for another. */
+  key: number | null;
+}
+
+/** What a table of locations is read with: a query of lon, lat, kind, weight and label, in degrees. */
+async function selectOf(client: pg.Client, table: string): Promise<string> {
+  const { rows: columns } = await client.query<Column>(
     `SELECT n.nspname AS schema, c.relname AS table, c.relkind IN ('v', 'm') AS view,
        has_schema_privilege(n.oid, 'USAGE') AS enters, has_any_column_privilege(c.oid, 'SELECT') AS reads,
        quote_ident(current_user) AS role,
@@ -92,7 +92,6 @@ async function planOf(client: pg.Client, table: string): Promise<Plan> {
     );
   }
   const quoted = pg.escapeIdentifier;
-  const has = (column: string): boolean => columns.some((each) => each.name === column);
   const from = `${quoted(first.schema)}.${quoted(first.table)}`;
   if (!first.enters || !first.reads) {
     const grants = [
@@ -105,49 +104,77 @@ async function planOf(client: pg.Client, table: string): Promise<Plan> {
       grants.join("; "),
     );
   }
-  const shapes = columns.filter(({ type }) => type === "geometry" || type === "geography");
-  const geometry =
-    columns.find((column) => column.name === "geom" || column.name === "geometry") ??
-    (shapes.length === 1 && !(has("lon") && has("lat")) ? shapes[0] : undefined);
-  if (geometry === undefined && !(has("lon") && has("lat"))) {
+  const names = columns.map((column) => column.name);
+  const where = `table ${table}`;
+  const typed = geometryOf(columns, where);
+  const { lon, lat, ...others } = matchNames(names, where, typed === undefined ? FIELDS : OTHER_FIELDS);
+  const degrees = lon !== undefined && lat !== undefined;
+  const geometry = typed ?? (degrees ? undefined : names.find((each) => rankOf(each) === 0));
+  if (geometry === undefined && !degrees) {
     throw new FarmError(
       "input",
-      `table ${table}: no column geom, and not both of lon and lat, among ${columns.map((column) => column.name).join(", ")}`,
+      `${where}: no column geom, and not both of lon and lat, among ${names.join(", ")}`,
       "name a view that has them",
     );
   }
-  const point = geometry && `ST_Transform(ST_PointOnSurface(${quoted(geometry.name)}::geometry), 4326)`;
-  // As text, whatever their type: what is no number is named with its row.
-  const place = point ? `ST_X(${point}) AS lon, ST_Y(${point}) AS lat` : "lon::text, lat::text";
-  const others = (["kind", "weight", "label"] as const).map((column) =>
-    has(column) ? `${quoted(column)}::text AS ${column}` : `NULL AS ${column}`,
-  );
+  const text = (at: number | undefined): string =>
+    at === undefined ? "NULL" : `${quoted(names[at] as string)}::text`;
+  const point = geometry && `ST_Transform(ST_PointOnSurface(${quoted(geometry)}::geometry), 4326)`;
+  const place = point ? [`ST_X(${point})`, `ST_Y(${point})`] : [text(lon), text(lat)];
+  const selected = [
+    `${place[0]} AS lon`,
+    `${place[1]} AS lat`,
+    ...OTHER_FIELDS.map((field) => `${text(others[field as keyof typeof others])} AS ${field}`),
+  ];
+  const shape = columns.find(({ name }) => name === geometry);
+  if (shape !== undefined) await checkPlaced(client, table, shape);
   const key = columns.filter((column) => column.key !== null).map((column) => quoted(column.name));
   const order = key.length > 0 ? ` ORDER BY ${key.join(", ")}` : "";
-  const shape = geometry && `${quoted(geometry.name)}::geometry`;
-  const unplacedRows = shape ? `count(*) FILTER (WHERE ST_SRID(${shape}) = 0)::float8` : "0";
-  const { rows: counted } = await inTransaction(client, () =>
+  return `SELECT ${selected.join(", ")} FROM ${from}${order}`;
+}
+
+/** Names of geometry columns: those of one line are as good as each other. */
+const GEOMETRIES = [
+  ["geom", "geometry"],
+  ["the_geom", "wkb_geometry", "way"],
+];
+const rankOf = (name: string): number => GEOMETRIES.findIndex((names) => names.includes(name.toLowerCase()));
+
+/** The column whose type is a geometry; among several, the best by name. */
+function geometryOf(columns: readonly { name: string; type: string }[], where: string): string | undefined {
+  const typed = columns.filter(({ type }) => /\bgeo(metry|graphy)$/.test(type)).map(({ name }) => name);
+  if (typed.length <= 1) return typed[0];
+  const best = GEOMETRIES.map((_, rank) => typed.filter((name) => rankOf(name) === rank));
+  const [first, second] = best.find((names) => names.length > 0) ?? typed;
+  if (second === undefined) return first;
+  throw new FarmError(
+    "input",
+    `${where}: two columns of geometries: ${JSON.stringify(first)} and ${JSON.stringify(second)}`,
+    "name a view that has one of them",
+  );
+}
+
+/** @throws FarmError `input` when geometries do not say where on the globe they are */
+async function checkPlaced(client: pg.Client, table: string, shape: Column): Promise<void> {
+  const name = pg.escapeIdentifier(shape.name);
+  const { rows } = await inTransaction(client, () =>
     client.query<{ count: number; unplaced: number }>(
-      `SELECT count(*)::float8 AS count, ${unplacedRows} AS unplaced FROM ${from}`,
+      `SELECT count(*)::float8 AS count, count(*) FILTER (WHERE ST_SRID(${name}::geometry) = 0)::float8 AS unplaced
+       FROM ${pg.escapeIdentifier(shape.schema)}.${pg.escapeIdentifier(shape.table)}`,
     ),
   ).catch((error: unknown) => {
     throw tableError(error, table);
   });
-  const { count = 0, unplaced = 0 } = counted[0] ?? {};
-  if (geometry !== undefined && unplaced > 0) {
-    const literals = [first.schema, first.table, geometry.name].map((each) => pg.escapeLiteral(each));
-    throw new FarmError(
-      "input",
-      `table ${table}: ${geometry.name} of ${unplaced} of ${count} rows names no reference system (SRID 0)`,
-      first.view || geometry.type !== "geometry"
-        ? `where it holds degrees, ST_SetSRID(${quoted(geometry.name)}::geometry, 4326) AS geom in a view`
-        : `where it holds degrees: SELECT UpdateGeometrySRID(${literals.join(", ")}, 4326)`,
-    );
-  }
-  return {
-    count,
-    select: `SELECT ${place}, ${others.join(", ")} FROM ${from}${order}`,
-  };
+  const { count = 0, unplaced = 0 } = rows[0] ?? {};
+  if (unplaced === 0) return;
+  const literals = [shape.schema, shape.table, shape.name].map((each) => pg.escapeLiteral(each));
+  throw new FarmError(
+    "input",
+    `table ${table}: ${shape.name} of ${unplaced} of ${count} rows names no reference system (SRID 0)`,
+    shape.view || shape.type !== "geometry"
+      ? `where it holds degrees, ST_SetSRID(${name}::geometry, 4326) AS geom in a view`
+      : `where it holds degrees: SELECT UpdateGeometrySRID(${literals.join(", ")}, 4326)`,
+  );
 }
 
 /** PostgreSQL's codes for values, columns and functions that do not do; PostGIS has XX000 for most of its own. */
@@ -166,23 +193,18 @@ function tableError(error: unknown, table: string): unknown {
   );
 }
 
-async function* rows(
-  databaseUrl: string,
-  table: string,
-  plan: Plan,
-  options: ReadOptions,
-): AsyncGenerator<Location> {
+async function* rows(databaseUrl: string, table: string, select: string): AsyncGenerator<Row> {
   const client = await connectDatabase(databaseUrl);
   const refuse = (error: unknown): never => {
     throw tableError(error, table);
   };
   try {
     await beginTransaction(client);
-    await client.query(`DECLARE places NO SCROLL CURSOR FOR ${plan.select}`).catch(refuse);
+    await client.query(`DECLARE places NO SCROLL CURSOR FOR ${select}`).catch(refuse);
     for (let row = 0; ; ) {
       const { rows: found } = await client.query(`FETCH ${BLOCK} FROM places`).catch(refuse);
       if (found.length === 0) break;
-      for (const fields of found) yield toLocation(fields, `table ${table}, row ${++row}`, options);
+      for (const fields of found) yield { place: `row ${++row}`, fields };
     }
     await client.query("COMMIT");
   } finally {

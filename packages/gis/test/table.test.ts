@@ -1,8 +1,8 @@
-import { FarmError } from "@loc2vec/core";
+import { FarmError, type Location } from "@loc2vec/core";
 import { withDatabase } from "@loc2vec/postgres";
 import pg from "pg";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { ensureDatabase, openLocationTable } from "../src/index.ts";
+import { ensureDatabase, openLocationTable, type ReadOptions } from "../src/index.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -27,9 +27,18 @@ beforeAll(async () => {
     INSERT INTO shapes VALUES (1, ST_Transform(ST_SetSRID(ST_MakePoint(7.4, 43.7), 4326), 32632));
     CREATE VIEW many AS SELECT i AS id, i / 1000.0 AS lon, 1.0 AS lat FROM generate_series(1, 12000) i;
     CREATE TABLE nothing (lon float8, lat float8);
-    CREATE TABLE bare (x int, y int);
+    CREATE TABLE bare (a int, y int);
     CREATE TABLE off (id int PRIMARY KEY, lon float8, lat float8);
-    INSERT INTO off VALUES (1, 1, 1), (2, 1, 95);`);
+    INSERT INTO off VALUES (1, 1, 1), (2, 1, 95);
+    CREATE TABLE words (id int PRIMARY KEY, "Longitude" text, latitude numeric, "LABEL" int, x int, y int);
+    INSERT INTO words VALUES (1, ' 24,9', 60.10, 7, 3, 4), (2, 'here', 60.1, 8, 3, 4), (3, NULL, 60.1, 9, 3, 4);
+    CREATE TABLE two (lng float8, long float8, lat float8);
+    CREATE TABLE cased ("lon" float8, "Lon" float8, lat float8);
+    CREATE TABLE several (the_geom geometry(Point, 4326), "Geom" geometry(Point, 4326), lon text, lng text);
+    INSERT INTO several VALUES ('SRID=4326;POINT(1 1)', 'SRID=4326;POINT(2 3)', 'a', 'b'), (NULL, NULL, 'a', 'b');
+    CREATE TABLE other_name (shape geography(Point, 4326));
+    INSERT INTO other_name VALUES ('POINT(2 3)');
+    CREATE TABLE rivals (start geometry, "end" geometry);`);
 });
 afterAll(async () => {
   await client.end();
@@ -39,9 +48,11 @@ afterAll(async () => {
   });
 });
 
-const read = async (table: string, url = databaseUrl) => {
-  const { count, read: rows } = await openLocationTable(url, table);
-  return { count, rows: await Array.fromAsync(rows()) };
+const read = async (table: string, options?: ReadOptions, url = databaseUrl) => {
+  const { count, read: rows } = await openLocationTable(url, table, options);
+  const locations: Location[] = [];
+  for await (const location of rows()) locations.push(location);
+  return { count, rows: locations };
 };
 
 test("columns lon and lat, whatever the table is called; rows in the order of the primary key", async () => {
@@ -65,12 +76,30 @@ test("a view of more rows than a round trip brings", async () => {
   expect([count, rows.length, rows[11_999]?.lon]).toEqual([12_000, 12_000, 12]);
 });
 
+test("columns are named as those of files are, of any type; bad rows are counted", async () => {
+  await expect(read("words")).rejects.toThrowError(
+    /^table words: 2 of 3 rows are bad: row 2: longitude "here" is not a number; row 3: longitude is missing$/,
+  );
+  expect(await read("words", { skipBad: 2 })).toEqual({
+    count: 1,
+    rows: [{ lon: 24.9, lat: 60.1, kind: "visit", label: "7" }],
+  });
+});
+
+test("a geometry column of any name; among several, the best by name", async () => {
+  expect((await read("other_name")).rows).toEqual([{ lon: 2, lat: 3, kind: "visit" }]);
+  expect((await read("several", { skipBad: 1 })).rows).toEqual([{ lon: 2, lat: 3, kind: "visit" }]);
+});
+
 test("what cannot be read is named, with the row", async () => {
   for (const [table, message] of [
     ["nowhere", /there is no table nowhere/],
     ["no.such.table", /not a table's name/],
     ["nothing", /holds no location/],
-    ["bare", /no column geom, and not both of lon and lat, among x, y/],
+    ["bare", /no column geom, and not both of lon and lat, among a, y/],
+    ["two", /table two: two columns for lon: "lng" and "long"/],
+    ["cased", /table cased: two columns for lon: "lon" and "Lon"/],
+    ["rivals", /table rivals: two columns of geometries: "start" and "end"/],
     ["off", /table off, row 2: latitude 95/],
     ["x; DROP TABLE off", /there is no table/],
   ] as const) {
@@ -120,12 +149,12 @@ test("geometries of every sort: geography, shapes, curves, text, another name, v
     CREATE TABLE globes (id int PRIMARY KEY, geom geography); INSERT INTO globes SELECT 1, at::geography FROM sorts;
     CREATE TABLE areas AS SELECT ST_Transform(ST_Expand(at, 0.001), 3857) AS geometry FROM sorts;
     CREATE TABLE curves AS SELECT 'SRID=4326;CURVEPOLYGON(CIRCULARSTRING(24.8 60.2, 24.9 60.3, 25 60.2, 24.9 60.1, 24.8 60.2))'::geometry AS geom;
-    CREATE TABLE words AS SELECT ST_AsEWKT(at) AS geom FROM sorts;
+    CREATE TABLE ewkts AS SELECT ST_AsEWKT(at) AS geom FROM sorts;
     CREATE VIEW seen AS SELECT at AS geom, 'transport' AS kind FROM sorts;
     CREATE MATERIALIZED VIEW kept AS SELECT * FROM seen;
     CREATE TABLE parts (geom geometry(Point, 4326)) PARTITION BY RANGE (ST_X(geom));
     CREATE TABLE parts_all PARTITION OF parts DEFAULT; INSERT INTO parts SELECT at FROM sorts`);
-  for (const table of ["sorts", "globes", "areas", "curves", "words", "seen", "kept", "parts"]) {
+  for (const table of ["sorts", "globes", "areas", "curves", "ewkts", "seen", "kept", "parts"]) {
     const { count, rows } = await read(table);
     expect([count, rows.length], table).toEqual([1, 1]);
     expect(rows[0]?.lon, table).toBeCloseTo(24.9, 6);
@@ -143,10 +172,9 @@ test("what holds no usable place is the table's fault, and named", async () => {
     CREATE TABLE unknown (geom geometry); INSERT INTO unknown VALUES (ST_SetSRID(ST_MakePoint(1, 2), 990000));
     CREATE TABLE holes (id int PRIMARY KEY, geom geometry); INSERT INTO holes VALUES (1, ST_Point(1, 2, 4326)), (2, NULL);
     CREATE TABLE empties (id int PRIMARY KEY, geom geometry); INSERT INTO empties VALUES (1, 'SRID=4326;POINT EMPTY');
-    CREATE TABLE commas (id int PRIMARY KEY, lon text, lat text); INSERT INTO commas VALUES (1, '1', '2'), (2, '24,9', '60');
+    CREATE TABLE dots (id int PRIMARY KEY, lon text, lat text); INSERT INTO dots VALUES (1, '1', '2'), (2, '24..9', '60');
     CREATE TABLE scribbles (geom text); INSERT INTO scribbles VALUES ('here');
     CREATE TABLE integers (geom int); INSERT INTO integers VALUES (1);
-    CREATE TABLE two (a geometry, b geometry);
     CREATE SEQUENCE counter`);
   for (const [table, line] of [
     [
@@ -161,10 +189,9 @@ test("what holds no usable place is the table's fault, and named", async () => {
     ["unknown", /table unknown: .*990000/],
     ["holes", /table holes, row 2: longitude is missing/],
     ["empties", /table empties, row 1: longitude is missing/],
-    ["commas", /table commas, row 2: longitude "24,9" is not a number/],
+    ["dots", /table dots, row 2: longitude "24..9" is not a number/],
     ["scribbles", /table scribbles: .*parse error/],
     ["integers", /table integers: cannot cast type integer to .*geometry \(42846\)/],
-    ["two", /table two: no column geom.*among a, b/],
     ["counter", /there is no table counter/],
   ] as const) {
     const error = await read(table).catch((thrown) => thrown);
@@ -190,7 +217,7 @@ test("a table that the role may not read, with the GRANT that lets it", async ()
   const url = new URL(databaseUrl);
   url.username = ROLE;
   url.password = "pass";
-  const refused = async () => read("closed.Secret places", url.href).catch((thrown) => thrown);
+  const refused = async () => read("closed.Secret places", {}, url.href).catch((thrown) => thrown);
   const error = await refused();
   expect(error).toMatchObject({
     kind: "service",
