@@ -172,6 +172,9 @@ function adviceOn(error: Error, databaseUrl: string): Advice {
     if (state === "28000" && /not permitted to log in/.test(message)) {
       return ["service", `ALTER ROLE ${role} LOGIN`];
     }
+    if (/configuration parameter|value for parameter/.test(message)) {
+      return ["service", "correct the parameters of FARM_DATABASE_URL, `options` above all"];
+    }
     const limit = state === "57014" && !/statement timeout/.test(message) ? undefined : LIMITS[state];
     if (limit !== undefined) return ["service", `ALTER ROLE ${role} SET ${limit} = 0`];
     if (

@@ -132,6 +132,7 @@ test.each([
     "service",
     `ALTER ROLE "${ROLE}" SET idle_in_transaction_session_timeout = 0`,
   ],
+  ["42704 of a setting", () => ask("", `${url}?options=-cnonsense%3D1`), "service", "`options`"],
   ["28000", () => ask("", asNologin()), "service", `ALTER ROLE ${NOLOGIN} LOGIN`],
   ["57P01", () => ask("SELECT pg_terminate_backend(pg_backend_pid())"), "service", "server is back"],
   [
