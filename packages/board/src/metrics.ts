@@ -1,5 +1,5 @@
 import { NAME, QUEUE_NAMES, type QueueName } from "@loc2vec/core";
-import type { FarmQueues } from "@loc2vec/queue";
+import type { Queues } from "@loc2vec/queue";
 import { QueueEvents } from "bullmq";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { z } from "zod";
@@ -90,7 +90,7 @@ export interface Metrics {
 }
 
 /** Counts from now on what happens in the queues. Whatever Redis says is checked, and left out where it does not fit. */
-export async function startMetrics(queues: FarmQueues): Promise<Metrics> {
+export async function startMetrics(queues: Queues): Promise<Metrics> {
   const instruments = createInstruments();
   for (const queue of QUEUE_NAMES) {
     instruments.failures.inc({ queue }, 0);
@@ -144,7 +144,7 @@ export function shared<T>(action: () => Promise<T>): () => Promise<T> {
 
 /** Listens to a queue from now on; returns what ends it. */
 async function follow(
-  queues: FarmQueues,
+  queues: Queues,
   name: QueueName,
   listen: (events: QueueEvents) => void,
 ): Promise<() => Promise<void>> {
@@ -198,7 +198,7 @@ function addShard(instruments: Instruments, result: unknown): void {
 /** An event tells nothing of the time, the job does; one that is gone already is left out. */
 async function observeJob(
   { jobSeconds }: Instruments,
-  queues: FarmQueues,
+  queues: Queues,
   queue: QueueName,
   id: string,
 ): Promise<void> {
@@ -227,7 +227,7 @@ function trainingProgress({ loss, step, stepSeconds }: Instruments): (jobId: str
   };
 }
 
-async function readGauges({ jobs, memory, clients }: Instruments, queues: FarmQueues): Promise<void> {
+async function readGauges({ jobs, memory, clients }: Instruments, queues: Queues): Promise<void> {
   const info = await queues.connection.info();
   const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
   memory.set(field("used_memory"));

@@ -3,7 +3,7 @@ import { modelJobId, rasterJobId } from "@loc2vec/queue";
 import { UnrecoverableError } from "bullmq";
 import { expect, test } from "vitest";
 import { METRIC_NAMES } from "../src/index.ts";
-import { ask, freshBoard, freshQueues, metricsOf, PASSWORD, work } from "./helpers.ts";
+import { ask, freshBoard, freshQueues, metricsOf, PASSWORD, STORE, work } from "./helpers.ts";
 
 const result = (shard: number): ShardResult => ({
   shard,
@@ -62,8 +62,8 @@ test("shards, failed attempts and times are counted once each", async () => {
   const add = (shard: number, delay = 0) =>
     queues.raster.add(
       "shard",
-      { dataset: "city", shard },
-      { jobId: rasterJobId({ dataset: "city", shard }), delay },
+      { store: STORE, dataset: "city", shard },
+      { jobId: rasterJobId({ store: STORE, dataset: "city", shard }), delay },
     );
   // Before the board: not counted.
   const worker = work(queues, "raster", async (job) => {
@@ -112,7 +112,7 @@ test("shards, failed attempts and times are counted once each", async () => {
 
 test("the jobs of a paused queue are paused, not waiting", async () => {
   const board = await freshBoard();
-  await board.queues.embed.add("embed", { dataset: "city", model: "m" });
+  await board.queues.embed.add("embed", { store: STORE, dataset: "city", model: "m" });
   const state = (name: string) => `loc2vec_jobs{queue="embed",state="${name}"}`;
   expect((await metricsOf(board)).get(state("waiting"))).toBe(1);
   await board.queues.embed.pause();
@@ -138,7 +138,7 @@ test("training is followed by model, by a few of them, and only where it makes s
       await job.updateProgress(junk);
   });
   const train = (jobId: string) => queues.train.add("train", {} as never, { jobId });
-  for (let i = 0; i < 25; i++) await train(modelJobId({ dataset: "city", model: `m${i}` }));
+  for (let i = 0; i < 25; i++) await train(modelJobId({ store: STORE, dataset: "city", model: `m${i}` }));
   for (const id of ["Bad Name@city", 'x"} 1@city', `${"x".repeat(64)}@city`, "@city"]) await train(id);
   const completed = 'loc2vec_job_seconds_count{queue="train"}';
   await expect.poll(async () => (await metricsOf(board)).get(completed)).toBe(29);
@@ -164,7 +164,7 @@ test("what is not an event of BullMQ's does not end the counting", async () => {
   await fake("event", "completed", "jobId", "gone", "returnvalue", "null");
   await fake("event", "completed", "jobId", "gone", "returnvalue", "{not json");
   await new Promise((resolve) => setTimeout(resolve, 1500));
-  await queues.raster.add("shard", { dataset: "city", shard: 1 });
+  await queues.raster.add("shard", { store: STORE, dataset: "city", shard: 1 });
   await expect
     .poll(async () => (await metricsOf(board)).get("loc2vec_shards_total"), { timeout: 5000 })
     .toBe(1);

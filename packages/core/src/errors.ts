@@ -48,6 +48,12 @@ export class FarmError extends Error {
 /** What is wrong with one location, whatever the others are like: it can be left out, and the rest be done. */
 export class LocationError extends FarmError {}
 
+/**
+ * What lies between a job and this worker alone: another one, with the right map or object store, can do it. The job is left
+ * for that one.
+ */
+export class MismatchError extends FarmError {}
+
 /** The message of anything thrown, unwrapping AggregateError (which Node's network stack throws with an empty message). */
 export function errorMessage(error: unknown): string {
   if (error instanceof FarmError) return error.line;

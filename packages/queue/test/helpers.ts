@@ -13,11 +13,15 @@ declare module "vitest" {
 
 const opened: FarmQueues[] = [];
 
+/** Identity of the tests' object store. */
+export const STORE = "0123456789abcdef";
+
 /** Queues of its own on the tests' Redis, removed after the test. */
 export async function freshQueues(retryDelayMs = 10): Promise<FarmQueues> {
   const queues = await openQueues({
     redisUrl: inject("redisUrl"),
     prefix: `test-${randomUUID()}`,
+    store: STORE,
     retryDelayMs,
   });
   opened.push(queues);

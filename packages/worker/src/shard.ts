@@ -24,7 +24,7 @@ import type { Rasterizer } from "./rasterizer.ts";
 
 export interface RenderShardOptions {
   store: ObjectStore;
-  job: RasterJob;
+  job: Pick<RasterJob, "dataset" | "shard">;
   rasterizer: Rasterizer;
   /** Looked at before each location; its reason is thrown. */
   signal?: AbortSignal | undefined;
@@ -152,7 +152,7 @@ function checkCartography(dataset: Dataset, rasterizer: Rasterizer): void {
 async function renderLocation(
   dataset: Dataset,
   rasterizer: Rasterizer,
-  { shard }: RasterJob,
+  { shard }: Pick<RasterJob, "shard">,
   index: number,
   { lon, lat }: { lon: number; lat: number },
 ): Promise<readonly Uint8Array[]> {
