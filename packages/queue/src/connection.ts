@@ -1,6 +1,6 @@
 import { errorMessage, FarmError, redact } from "@loc2vec/core";
 import { Redis } from "ioredis";
-import { explainRefusal, refusalOf, tryWrites } from "./refusal.ts";
+import { explainRefusal, refusalOf, writeOnce } from "./refusal.ts";
 
 /** The oldest Redis that BullMQ recommends. */
 const OLDEST_REDIS = [6, 2] as const;
@@ -32,7 +32,7 @@ export async function connectRedis(
   }
   const place = `Redis at ${redact(url)}`;
   let connected = false;
-  let lastError: unknown;
+  let firstError: unknown;
   const client = new Redis(url, {
     lazyConnect: true,
     connectTimeout: timeoutMs,
@@ -45,20 +45,20 @@ export async function connectRedis(
     enableReadyCheck: false,
   });
   client.on("error", (error) => {
-    lastError = error;
+    firstError ??= error;
   });
   try {
     await within(timeoutMs, async () => {
       await client.connect();
       checkServer(place, await client.info());
       // Of a database that it does not have, or will not let this user see.
-      if (refusalOf(lastError) !== undefined) throw lastError;
-      if (writeUnder !== undefined) await tryWrites(client, writeUnder);
+      if (refusalOf(firstError) !== undefined) throw firstError;
+      if (writeUnder !== undefined) await writeOnce(client, writeUnder);
     });
   } catch (error) {
     client.disconnect();
     if (error instanceof FarmError) throw error;
-    const cause = lastError ?? error;
+    const cause = firstError ?? error;
     const explained = explainRefusal(cause, place, writeUnder ?? "prefix");
     if (explained instanceof FarmError) throw explained;
     const reason = errorMessage(cause);
@@ -99,9 +99,8 @@ export function checkServer(place: string, info: string): void {
     );
   }
   if (field("role") === "slave") {
-    const link = field("master_link_status") === "up" ? "" : ", and has lost it";
     refuse(
-      `a replica of ${field("master_host")}:${field("master_port")}${link}: what the queues need to write would be refused or lost`,
+      `a replica of ${field("master_host")}:${field("master_port")}: what is written there is refused, or lost`,
       "let FARM_REDIS_URL name the master",
     );
   }
@@ -159,6 +158,9 @@ async function within<T>(timeoutMs: number, action: () => Promise<T>): Promise<T
 function mendOf(reason: string): string {
   if (/certificate|ssl|tls|wrong version/i.test(reason)) {
     return "check redis:// against rediss://, and NODE_EXTRA_CA_CERTS for a private authority";
+  }
+  if (/EPIPE|ECONNRESET|Connection is closed/i.test(reason)) {
+    return "it closes the connection at once: raise its maxclients, or let this machine in (protected-mode, rediss://)";
   }
   if (/Protocol error|Reply/i.test(reason)) return "check that FARM_REDIS_URL names a Redis";
   return "start Redis there (pnpm farm:up starts a private one), or set FARM_REDIS_URL";

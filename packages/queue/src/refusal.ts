@@ -35,14 +35,18 @@ export function refusalOf(error: unknown): { code: string; said: string } | unde
   const [first] = (error as { previousErrors?: unknown[] }).previousErrors ?? [];
   const cause = refusalOf(first);
   if (cause !== undefined) return { ...cause, said: `EXECABORT, ${cause.said}` };
-  // What was refused within a script comes with the script's hash and line; older servers hide the code behind them.
   const said = error.message
     .replace(/\s+/g, " ")
+    // What was refused within a script comes with the script's hash and line; Redis 6.2 hides the answer behind them.
     .replace(/ script: [0-9a-f]{40}, on @?user_script:\d+\.?$/, "")
-    .replace(/^ERR Error running script .*?@user_script: ?\d+: -?(?=[A-Z]{2,} |@?\w)/, "");
-  const code = /^[A-Z]{2,}\b/.exec(said)?.[0] ?? "ERR";
-  // Redis 6.2 says of a script only that its user may not.
-  return { code: /can't run this command/.test(said) ? "NOPERM" : code, said };
+    .replace(/^ERR Error running script .*@user_script: ?\d+: (?:@user_script: ?\d+: )?-?/, "")
+    // The rights of a script's user have no code.
+    .replace(/^(?:ERR )?(?=The user executing the script can't)/, "NOPERM ")
+    .replace(/, with args beginning with:.*$/, "")
+    // Advice that follows the answer.
+    .replace(/^(.*?\.) [A-Z].*$/, "$1")
+    .trim();
+  return { code: /^[A-Z]{2,}\b/.exec(said)?.[0] ?? "ERR", said };
 }
 
 /**
@@ -104,9 +108,12 @@ return redis.call("ZCARD", key)`;
  * replicas, or rights that are wanting
  */
 export async function tryWrites(connection: Redis, prefix: string): Promise<void> {
+  await onRedis({ connection, prefix }, () => writeOnce(connection, prefix));
+}
+
+/** @throws ReplyError */
+export async function writeOnce(connection: Redis, prefix: string): Promise<void> {
   const key = `${prefix}:try:${crypto.randomUUID()}`;
-  await onRedis({ connection, prefix }, async () => {
-    await connection.eval(WRITES, 1, key);
-    await connection.bzpopmin(key, 1);
-  });
+  await connection.eval(WRITES, 1, key);
+  await connection.bzpopmin(key, 1);
 }
