@@ -22,7 +22,7 @@ export interface ShardFailure {
 export interface RasterProgress {
   waiting: number;
   active: number;
-  /** Failed before and waiting for the next attempt. */
+  /** Waiting to be tried again: failed before, or put off by a worker that cannot do them. */
   delayed: number;
   /** Given up, until somebody retries them. */
   failed: number;
@@ -79,12 +79,18 @@ async function failuresOf(
       : [
           {
             shard: first[i] as number,
-            reason: job.failedReason ?? "",
+            reason: job.failedReason || leftFor(job.progress),
             attempts: job.attemptsMade,
             retrying,
           },
         ],
   );
+}
+
+/** Why a worker left a job for others. */
+function leftFor(progress: unknown): string {
+  const told = typeof progress === "object" && progress !== null && "left" in progress;
+  return told ? `left for another worker: ${progress.left}` : "put off";
 }
 
 async function activeLocations(

@@ -30,7 +30,7 @@ const PROGRESS_MS = 1000;
 /** How long a worker takes no job after the store or the map could not be reached: at first, and at most. */
 const REST_MS = [1000, 30_000] as const;
 /** After so long a job that another worker must do is offered again: at first, and at most. */
-const PUT_OFF_MS = [2000, 30_000] as const;
+const PUT_OFF_MS = [500, 30_000] as const;
 /** A worker passes so many jobs on that are not for it, and no more: it must not become Redis's main work. */
 const PASSED_PER_SECOND = 20;
 
@@ -132,6 +132,8 @@ export function consume<Q extends QueueName>(
       if (error instanceof MismatchError && payload !== undefined) {
         const { store, dataset } = payload;
         given.onLeft({ queue: consumer.queue, store, dataset, reason: line });
+        // For whoever asks where the data set stands.
+        if (store === queues.store) await job.updateProgress({ left: line });
         await sleep(1000 / PASSED_PER_SECOND);
         await job.moveToDelayed(Date.now() + putOffMs(job), token);
         throw new DelayedError();

@@ -52,8 +52,11 @@ export function restWhileRefused({ queues, workers, stopped, tell }: RefusedOpti
   };
   return {
     onError(error) {
+      const refusal = refusalOf(error);
+      // A blocking read ends like this when the server's role changes: what it does next, tells what that means.
+      if (refusal?.code === "UNBLOCKED") return;
       say(explain(error));
-      if (refusalOf(error) === undefined || stopped.aborted) return;
+      if (refusal === undefined || stopped.aborted) return;
       for (const worker of workers()) void worker.pause(true);
       if (resting) return;
       resting = true;

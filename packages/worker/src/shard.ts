@@ -5,6 +5,7 @@ import {
   FarmError,
   LocationError,
   locationTransforms,
+  MismatchError,
   type Quarantined,
   type RasterJob,
   type ShardResult,
@@ -172,6 +173,7 @@ async function renderLocation(
     }
     return tiles;
   } catch (error) {
+    if (error instanceof MismatchError) throw error; // of the worker, not of the location
     const kind: ErrorKind = error instanceof FarmError ? error.kind : "internal";
     const mend = error instanceof FarmError ? error.mend : "";
     const message = error instanceof FarmError ? error.message : errorMessage(error);

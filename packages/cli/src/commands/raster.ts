@@ -170,7 +170,7 @@ function statusLines(found: DatasetStatus): string[] {
   const { dataset, shards, done, waiting, active, delayed, failed, lost, failures, rate, complete } = found;
   const begun = found.activeLocations / dataset.shardLocations;
   return [
-    `data set ${dataset.name}: ${done} of ${shards} shards done, ${active} active, ${waiting} waiting, ${delayed} to be retried, ${failed} failed, ${lost} not queued`,
+    `data set ${dataset.name}: ${done} of ${shards} shards done, ${active} active, ${waiting} waiting, ${delayed} to be tried again, ${failed} failed, ${lost} not queued`,
     `${bar(Math.min(shards, done + begun) / shards)}${rate ? ` ${rate.tilesPerSecond.toFixed(0)} tiles/s` : ""}${eta(found.etaSeconds)}`,
     ...found.stages.map(({ queue, id, state, progress, reason }) => {
       const said = typeof progress === "object" && progress !== null ? ` ${JSON.stringify(progress)}` : "";
