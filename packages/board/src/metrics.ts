@@ -100,19 +100,26 @@ export async function startMetrics(queues: Queues): Promise<Metrics> {
   const followed = await Promise.all(
     QUEUE_NAMES.map((name) =>
       follow(queues, name, (events) => {
+        // Attempts that were counted, of jobs that will be tried again.
+        const counted = new Map<string, number>();
         events.on("completed", ({ jobId, returnvalue }) => {
+          counted.delete(jobId);
           if (name === "raster") addShard(instruments, returnvalue);
           observeJob(instruments, queues, name, jobId);
         });
         events.on("failed", ({ jobId }) => {
+          counted.delete(jobId);
           instruments.failures.inc({ queue: name });
           observeJob(instruments, queues, name, jobId);
         });
         // BullMQ says `failed` only of the last attempt. One that will be tried again is `delayed`, as is a job that is
-        // added with a delay; only the first has made an attempt.
+        // added with a delay or put off by a worker that cannot do it; only the first has made one attempt more.
         events.on("delayed", async ({ jobId }) => {
           const job = await queues[name].getJob(jobId).catch(() => undefined);
-          if ((job?.attemptsMade ?? 0) > 0) instruments.failures.inc({ queue: name });
+          const made = job?.attemptsMade ?? 0;
+          if (made <= (counted.get(jobId) ?? 0)) return;
+          counted.set(jobId, made);
+          instruments.failures.inc({ queue: name });
         });
         if (name === "train") events.on("progress", ({ jobId, data }) => onProgress(jobId, data));
       }),

@@ -171,3 +171,39 @@ test("until empty: jobs that failed are counted, by whomever they were given up,
   expect(await run(farm)).toMatchObject({ failed: 3 });
   expect(await run(farm, { rasterizer: undefined })).toMatchObject({ failed: 0 });
 });
+
+test("a worker that waits for one data set reads the ids of all jobs seldom, the more there are the less often", {
+  timeout: 120_000,
+}, async () => {
+  const farm = await freshFarm();
+  await enqueue(farm, datasetOf({ locations: 4 }));
+  const { connection, finalize, store } = farm.queues;
+  // Waiting in a queue that is watched, and of no interest to the worker.
+  const names = Array.from({ length: 20_000 }, (_, i) => `other${i}`);
+  for (let i = 0; i < names.length; i += 2000) {
+    await finalize.addBulk(
+      names.slice(i, i + 2000).map((dataset) => ({
+        name: "finalize",
+        data: { store, dataset },
+        opts: { jobId: `${dataset}.finalize@${store}` },
+      })),
+    );
+  }
+  await finalize.pause();
+  const looks = async (): Promise<number> =>
+    Number(/^cmdstat_lrange:calls=(\d+)/m.exec(await connection.info("commandstats"))?.[1] ?? 0);
+  const stopped = new AbortController();
+  const done = run(farm, {
+    dataset: "city",
+    signal: stopped.signal,
+    rasterizer: stripes(() => sleep(500)),
+  });
+  await sleep(1000);
+  const before = await looks();
+  await sleep(3000);
+  const seen = (await looks()) - before;
+  stopped.abort();
+  await done;
+  // Every 300 ms it would be 10 looks of several reads each.
+  expect(seen).toBeLessThan(20);
+});
