@@ -4,7 +4,7 @@ import type { Redis } from "ioredis";
 /** What mends a refusal, by the code that Redis begins its answer with. */
 const MENDS: Readonly<Record<string, string>> = {
   READONLY: "let FARM_REDIS_URL name the master: replicas take no writes",
-  OOM: "raise its maxmemory (redis-cli CONFIG SET maxmemory …), or remove what else it holds; a job takes 1 kB",
+  OOM: "raise its maxmemory (redis-cli CONFIG SET maxmemory …), or remove what else it holds; a job takes 1.3 kB",
   NOREPLICAS: "bring its replicas back, or lower min-replicas-to-write",
   MISCONF: "free its disk: redis-cli INFO persistence and its log say what it could not write",
   LOADING: "wait until it has read its data",
