@@ -97,6 +97,11 @@ test.each([
     const given = each.map((arg) => (arg === "PLACES" ? join(own, "places.csv") : arg));
     expectAnswer(await farm(given, settings), message);
   }
+  const { findings } = (await farm(["doctor", "--json"], settings)).json;
+  expect(findings.find(({ what }: { what: string }) => what === "redis")).toMatchObject({
+    ok: false,
+    detail: expect.stringMatching(message),
+  });
 });
 
 test("a user with too few rights: 4, and the rule that grants them", { timeout: 60_000 }, async () => {
