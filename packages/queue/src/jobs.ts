@@ -89,6 +89,24 @@ export async function countJobs(farm: FarmQueues, which: Which): Promise<number>
 }
 
 /**
+ * The identities of the other object stores whose jobs in these queues will run.
+ *
+ * @throws FarmError `service` when Redis refuses
+ */
+export async function otherStores(farm: FarmQueues, queues: readonly QueueName[]): Promise<Set<string>> {
+  return onRedis(farm, async () => {
+    const stores = new Set<string>();
+    for (const name of queues) {
+      for (const id of await idsInState(farm[name] as FarmQueue, OPEN_STATES)) {
+        const { store } = datasetOfJob(name, id) ?? {};
+        if (store !== undefined && store !== farm.store) stores.add(store);
+      }
+    }
+    return stores;
+  });
+}
+
+/**
  * Whether the queues have a job that will run, of whichever store and data set: counted by Redis, in no time.
  *
  * @throws FarmError `service` when Redis refuses

@@ -175,10 +175,13 @@ export function consume<Q extends QueueName>(
 
 /** @throws MismatchError when the job is of another object store than the worker's */
 function checkStore(payload: { store: string }, { store }: FarmQueues): void {
-  if (payload.store === store) return;
-  throw new MismatchError(
+  if (payload.store !== store) throw ofAnotherStore(payload.store, store);
+}
+
+export function ofAnotherStore(its: string, own: string): MismatchError {
+  return new MismatchError(
     "data",
-    `jobs of the object store ${payload.store} wait in these queues, too; this worker's store is ${store}`,
+    `jobs of the object store ${its} wait in these queues, too; this worker's store is ${own}`,
     "they are done by workers with that FARM_STORE; a FARM_QUEUE_PREFIX for each store keeps them apart",
   );
 }

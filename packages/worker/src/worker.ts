@@ -8,12 +8,13 @@ import {
   hasOpenJobs,
   OPEN_STATES,
   openQueues,
+  otherStores,
   placeOf,
   untilNextLook,
 } from "@loc2vec/queue";
 import { type ObjectStore, storeIdentity } from "@loc2vec/shards";
 import type { Worker } from "bullmq";
-import { type Consumer, consume, type LeftJob } from "./consumer.ts";
+import { type Consumer, consume, type LeftJob, ofAnotherStore } from "./consumer.ts";
 import { finalizeConsumer } from "./finalize.ts";
 import type { Rasterizer } from "./rasterizer.ts";
 import { restWhileRefused } from "./refused.ts";
@@ -181,6 +182,9 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
     if (until === "empty" && !summary.interrupted) {
       summary.failed = await countJobs(queues, { ...which, states: ["failed"] });
       summary.left = await left.stillOpen(queues, which);
+      // Jobs of another store may be all that there is, and none of them have come by here.
+      for (const other of await otherStores(queues, watched))
+        left.tell(other, ofAnotherStore(other, store).line);
     }
   } finally {
     ended.abort();
@@ -257,15 +261,18 @@ function leftJobs(store: string, tell: RunWorkerOptions["onLeft"]) {
   const left = new Map<string, LeftJob>();
   const told = new Set<string>();
   const key = (queue: QueueName, dataset: string): string => `${queue} ${dataset}`;
+  const tellOnce = (about: string, reason: string): void => {
+    if (told.has(about)) return;
+    told.add(about);
+    tell?.(reason);
+  };
   return {
     add(job: LeftJob): void {
       const own = job.store === store;
       if (own) left.set(key(job.queue, job.dataset), job);
-      const about = own ? job.dataset : `@${job.store}`;
-      if (told.has(about)) return;
-      told.add(about);
-      tell?.(job.reason);
+      tellOnce(own ? `data set ${job.dataset}` : job.store, job.reason);
     },
+    tell: tellOnce,
     has: (queue: QueueName, dataset: string): boolean => left.has(key(queue, dataset)),
     /** What was done here is not left: the worker may have another map by now. */
     forget: (queue: QueueName, dataset: string): void => void left.delete(key(queue, dataset)),

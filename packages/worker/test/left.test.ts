@@ -55,6 +55,12 @@ test("a worker with another store leaves the jobs alone, says so once, and ends;
   expect(told[0]).toContain(`object store ${farm.queues.store}`);
   expect(told[0]).toContain(other.queues.store);
   expect(told[0]).toContain("FARM_QUEUE_PREFIX");
+  // One that has no time to meet such a job says it, too.
+  await farm.queues.raster.pause();
+  told.length = 0;
+  await run(other, { onLeft: (line) => told.push(line) });
+  expect(told).toEqual([expect.stringContaining(`object store ${farm.queues.store}`)]);
+  await farm.queues.raster.resume();
   const jobs = await farm.queues.raster.getJobs(["waiting", "delayed", "active", "failed"]);
   expect(jobs).toHaveLength(6);
   for (const { attemptsMade, failedReason } of jobs)
