@@ -6,4 +6,6 @@ export * from "./jobs.ts";
 export * from "./names.ts";
 export * from "./progress.ts";
 export * from "./random.ts";
+export * from "./secrets.ts";
 export * from "./tile.ts";
+export { readStoreUrl, type StorePlace } from "./urls.ts";
