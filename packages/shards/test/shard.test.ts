@@ -290,7 +290,7 @@ test.runIf(process.getuid?.() === 0)(
       await full.put("a", new Uint8Array(1000));
       await expect(full.put("b", new Uint8Array(200_000))).rejects.toMatchObject({
         kind: "service",
-        line: expect.stringMatching(/small\/b: no space left on the disk \(mend: free some space/),
+        line: expect.stringMatching(/small\/b: no space left on the disk \(ENOSPC\) \(mend: free some space/),
       });
       expect(await full.get("b")).toBeUndefined();
       expect(await readdir(join(small, ".tmp"))).toEqual([]);
@@ -298,7 +298,7 @@ test.runIf(process.getuid?.() === 0)(
       await full.put("b", new Uint8Array(200_000));
       spawnSync("mount", ["-o", "remount,ro", small]);
       await expect(full.put("c", new Uint8Array(1))).rejects.toThrowError(
-        /small\/c: the file system is read-only/,
+        /small\/c: the file system is read-only \(EROFS\)/,
       );
     } finally {
       spawnSync("umount", ["-l", small]);
