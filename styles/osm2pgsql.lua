@@ -47,7 +47,7 @@ local line_values_of_area_key = {
   waterway = set('canal', 'derelict_canal', 'ditch', 'drain', 'river', 'stream', 'tidal_channel', 'wadi', 'weir'),
 }
 local area_values_of_line_key = {
-  highway = set('services', 'rest_area'),
+  highway = set('platform', 'rest_area', 'services'),
   railway = set('station', 'halt', 'platform', 'turntable'),
 }
 
@@ -128,7 +128,7 @@ function osm2pgsql.process_way(object)
   add_features(object, function(rule)
     local area = closed and is_area(object.tags, rule.key)
     if rule.geometry == 'polygon' and area then return object:as_polygon() end
-    if rule.geometry == 'line' and not area then return object:as_linestring() end
+    if rule.geometry == 'line' and (rule.members or not area) then return object:as_linestring() end
   end)
   add_labels(object, function()
     return closed and object:as_polygon():centroid() or object:as_linestring():centroid()
@@ -137,9 +137,15 @@ end
 
 function osm2pgsql.process_relation(object)
   local kind = object.tags.type
-  if kind ~= 'multipolygon' and kind ~= 'boundary' then return end
+  local area = kind == 'multipolygon' or kind == 'boundary'
+  if not area and kind ~= 'route' then return end
   add_features(object, function(rule)
-    if rule.geometry == 'polygon' then return object:as_multipolygon() end
+    if area and rule.geometry == 'polygon' then return object:as_multipolygon() end
+    if rule.members and (area or rule.key == 'route') then
+      local lines = object:as_multilinestring()
+      -- An extract may hold a relation without any of its ways.
+      if not lines:is_null() then return lines end
+    end
   end)
-  add_labels(object, function() return object:as_multipolygon():centroid() end)
+  if area then add_labels(object, function() return object:as_multipolygon():centroid() end) end
 end

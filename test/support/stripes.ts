@@ -21,8 +21,11 @@ export const STRIPES: Dataset = {
   pixels: 32,
   radius: 100,
   augmentation: DEFAULT_AUGMENTATION,
-  renderer: "test 1",
-  styleHash: "1".repeat(64),
+  source: {
+    map: { name: "stripes.osm.pbf", sha256: "2".repeat(64), importHash: "3".repeat(64) },
+    renderer: "test 1",
+    styleHash: "1".repeat(64),
+  },
   attribution: OSM_ATTRIBUTION,
 };
 

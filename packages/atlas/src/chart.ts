@@ -7,6 +7,7 @@ export interface Line {
   colour: string;
   /** Pixels. */
   width: number;
+  dashed?: boolean;
   /** [step, value], steps rising. */
   points: readonly (readonly [number, number])[];
 }
@@ -32,9 +33,9 @@ export function chartSvg(title: string, lines: readonly Line[]): string {
   const axis = steps.map(
     (step) => `<text x="${x(step)}" y="${HEIGHT - 12}" text-anchor="middle">${step}</text>`,
   );
-  const drawn = lines.map(({ colour, width, points }) => {
+  const drawn = lines.map(({ colour, width, dashed = false, points }) => {
     const places = points.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
-    return `<polyline points="${places}" fill="none" stroke="${colour}" stroke-width="${width}" stroke-linejoin="round"/>`;
+    return `<polyline points="${places}" fill="none" stroke="${colour}" stroke-width="${width}"${dashed ? ' stroke-dasharray="5 3"' : ""} stroke-linejoin="round"/>`;
   });
   const legend = lines
     .filter(({ name }) => name !== undefined)

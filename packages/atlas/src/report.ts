@@ -21,6 +21,7 @@ import {
   type ObjectStore,
   openDataset,
   readArray,
+  readGroup,
   type ShardReader,
 } from "@loc2vec/shards";
 import { lossSvg } from "./chart.ts";
@@ -178,8 +179,8 @@ async function draw(
     ["tiles", String(dataset.locations * dataset.samples)],
     ["rendered shards", `${shards.length} of ${shardCount(dataset)}`],
     ["seed", String(dataset.seed)],
-    ["renderer", dataset.renderer],
-    ["style", dataset.styleHash.slice(0, 12)],
+    ["renderer", dataset.source.renderer],
+    ["style", dataset.source.styleHash.slice(0, 12)],
   ];
   if (model !== undefined) {
     log("report: loss, city map, neighbours");
@@ -232,7 +233,9 @@ async function embeddingFigures({
 }: EmbeddingInput): Promise<Figure[]> {
   const { dataset } = reader;
   const prefix = `models/${checkName("model", model)}/embeddings/${dataset.name}`;
-  const found = await readArray(store, `${prefix}/embedding`, "float32");
+  // The group is written last: until then not all vectors are there.
+  const whole = await readGroup(store, prefix);
+  const found = whole && (await readArray(store, `${prefix}/embedding`, "float32"));
   if (found === undefined) {
     throw new FarmError(
       "input",

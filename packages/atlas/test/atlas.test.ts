@@ -40,8 +40,11 @@ const DATASET: Dataset = {
   pixels: 32,
   radius: 100,
   augmentation: DEFAULT_AUGMENTATION,
-  renderer: "test 1",
-  styleHash: "abcdef0123456789",
+  source: {
+    map: { name: "city.osm.pbf", sha256: "2".repeat(64), importHash: "3".repeat(64) },
+    renderer: "test 1",
+    styleHash: "abcdef0123456789",
+  },
   attribution: OSM_ATTRIBUTION,
 };
 

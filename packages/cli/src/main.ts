@@ -15,6 +15,7 @@ import { scaleCommand } from "./commands/scale.ts";
 import { config, down, up } from "./commands/services.ts";
 import { type Context, createContext, type GlobalOptions, ROOT } from "./context.ts";
 import {
+  checkpoint,
   dropout,
   kind,
   levels,
@@ -111,7 +112,7 @@ function withTraining(to: Command, about = ""): Command {
     )
     .option(
       "--min-distance <metres>",
-      `${about}between locations of a mini-batch (default: twice the tiles' radius)`,
+      `${about}between locations of a mini-batch (default: two footprints, 510, or less on a small map)`,
       notNegative,
     )
     .option(
@@ -121,6 +122,11 @@ function withTraining(to: Command, about = ""): Command {
       DEFAULT_HOLDOUT.share,
     )
     .option("--cell <metres>", `${about}side of those cells`, positive, DEFAULT_HOLDOUT.cellM)
+    .option(
+      "--border <metres>",
+      `${about}around those cells, neither trained nor evaluated on (default: ${DEFAULT_HOLDOUT.borderM}, two footprints)`,
+      notNegative,
+    )
     .option("--learning-rate <rate>", `${about}of Adam`, positive, 0.001)
     .option("--warmup <n>", `${about}steps over which the learning rate rises to its height`, whole(0), 0)
     .option("--halve-every <n>", `${about}steps after which the learning rate halves; 0: never`, whole(0), 0)
@@ -132,6 +138,11 @@ function withTraining(to: Command, about = ""): Command {
     )
     .option("--checkpoint-every <n>", `${about}steps`, whole(1), 100);
 }
+
+const checkpoints = (what = ""): Option =>
+  new Option("--checkpoint <which>", `${what}best, last, or a step of those kept`)
+    .argParser(checkpoint)
+    .default("best");
 
 const seed = (what: string): Option => new Option("--seed <n>", what).argParser(whole(0)).default(0);
 
@@ -165,7 +176,8 @@ withTraining(command("enqueue", "describe a data set and queue its shards", enqu
   .addOption(seed("of sampling and augmentation"))
   .option("--train <model>", "once the data set is complete, train this model on it")
   .option("--steps <n>", "of that training", whole(1))
-  .option("--embed", "then embed the data set with it");
+  .option("--embed", "then embed the data set with it")
+  .addOption(checkpoints("to embed with: "));
 command("work", "render queued shards and complete their data sets, or do other jobs", workCommand)
   .option("--queues <names>", "raster, finalize, train, embed, by commas", queueNames, ["raster", "finalize"])
   .option("--dataset <name>", "with --until empty: wait for this one alone")
@@ -200,10 +212,12 @@ withTraining(command("train", "train an encoder on a data set", trainCommand))
   .addOption(seed("of weights, mini-batches and dropout"));
 command("embed", "embed the anchors of a data set", embedCommand)
   .requiredOption("--dataset <name>", "name of the data set")
-  .requiredOption("--model <name>", "name of the model");
+  .requiredOption("--model <name>", "name of the model")
+  .addOption(checkpoints());
 command("evaluate", "judge models on geography kept from training, beside baselines", evaluateCommand)
-  .requiredOption("--dataset <name>", "that they were trained on")
+  .requiredOption("--dataset <name>", "that they were trained on, or one of another city")
   .requiredOption("--model <names...>", "one or more; bars are held to the first")
+  .addOption(checkpoints())
   .option("--locations <n>", "of the held-out ones, at most so many", whole(20), 2000)
   .option("--positives <n>", "of each location", whole(1, 1000), 5)
   .addOption(
@@ -216,6 +230,7 @@ command("evaluate", "judge models on geography kept from training, beside baseli
   .option("--out <folder>", "default: evaluations/<dataset>-<model> in FARM_HOME");
 command("export", "write a model as ONNX and safetensors, with what loads it in Keras", exportCommand)
   .requiredOption("--model <name>", "name of the model")
+  .addOption(checkpoints())
   .option("--out <folder>", "default: exports/<model> in FARM_HOME");
 command("report", "draw the figures of a data set and its embeddings", reportCommand)
   .requiredOption("--dataset <name>", "name of the data set")

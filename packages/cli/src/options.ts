@@ -1,4 +1,6 @@
 import {
+  CHECKPOINT_SCHEMA,
+  type CheckpointChoice,
   type Levels,
   LOCATION_KINDS,
   type LocationKind,
@@ -72,6 +74,13 @@ export function queueNames(text: string): QueueName[] {
 export function levels(value: string): Levels {
   if (value !== "16" && value !== "256") throw new InvalidArgumentError("16 or 256");
   return value === "16" ? 16 : 256;
+}
+
+/** `best`, `last`, or a step */
+export function checkpoint(text: string): CheckpointChoice {
+  const parsed = CHECKPOINT_SCHEMA.safeParse(/^\d+$/.test(text) ? Number(text) : text);
+  if (!parsed.success) throw new InvalidArgumentError("must be best, last or a step");
+  return parsed.data;
 }
 
 /** The name of a network, or its layers: `{"pooled": [32, 64], "pointwise": [16], "dense": 16, "embedding": 16}` */

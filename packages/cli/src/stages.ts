@@ -1,5 +1,6 @@
 import { writeReport } from "@loc2vec/atlas";
 import {
+  type CheckpointChoice,
   checkName,
   DATASET_VERSION,
   type Dataset,
@@ -12,11 +13,12 @@ import {
   startProgress,
   TILE_PIXELS,
   TILE_RADIUS_M,
+  type TileSource,
 } from "@loc2vec/core";
 import type { Profile } from "@loc2vec/gis";
 import { type EnqueueDatasetResult, enqueueDataset } from "@loc2vec/producer";
 import { type FarmQueues, type Follow, openQueues } from "@loc2vec/queue";
-import { createRasterizer, rendererInfo } from "@loc2vec/rasterizer";
+import { createRasterizer } from "@loc2vec/rasterizer";
 import type { Services } from "@loc2vec/services";
 import {
   type EmbedResult,
@@ -42,10 +44,10 @@ export interface NewDataset {
   levels?: Levels;
 }
 
-/** The description of a data set of so many locations, drawn with the profile. */
+/** The description of a data set of so many locations, with channels of the profile, drawn from a source. */
 export function describeDataset(
-  { config }: Pick<Context, "config">,
   profile: Profile,
+  source: TileSource,
   locations: number,
   given: NewDataset,
 ): Dataset {
@@ -64,7 +66,7 @@ export function describeDataset(
       ...DEFAULT_AUGMENTATION,
       ...(given.maxOffset === undefined ? {} : { maxOffset: given.maxOffset }),
     },
-    ...rendererInfo(profile, { kind: config.renderer }),
+    source,
     attribution: OSM_ATTRIBUTION,
   };
 }
@@ -163,6 +165,9 @@ export async function work(
   return summary;
 }
 
+/** How long a job waits for whoever else trains its model, or embeds with it: longer than one that died is believed to live. */
+const BUSY_MS = 180_000;
+
 /**
  * Trainings as jobs of a queue: stopped, they keep what they reached and go back at once; when their time is over, they go
  * back behind the others.
@@ -172,10 +177,19 @@ function trainConsumer(context: Context): Consumer<"train"> {
     queue: "train",
     handBack: "at once",
     async process({ dataset, model, ...settings }, { signal, progress }) {
+      let heldoutAccuracy: number | undefined;
       const onStep = ({ step, loss, seconds }: HistoryEntry): void =>
-        progress({ step, of: settings.steps, loss, stepMs: 1000 * seconds }, step === settings.steps);
-      const { step, history, ended } = await trainModel({ ...context, signal }, dataset, model, settings, {
+        progress(
+          { step, of: settings.steps, loss, stepMs: 1000 * seconds, heldoutAccuracy },
+          step === settings.steps,
+        );
+      const onJudged = ({ heldout }: HistoryEntry): void => {
+        heldoutAccuracy = heldout?.accuracy;
+      };
+      const given = { ...settings, busyMs: BUSY_MS };
+      const { step, history, ended } = await trainModel({ ...context, signal }, dataset, model, given, {
         onStep,
+        onJudged,
       }).catch((error: unknown) => {
         throw signal.aborted ? signal.reason : error;
       });
@@ -188,15 +202,16 @@ function embedConsumer(context: Context): Consumer<"embed"> {
   return {
     queue: "embed",
     handBack: "at once",
-    async process({ dataset, model }, { signal, progress }) {
+    async process({ dataset, model, checkpoint }, { signal, progress }) {
       const onProgress = (locations: number, of: number): void =>
         progress({ locations, of }, locations === of);
-      const { locations, prefix } = await embed({ ...context, signal }, dataset, model, onProgress).catch(
+      const given = { checkpoint, onProgress, busyMs: BUSY_MS };
+      const { locations, prefix, step } = await embed({ ...context, signal }, dataset, model, given).catch(
         (error: unknown) => {
           throw signal.aborted ? signal.reason : error;
         },
       );
-      return { locations, prefix };
+      return { locations, prefix, step };
     },
   };
 }
@@ -204,7 +219,7 @@ function embedConsumer(context: Context): Consumer<"embed"> {
 /** What decides how a training goes, and when it ends. */
 export type TrainSettings = Omit<
   TrainOptions,
-  "store" | "dataset" | "model" | "signal" | "onStart" | "onStep" | "onWait" | "onWarning"
+  "store" | "dataset" | "model" | "signal" | "onStart" | "onStep" | "onJudged" | "onWait" | "onWarning"
 >;
 
 /** @param live whether a terminal may show it in several lines */
@@ -213,7 +228,15 @@ export async function trainModel(
   dataset: string,
   model: string,
   settings: TrainSettings,
-  { live = false, onStep = () => {} }: { live?: boolean; onStep?: (entry: HistoryEntry) => void } = {},
+  {
+    live = false,
+    onStep = () => {},
+    onJudged = () => {},
+  }: {
+    live?: boolean;
+    onStep?: (entry: HistoryEntry) => void;
+    onJudged?: (entry: HistoryEntry) => void;
+  } = {},
 ): Promise<TrainResult> {
   const view = showTraining({ context, dataset, model, steps: settings.steps, live });
   const result = await train({
@@ -228,6 +251,10 @@ export async function trainModel(
     onStep: (entry) => {
       view.step(entry);
       onStep(entry);
+    },
+    onJudged: (entry) => {
+      view.judged(entry);
+      onJudged(entry);
     },
   }).finally(view.finish);
   if (result.emptyTiles > 0) {
@@ -252,16 +279,28 @@ export async function embed(
   context: Context,
   dataset: string,
   model: string,
-  onProgress: (done: number, total: number) => void = () => {},
+  {
+    checkpoint,
+    busyMs,
+    onProgress = () => {},
+  }: {
+    checkpoint?: CheckpointChoice | undefined;
+    busyMs?: number;
+    onProgress?: (done: number, total: number) => void;
+  } = {},
 ): Promise<EmbedResult> {
   const result = await embedDataset({
     store: context.store(),
     dataset,
     model,
+    checkpoint,
+    busyMs,
     signal: context.signal,
     progress: onProgress,
   });
-  context.log(`embed: ${result.locations} locations, ${result.size}-D, to ${result.prefix}`);
+  context.log(
+    `embed: ${result.locations} locations${result.kept > 0 ? ` (${result.kept} of them before)` : ""}, ${result.size}-D, by step ${result.step}, to ${result.prefix}`,
+  );
   return result;
 }
 

@@ -12,6 +12,8 @@ const BARS = "▁▂▃▄▅▆▇█";
 export interface TrainingView {
   start(before: readonly HistoryEntry[]): void;
   step(entry: HistoryEntry): void;
+  /** A step whose entry has figures of held-out locations. */
+  judged(entry: HistoryEntry): void;
   wait(waiting: boolean): void;
   finish(): void;
 }
@@ -34,12 +36,19 @@ export function showTraining(options: TrainingViewOptions): TrainingView {
 function showLine({ context, steps }: TrainingViewOptions): TrainingView {
   const { quiet, log } = context;
   let progress: ReturnType<typeof startProgress> | undefined;
+  let heldOut = "";
   return {
     start: (before) => {
       progress = startProgress({ label: "train", total: steps, unit: "steps", from: before.length, quiet });
     },
     step: ({ step, loss, accuracy }) =>
-      progress?.update(step, `loss ${loss.toFixed(4)}, ${Math.round(100 * accuracy)}% of triplets right`),
+      progress?.update(
+        step,
+        `loss ${loss.toFixed(4)}, ${Math.round(100 * accuracy)}% of triplets right${heldOut}`,
+      ),
+    judged: ({ heldout }) => {
+      heldOut = heldout ? `, ${(100 * heldout.accuracy).toFixed(1)}% held out` : "";
+    },
     wait: (waiting) => log(waiting ? "train: waiting for shards" : "train: going on"),
     finish: () => progress?.finish(),
   };
@@ -49,6 +58,7 @@ function showLines({ context, dataset, model, steps }: TrainingViewOptions): Tra
   let terminal = startLive(process.stderr);
   const losses: number[] = [];
   const recent: { entry: HistoryEntry; at: number }[] = [];
+  const judged: HistoryEntry[] = [];
   let state = "training";
   let stopping = false;
   let drawn = 0;
@@ -57,12 +67,17 @@ function showLines({ context, dataset, model, steps }: TrainingViewOptions): Tra
     // What says that it stops has moved the cursor.
     if (context.signal.aborted && !stopping) terminal = startLive(process.stderr);
     stopping = context.signal.aborted;
-    terminal.draw([`model ${model}, data set ${dataset}: ${state}`, ...trainingLines(steps, losses, recent)]);
+    terminal.draw([
+      `model ${model}, data set ${dataset}: ${state}`,
+      ...trainingLines(steps, losses, recent, judged),
+    ]);
   };
   return {
     start: (before) => {
       for (const { loss } of before) losses.push(loss);
+      judged.push(...before.filter(({ heldout }) => heldout !== undefined));
     },
+    judged: (entry) => void judged.push(entry),
     step: (entry) => {
       losses.push(entry.loss);
       recent.push({ entry, at: performance.now() });
@@ -80,11 +95,15 @@ function showLines({ context, dataset, model, steps }: TrainingViewOptions): Tra
   };
 }
 
-/** @param recent the last steps, and when each ended, milliseconds */
+/**
+ * @param recent the last steps, and when each ended, milliseconds
+ * @param judged those of all steps that have figures of held-out locations
+ */
 export function trainingLines(
   steps: number,
   losses: readonly number[],
   recent: readonly { entry: HistoryEntry; at: number }[],
+  judged: readonly HistoryEntry[] = [],
 ): string[] {
   const [first, last] = [recent[0], recent.at(-1)];
   if (first === undefined || last === undefined) return [];
@@ -106,7 +125,17 @@ export function trainingLines(
     `loss           ${mean(({ loss }) => loss).toFixed(4)} ${sparkline(losses, 40)}`,
     `distance       d⁺ ${mean(({ positive }) => positive).toPrecision(4)}, d⁻ ${mean(({ negative }) => negative).toPrecision(4)}; ${(100 * mean(({ accuracy }) => accuracy)).toFixed(1)}% of triplets right`,
     `learning rate  ${learningRate.toPrecision(3)}, norm of the gradients ${gradientNorm.toPrecision(3)}`,
+    ...heldOutLines(judged),
     `waited         ${waited.toFixed(1)}% of the time for tiles`,
+  ];
+}
+
+function heldOutLines(judged: readonly HistoryEntry[]): string[] {
+  const values = judged.map(({ heldout }) => heldout?.accuracy ?? 0);
+  const last = values.at(-1);
+  if (last === undefined) return [];
+  return [
+    `held out       ${(100 * last).toFixed(1)}% of triplets right, ${(100 * Math.max(...values)).toFixed(1)}% at best ${sparkline(values, 40)}`,
   ];
 }
 

@@ -65,7 +65,8 @@ function screen(written: string): { lines: string[]; redrawn: number } {
 }
 
 test("on a terminal a training is shown in its place; elsewhere in lines", { timeout: 120_000 }, async () => {
-  const command = [process.execPath, CLI, ...train("shown", "--steps", "120")];
+  const half = ["--holdout", "0.5", "--border", "0"];
+  const command = [process.execPath, CLI, ...train("shown", "--steps", "120", ...half)];
   const quoted = command.map((each) => `'${each}'`).join(" ");
   const { stdout } = spawnSync("script", ["-qec", `stty cols 90; ${quoted}`, "/dev/null"], {
     env: { ...process.env, ...settings },
@@ -75,17 +76,87 @@ test("on a terminal a training is shown in its place; elsewhere in lines", { tim
   expect(redrawn).toBeGreaterThan(1);
   const at = lines.indexOf("model shown, data set stripes: ended");
   expect(lines.filter((line) => line.startsWith("model shown, data set"))).toHaveLength(1);
-  expect(lines.slice(at + 1, at + 7)).toEqual([
+  expect(lines.slice(at + 1, at + 9)).toEqual([
     expect.stringMatching(/^\[█{40}\] 100% step 120 of 120, [\d.]+ steps\/s, ETA 0s$/),
     expect.stringMatching(/^loss {11}0\.\d{4} [▁▂▃▄▅▆▇█]{40}$/),
     expect.stringMatching(/^distance {7}d⁺ \d+\.\d+, d⁻ \d+\.\d+; \d+\.\d% of triplets right$/),
     expect.stringMatching(/^learning rate {2}0\.00100, norm of the gradients \d+\.\d+$/),
+    expect.stringMatching(/^held out {7}\d+\.\d% of triplets right, \d+\.\d% at best [▁▂▃▄▅▆▇█]{2}$/),
     expect.stringMatching(/^waited {9}\d+\.\d% of the time for tiles$/),
     expect.stringMatching(/^model shown: 5152 parameters, step 120, loss /),
+    expect.stringMatching(/^best: step 1[02]0, \d+\.\d% of held-out triplets right$/),
   ]);
-  const piped = await farm(train("shown", "--steps", "130"), settings);
-  expect(piped.stderr).toMatch(/^train: 130\/130 steps \(100%\), [\d.]+ steps\/s, loss/m);
+  const piped = await farm(train("shown", "--steps", "210", ...half), settings);
+  expect(piped.stderr).toMatch(
+    /^train: 210\/210 steps \(100%\), [\d.]+ steps\/s, loss.*right, \d+\.\d% held out/m,
+  );
   expect(piped.stderr).not.toContain(ESCAPE);
+});
+
+test("a model that is being trained is not trained by a second command", { timeout: 120_000 }, async () => {
+  let second: ReturnType<typeof farm> | undefined;
+  const first = await farm(
+    train("busy", "--steps", "100000", "--checkpoint-every", "10"),
+    settings,
+    async (kill) => {
+      while (!existsSync(join(folder, "store/models/busy/best.json"))) await sleep(1);
+      second = farm(train("busy", "--steps", "20", "--json"), settings);
+      await second;
+      kill("SIGTERM");
+    },
+  );
+  const refused = await second;
+  expect(refused).toMatchObject({ code: 6, json: { error: { kind: "data" } } });
+  expect(refused?.json.error.message).toMatch(
+    /^model busy in file:.*: another training holds it since \S+: process \d+ on \S+, heard of \d+ s ago$/,
+  );
+  expect(first).toMatchObject({
+    code: 130,
+    stderr: expect.stringMatching(/model busy: stopped after step \d+/),
+  });
+  // What was stopped in good order is gone on with at once; so it is when it was killed, see resume.test.ts.
+  const steps = Number(/stopped after step (\d+)/.exec(first.stderr)?.[1]);
+  const rest = await farm(train("busy", "--steps", String(steps + 1), "--json"), settings);
+  expect(rest.json).toMatchObject({ resumedFrom: steps, step: steps + 1 });
+});
+
+test("a checkpoint is named by best, last or its step, in commands and jobs", {
+  timeout: 120_000,
+}, async () => {
+  const half = ["--holdout", "0.5", "--border", "0"];
+  await farm(train("kept", "--steps", "20", "--checkpoint-every", "5", ...half), settings);
+  // As if the first of those kept were the best by far.
+  const key = "models/kept/best.json";
+  const told = JSON.stringify({ step: 15, loss: 0, heldout: { accuracy: 1, loss: 0 } });
+  await store.put(key, new TextEncoder().encode(told));
+  const model = ["--model", "kept", "--json"];
+  for (const [given, step] of [
+    [[], 15],
+    [["--checkpoint", "last"], 20],
+    [["--checkpoint", "15"], 15],
+  ] as const) {
+    const embedded = await farm(["embed", "--dataset", "stripes", ...model, ...given], settings);
+    expect(embedded.json).toMatchObject({ step, locations: 24 });
+    const exported = await farm(
+      ["export", ...model, ...given, "--out", join(folder, `kept-${step}`)],
+      settings,
+    );
+    expect(exported.json).toMatchObject({ model: "kept", step });
+  }
+  const gone = await farm(["export", ...model, "--checkpoint", "7"], settings);
+  expect(gone).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/no checkpoint of step 7 is kept, those of/),
+  });
+  const wrong = await farm(["evaluate", "--dataset", "stripes", ...model, "--checkpoint", "frist"], settings);
+  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(/must be best, last or a step/) });
+
+  const own = { ...settings, FARM_QUEUE_PREFIX: `embeds-${randomUUID()}` };
+  const { embed: jobs } = await queue(own.FARM_QUEUE_PREFIX);
+  const payload = { dataset: "stripes", model: "kept", checkpoint: "last" } as const;
+  await jobs.add("embed", payload, { jobId: modelJobId(payload) });
+  await farm(["work", "--queues", "embed", "--until", "empty", "--json"], own);
+  expect((await jobs.getJob("kept@stripes"))?.returnvalue).toMatchObject({ step: 20, locations: 24 });
 });
 
 test("networks are chosen by name or by their layers, and what is wrong with them is said", async () => {
@@ -122,7 +193,7 @@ const job = (model: string, changes: Partial<TrainJob>): TrainJob => ({
   checkpointEvery: 10,
   empty: "skip",
   minDistanceM: 0,
-  holdout: { share: 0, cellM: 1000, borderM: 200 },
+  holdout: { share: 0, cellM: 1000, borderM: 510 },
   network: JSON.parse(NETWORK),
   ...changes,
 });
@@ -131,6 +202,7 @@ async function queue(prefix: string) {
   const queues = await openQueues({ redisUrl: inject("redisUrl"), prefix });
   onTestFinished(async () => {
     await queues.train.obliterate({ force: true });
+    await queues.embed.obliterate({ force: true });
     await queues.close();
   });
   return queues;

@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { tileSourceSchema } from "./source.ts";
 import { LOCATION_KINDS, type TileTransform, tileTransform } from "./tile.ts";
 
 /** Version of the `loc2vec` attributes of a data set's Zarr group. */
-export const DATASET_VERSION = 1;
+export const DATASET_VERSION = 2;
 
 export const datasetSchema = z.object({
   version: z.literal(DATASET_VERSION),
@@ -24,9 +25,8 @@ export const datasetSchema = z.object({
   /** Levels that a channel's intensities 0–255 are rounded to: 16 (multiples of 17) takes half the space. Absent: 256. */
   levels: z.union([z.literal(16), z.literal(256)]).optional(),
   augmentation: z.object({ maxOffset: z.number().min(0), rotate: z.boolean() }),
-  /** Which renderer drew the tiles, and the hash of the cartography it drew them with. */
-  renderer: z.string(),
-  styleHash: z.string(),
+  /** What its tiles are drawn from. */
+  source: tileSourceSchema,
   /** Attribution that the map's licence asks for. */
   attribution: z.string(),
 });

@@ -50,6 +50,9 @@ export class FarmError extends Error {
 /** What is wrong with one location, whatever the others are like: it can be left out, and the rest be done. */
 export class LocationError extends FarmError {}
 
+/** A job that this process cannot do as it is set up, and another one may: the job is left for that. */
+export class MismatchError extends FarmError {}
+
 /**
  * The message of anything thrown, unwrapping AggregateError (which Node's network stack throws with an empty message).
  * Secrets in the messages of others are hidden.

@@ -1,11 +1,16 @@
+import { around } from "geokdbush";
+import KDBush from "kdbush";
+import { apartM } from "./footprint.ts";
 import { hashKeys, Stream } from "./random.ts";
+import { MAX_OFFSET_M, TILE_RADIUS_M } from "./tile.ts";
 
 /** Mean radius of the Earth (IUGG), metres. */
 export const EARTH_RADIUS_M = 6_371_008.8;
 /** Of latitude. */
 export const METRES_PER_DEGREE = (EARTH_RADIUS_M * Math.PI) / 180;
 
-interface Place {
+/** A place on the globe. */
+export interface Place {
   /** Degrees, WGS 84. */
   lon: number;
   lat: number;
@@ -30,39 +35,84 @@ export interface Holdout {
   borderM: number;
 }
 
-/** A kilometre is some ten tiles; a tile reaches 100 m, and is shifted by 80 m at most. */
-export const DEFAULT_HOLDOUT: Holdout = { share: 0.1, cellM: 1000, borderM: 200 };
+/** Cells of a kilometre, some ten tiles wide, with a border of two footprints: no pixel of a held-out tile is trained on. */
+export const DEFAULT_HOLDOUT: Holdout = {
+  share: 0.1,
+  cellM: 1000,
+  borderM: apartM(TILE_RADIUS_M, MAX_OFFSET_M),
+};
 
 export type Part = "train" | "border" | "heldout";
 
 /**
  * To which part of a split by geography a location belongs. Cells are squares of about `cellM` on the ground: bands of
  * latitude, each cut into columns of that width in its middle. Which of them are held out follows from the seed alone, so
- * that neighbours, whose tiles show the same streets, fall on one side.
+ * that neighbours, whose tiles show the same streets, fall on one side. No location of the part `train` lies nearer than
+ * `borderM` to a cell that is held out.
  *
  * @param seed the data set's: all models trained on it are evaluated on the same places
  */
 export function partOf(seed: number, { lon, lat }: Place, { share, cellM, borderM }: Holdout): Part {
   if (share <= 0) return "train";
-  if (isHeldOut(seed, lon, lat, cellM, share)) return "heldout";
-  const dLat = borderM / METRES_PER_DEGREE;
-  const dLon = dLat / Math.max(0.01, Math.cos((lat * Math.PI) / 180));
-  for (const [x, y] of AROUND) {
-    if (isHeldOut(seed, lon + x * dLon, lat + y * dLat, cellM, share)) return "border";
+  const perDegree = METRES_PER_DEGREE / cellM;
+  const heldOut = (row: number, column: number): boolean =>
+    // Rows south of the equator are negative; keys are not.
+    hashKeys(seed, Stream.holdout, row + 2 ** 30, column) / 2 ** 32 < share;
+  const east = (lon + 540) % 360;
+  const own = Math.floor(lat * perDegree);
+  if (heldOut(own, Math.floor((east / 360) * columnsOf(own, perDegree)))) return "heldout";
+  // A little more than the border: the nearest point of a meridian lies a little beside the location's own latitude.
+  const border = borderM * 1.0001;
+  const high = border / METRES_PER_DEGREE;
+  for (let row = Math.floor((lat - high) * perDegree); row <= Math.floor((lat + high) * perDegree); row++) {
+    const columns = columnsOf(row, perDegree);
+    const nearest = Math.min(Math.max(lat, row / perDegree), (row + 1) / perDegree);
+    const wide = halfWidth(lat, nearest, border);
+    const last = Math.floor(((east + wide) / 360) * columns);
+    for (let column = Math.floor(((east - wide) / 360) * columns); column <= last; column++) {
+      if (heldOut(row, ((column % columns) + columns) % columns)) return "border";
+    }
   }
   return "train";
 }
 
-const AROUND = [-1, 0, 1]
-  .flatMap((x) => [-1, 0, 1].map((y) => [x, y] as const))
-  .filter(([x, y]) => x !== 0 || y !== 0);
-
-function isHeldOut(seed: number, lon: number, lat: number, cellM: number, share: number): boolean {
-  const perDegree = METRES_PER_DEGREE / cellM;
-  const row = Math.floor(lat * perDegree);
+/** Cells of a band of latitude. */
+function columnsOf(row: number, perDegree: number): number {
   const middle = (row + 0.5) / perDegree;
-  const columns = Math.max(1, Math.round(360 * perDegree * Math.cos((middle * Math.PI) / 180)));
-  const column = Math.floor((((lon + 540) % 360) / 360) * columns);
-  // Rows south of the equator are negative; keys are not.
-  return hashKeys(seed, Stream.holdout, row + 2 ** 30, column) / 2 ** 32 < share;
+  return Math.max(1, Math.round(360 * perDegree * Math.cos((middle * Math.PI) / 180)));
+}
+
+/** Degrees of longitude, at most 180, that places at two latitudes may lie apart to be within a distance (haversine formula). */
+function halfWidth(lat: number, other: number, metres: number): number {
+  const radians = Math.PI / 180;
+  const chord = Math.sin(metres / (2 * EARTH_RADIUS_M)) ** 2 - Math.sin(((other - lat) * radians) / 2) ** 2;
+  const cos = Math.cos(lat * radians) * Math.cos(other * radians);
+  if (chord <= 0) return 0;
+  return chord >= cos ? 180 : (2 * Math.asin(Math.sqrt(chord / cos))) / radians;
+}
+
+/** The nearest of some places. */
+export interface NearestPlace {
+  /** Its index among the places. */
+  index: number;
+  metres: number;
+}
+
+/**
+ * An index of places on the globe (kdbush and geokdbush), across poles and antimeridian.
+ *
+ * @returns for a place, the nearest of them but the one of index `but`; undefined when there is none within `withinM` metres
+ */
+export function nearestOf(
+  places: readonly Place[],
+): (place: Place, options?: { but?: number; withinM?: number }) => NearestPlace | undefined {
+  if (places.length === 0) return () => undefined;
+  const index = new KDBush(places.length);
+  for (const { lon, lat } of places) index.add(lon, lat);
+  index.finish();
+  return (place, { but, withinM } = {}) => {
+    const [nearest] = around(index, place.lon, place.lat, 1, withinM && withinM / 1000, (i) => i !== but);
+    if (nearest === undefined) return undefined;
+    return { index: nearest, metres: distanceM(place, places[nearest] as Place) };
+  };
 }

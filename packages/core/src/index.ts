@@ -1,11 +1,14 @@
 export * from "./config.ts";
 export * from "./dataset.ts";
 export * from "./errors.ts";
+export * from "./footprint.ts";
 export * from "./geo.ts";
 export * from "./jobs.ts";
 export * from "./names.ts";
+export * from "./process.ts";
 export * from "./progress.ts";
 export * from "./random.ts";
 export * from "./secrets.ts";
+export * from "./source.ts";
 export * from "./tile.ts";
 export { readStoreUrl, type StorePlace } from "./urls.ts";

@@ -20,6 +20,10 @@ export const NETWORK_SCHEMA = z.strictObject({
   embedding: z.int().min(1).max(4096),
 });
 
+/** Which of a model's checkpoints: the best, the last, or that of a step. */
+export const CHECKPOINT_SCHEMA = z.union([z.enum(["best", "last"]), count]);
+export type CheckpointChoice = z.infer<typeof CHECKPOINT_SCHEMA>;
+
 /** Payloads of the jobs, by queue: names and numbers, never data. */
 export const JOB_SCHEMAS = {
   /** Renders one shard of a data set. */
@@ -42,8 +46,8 @@ export const JOB_SCHEMAS = {
     holdout: z
       .strictObject({
         share: z.number().min(0).lt(1),
-        cellM: z.number().positive(),
-        borderM: z.number().min(0),
+        cellM: z.number().positive().optional(),
+        borderM: z.number().min(0).optional(),
       })
       .optional(),
     network: NETWORK_SCHEMA.optional(),
@@ -57,7 +61,7 @@ export const JOB_SCHEMAS = {
     maxSeconds: z.number().positive().optional(),
   }),
   /** Embeds every anchor of a data set. */
-  embed: z.strictObject({ dataset: name, model: name }),
+  embed: z.strictObject({ dataset: name, model: name, checkpoint: CHECKPOINT_SCHEMA.optional() }),
 } as const satisfies Record<QueueName, z.ZodType>;
 
 export type JobPayload<Q extends QueueName = QueueName> = z.infer<(typeof JOB_SCHEMAS)[Q]>;

@@ -90,4 +90,6 @@ export const Stream = {
   dropout: 7,
   evaluate: 8,
   holdout: 9,
+  judge: 10,
+  overlap: 11,
 } as const;

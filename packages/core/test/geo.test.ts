@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { DEFAULT_HOLDOUT, distanceM, partOf, randomOf } from "../src/index.ts";
+import { DEFAULT_HOLDOUT, distanceM, type NearestPlace, nearestOf, partOf, randomOf } from "../src/index.ts";
 
 test("distances: Helsinki to Tallinn, a degree of the equator, across the antimeridian", () => {
   expect(distanceM({ lon: 24.9384, lat: 60.1699 }, { lon: 24.7536, lat: 59.437 }) / 1000).toBeCloseTo(
@@ -29,29 +29,41 @@ describe("the split by geography", () => {
     expect(all.map((place) => partOf(7, place, { ...DEFAULT_HOLDOUT, share: 0 }))).not.toContain("heldout");
   });
 
-  test("no location that is trained on lies nearer than the border to one that is held out", () => {
-    // A town of 6 × 6 km, full of locations; and one on the antimeridian, far in the south.
-    for (const [lon, lat] of [
-      [24.9, 60.1],
-      [179.96, -33.4],
-    ] as const) {
-      const random = randomOf(3);
-      const town = Array.from({ length: 3000 }, () => ({
-        lon: ((lon + 0.1 * random.uniform() + 540) % 360) - 180,
-        lat: lat + 0.054 * random.uniform(),
-      }));
-      const holdout = { ...DEFAULT_HOLDOUT, share: 0.3 };
-      const parts = town.map((place) => partOf(5, place, holdout));
-      const [trained, held] = [
-        town.filter((_, i) => parts[i] === "train"),
-        town.filter((_, i) => parts[i] === "heldout"),
-      ];
-      expect(Math.min(trained.length, held.length)).toBeGreaterThan(100);
-      // Nine points about a location stand for its circle: a corner may come a little nearer.
-      for (const a of held)
-        for (const b of trained) expect(distanceM(a, b)).toBeGreaterThan(0.7 * holdout.borderM);
-    }
-  });
+  test.each([
+    [1000, 200],
+    [1000, 510],
+    // Cells smaller than the border: none of them is passed over.
+    [150, 510],
+  ])(
+    "cells of %i m, a border of %i m: no location that is trained on lies nearer to one that is held out",
+    (cellM, borderM) => {
+      // A town of 6 × 6 km, full of locations; and one on the antimeridian, far in the south.
+      for (const [lon, lat] of [
+        [24.9, 60.1],
+        [179.96, -33.4],
+      ] as const) {
+        const random = randomOf(3);
+        const town = Array.from({ length: 4000 }, () => ({
+          lon: ((lon + 0.1 * random.uniform() + 540) % 360) - 180,
+          lat: lat + 0.054 * random.uniform(),
+        }));
+        const holdout = { share: 0.3, cellM, borderM };
+        const parts = town.map((place) =>
+          partOf(5, place, { ...holdout, share: cellM < borderM ? 0.01 : 0.3 }),
+        );
+        const [trained, held] = [
+          town.filter((_, i) => parts[i] === "train"),
+          town.filter((_, i) => parts[i] === "heldout"),
+        ];
+        expect(Math.min(trained.length, held.length)).toBeGreaterThan(20);
+        const nearest = nearestOf(held);
+        const gaps = trained.map((place) => (nearest(place) as NearestPlace).metres);
+        expect(Math.min(...gaps)).toBeGreaterThanOrEqual(borderM);
+        // And no wider than it must be.
+        expect(Math.min(...gaps)).toBeLessThan(borderM + 40);
+      }
+    },
+  );
 
   test("neighbours fall on one side: cells, not single locations, are drawn", () => {
     const random = randomOf(4);
@@ -66,4 +78,21 @@ describe("the split by geography", () => {
     }
     expect(same / 2000).toBeGreaterThan(0.99);
   });
+});
+
+test("the nearest of some places, across the antimeridian too, as distances by hand say", () => {
+  const random = randomOf(8);
+  const places = Array.from({ length: 500 }, () => ({
+    lon: ((179.5 + random.uniform() + 540) % 360) - 180,
+    lat: -17 + random.uniform(),
+  }));
+  const nearest = nearestOf(places);
+  for (const [i, place] of places.slice(0, 50).entries()) {
+    const others = places.map((other, j) => (j === i ? Number.POSITIVE_INFINITY : distanceM(place, other)));
+    const metres = Math.min(...others);
+    expect(nearest(place, { but: i })).toEqual({ index: others.indexOf(metres), metres });
+    expect(nearest(place, { but: i, withinM: metres - 1 })).toBeUndefined();
+    expect(nearest(place)?.index).toBe(i);
+  }
+  expect(nearestOf([])({ lon: 0, lat: 0 })).toBeUndefined();
 });

@@ -1,4 +1,4 @@
-import { randomOf, Stream } from "@loc2vec/core";
+import { FarmError, randomOf, Stream } from "@loc2vec/core";
 import type { Attributes, Tensorflow } from "@loc2vec/tensorflow";
 import type { Tensor } from "@tensorflow/tfjs";
 import { type Architecture, BN_EPSILON, type Layer, layersOf } from "./architecture.ts";
@@ -62,6 +62,15 @@ export interface Gradients {
  */
 export type Precision = "auto" | "float32" | "mixed";
 
+/** What `auto` becomes on a device; anything else stays as it is. */
+export function precisionOn(
+  { bfloat16 }: Pick<Tensorflow, "bfloat16">,
+  asked: Precision,
+): Exclude<Precision, "auto"> {
+  if (asked !== "auto") return asked;
+  return bfloat16 ? "mixed" : "float32";
+}
+
 export interface EncoderOptions {
   /** Default: `float32`. */
   precision?: Precision;
@@ -112,7 +121,8 @@ interface Trace {
  * The encoder on a native TensorFlow. Forward and backward pass are written out in TensorFlow's own fused ops:
  * tfjs differentiates batch normalization and LeakyReLU through a dozen small ops each.
  *
- * @throws FarmError `data` for weights that do not fit the architecture
+ * @throws FarmError `data` for weights that do not fit the architecture; `missing` for `mixed` on a TensorFlow without
+ *   bfloat16
  */
 export function createEncoder(
   tensorflow: Tensorflow,
@@ -121,7 +131,14 @@ export function createEncoder(
   { precision: asked = "float32" }: EncoderOptions = {},
 ): Encoder {
   const { tf } = tensorflow;
-  const precision = asked === "auto" ? (tensorflow.bfloat16 ? "mixed" : "float32") : asked;
+  const precision = precisionOn(tensorflow, asked);
+  if (precision === "mixed" && !tensorflow.bfloat16Kernels) {
+    throw new FarmError(
+      "missing",
+      `mixed precision: TensorFlow ${tensorflow.version} has no bfloat16`,
+      "bind another one: FARM_TENSORFLOW=cpu (or gpu) npm run setup",
+    );
+  }
   const typeOf = (layer: Layer): Real =>
     precision === "mixed" && layer.kind === "conv" ? "bfloat16" : "float32";
   const convType = precision === "mixed" ? "bfloat16" : "float32";

@@ -182,6 +182,21 @@ test("mixed precision: gradients point where float32's do, the loss comes down, 
   expect(leaked).toBe(0);
 });
 
+test("mixed precision on a TensorFlow without bfloat16 is refused, and auto is float32 there", async () => {
+  const old = { ...(await loadTensorflow()), version: "2.9.1", bfloat16: false, bfloat16Kernels: false };
+  const weights = initialWeights(SMALL, 1);
+  expect(() => createEncoder(old, SMALL, weights, { precision: "mixed" })).toThrowError(
+    expect.objectContaining({
+      kind: "missing",
+      message: "mixed precision: TensorFlow 2.9.1 has no bfloat16",
+      mend: expect.stringContaining("FARM_TENSORFLOW"),
+    }),
+  );
+  const encoder = createEncoder(old, SMALL, weights, { precision: "auto" });
+  expect(encoder.precision).toBe("float32");
+  encoder.dispose();
+});
+
 test("the same keys give the same gradients, others other dropout", async () => {
   const encoder = createEncoder(await loadTensorflow(), SMALL, initialWeights(SMALL, 1));
   const run = (step: number): number[] => {

@@ -1,33 +1,33 @@
 import {
+  type CheckpointChoice,
   type Dataset,
   distanceM,
-  FarmError,
   type Holdout,
   METRES_PER_DEGREE,
-  partOf,
+  type NearestPlace,
+  nearestOf,
+  type Place,
   type Random,
   randomOf,
   Stream,
-  shardOf,
   tileTransform,
 } from "@loc2vec/core";
 import { createEmbedder, createEncoder, type Embedder, initialWeights, type Weights } from "@loc2vec/encoder";
-import { listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
+import type { ObjectStore } from "@loc2vec/shards";
 import { loadTensorflow, type Tensorflow } from "@loc2vec/tensorflow";
 import {
   type Checkpoint,
   type EmptyTiles,
-  findEmptyTiles,
   type HistoryEntry,
-  isUsable,
-  lastCheckpoint,
+  openCheckpoint,
   openTiles,
   readHistory,
-  type TileSource,
+  type TileReader,
 } from "@loc2vec/trainer";
 import { type Features, gradientFeatures, pixelFeatures, principalComponents } from "./components.ts";
 import { histogramsOf, type Lookalike, lookalikes } from "./lookalikes.ts";
 import { type Quality, quality, recall, type Vectors } from "./metrics.ts";
+import { findGeography, type Geography, overlaps, type Surveyed } from "./places.ts";
 import { fitProbe, type Score, score } from "./probe.ts";
 import type { Representation } from "./representation.ts";
 import { bagOfWords } from "./words.ts";
@@ -47,8 +47,10 @@ const CALIBRATION = { batches: 8, images: 60 } as const;
 export interface EvaluateOptions {
   store: ObjectStore;
   dataset: string;
-  /** Trained on that data set with the same geography held out; the first is the one that bars are held to. */
+  /** All trained on that data set, with the same geography held out, or all on one other, elsewhere; bars are held to the first. */
   models: readonly string[];
+  /** Of each model. Default `best`. */
+  checkpoint?: CheckpointChoice | undefined;
   /** Of the held-out locations, at most so many are drawn. Default 2000. */
   locations?: number;
   /** Positives per location. Default 5. */
@@ -59,12 +61,6 @@ export interface EvaluateOptions {
   signal?: AbortSignal | undefined;
   log?: (line: string) => void;
   progress?: (done: number, total: number) => void;
-}
-
-/** Degrees, WGS 84. */
-interface Place {
-  lon: number;
-  lat: number;
 }
 
 export interface Labels {
@@ -97,6 +93,15 @@ export interface Bar {
 
 export interface Evaluation {
   dataset: string;
+  geography: {
+    /** `squares`: held-out cells of the data set trained on; `elsewhere`: all of another one. */
+    kind: Geography["kind"];
+    trained_on: string;
+    /** Metres between the nearest two locations of which one was trained on, and the other is judged by. */
+    nearest_trained_m: number;
+    /** Whether tiles of the two can show the same ground. */
+    overlaps: boolean;
+  };
   holdout: Holdout;
   locations: { train: number; heldout: number; evaluated: number };
   positives: number;
@@ -121,53 +126,39 @@ export interface Evaluation {
   /** Figure 7, by the first model; `a` and `b` are indices of locations. */
   lookalikes: Lookalike[];
   /** Figure 11: means of equally many steps over the course of each model's training. */
-  curves: { model: string; loss: string; points: Omit<HistoryEntry, "seconds" | "waited">[] }[];
+  curves: Curve[];
+}
+
+export interface Curve {
+  model: string;
+  loss: string;
+  points: Omit<HistoryEntry, "seconds" | "waited" | "heldout">[];
+  /** Right triplets of held-out locations at checkpoints, where they were counted while it was trained. */
+  heldout: { step: number; accuracy: number }[];
 }
 
 /**
  * How good a model's vectors are at places that it was never trained near, beside what takes no training, all on the same
  * images: see {@link Quality}, {@link fitProbe} and {@link lookalikes}.
  *
- * @throws FarmError `input` when nothing was held out, or too little; `data` when models differ in what they held out
+ * @throws FarmError what {@link findGeography} throws
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { store, models, positives = 5, seed = 0, signal, log = () => {}, progress = () => {} } = options;
-  const reader = await openDataset(store, options.dataset);
-  const { dataset } = reader;
-  const trained = await readModels(store, models, dataset.name);
-  const { holdout } = (trained[0] as Checkpoint).settings;
-  const there = [...(await listShards(store, dataset))].sort((a, b) => a - b);
-  const empty = await findEmptyTiles(reader, there);
-  const { lon, lat } = await reader.locations(0, dataset.locations);
-  const placeOf = (i: number): Place => ({ lon: lon[i] as number, lat: lat[i] as number });
-  const rendered = new Set(there);
-  const usable = (i: number): boolean =>
-    rendered.has(shardOf(dataset, i)) && isUsable(dataset.samples - 1, positives, empty.get(i));
-  const parts: Record<ReturnType<typeof partOf>, number[]> = { train: [], border: [], heldout: [] };
-  for (let i = 0; i < dataset.locations; i++)
-    if (usable(i)) parts[partOf(dataset.seed, placeOf(i), holdout)].push(i);
-  if (parts.heldout.length < 20 || parts.train.length < 20) {
-    throw new FarmError(
-      "input",
-      `data set ${dataset.name}: ${parts.heldout.length} locations were kept from training and ${parts.train.length} were not: too few to evaluate on`,
-      "train with a larger --holdout, or on more locations",
-    );
-  }
-  const evaluated = draw(parts.heldout, options.locations ?? 2000, randomOf(seed, Stream.evaluate, 3));
-  const images = evaluated.map((location) => chooseImages(location, dataset.samples, positives, empty, seed));
+  const trained = await Promise.all(models.map((model) => openCheckpoint(store, model, options.checkpoint)));
+  const geography = await findGeography(store, options.dataset, models, trained, positives);
+  const { evaluated: surveyed, heldout } = geography;
+  const { dataset, parts, placeOf, emptyByLocation } = surveyed;
+  const evaluated = draw(heldout, options.locations ?? 2000, randomOf(seed, Stream.evaluate, 3));
+  const images = evaluated.map((location) =>
+    chooseImages(location, dataset.samples, positives, emptyByLocation, seed),
+  );
   const nearest = nearestOthers(evaluated.map(placeOf));
-  const nearestOf = nearest.map(({ index }) => index);
 
   const tensorflow = await loadTensorflow();
   const context = { tensorflow, trained, names: models, dataset, seed };
-  const tiles = openTiles(reader);
-  const fitRandom = randomOf(seed, Stream.evaluate, 4);
-  const fit = await tiles.read(
-    draw(parts.train, FIT, fitRandom).map((location) => ({
-      location,
-      sample: chooseImages(location, dataset.samples, 1, empty, seed)[fitRandom.int(2)] as number,
-    })),
-  );
+  const tiles = openTiles(surveyed.reader);
+  const fit = await readFit(geography.trained, seed);
   log("evaluate: fitting baselines");
   const all = await makeRepresentations(context, fit);
   log(`evaluate: ${evaluated.length} held-out locations`);
@@ -187,7 +178,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       name: representation.name,
       size: representation.size,
       ...rest,
-      ...quality(vectors, nearestOf, seed),
+      ...quality(
+        vectors,
+        nearest.map(({ index }) => index),
+        seed,
+      ),
     };
   });
   const first = split(described[0] as Float32Array, (all[0] as Made).representation.size, size);
@@ -207,8 +202,18 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   for (const [at, probe] of (asked?.probes ?? []).entries()) (results[at] as Evaluated).probe = probe;
   return {
     dataset: dataset.name,
-    holdout,
-    locations: { train: parts.train.length, heldout: parts.heldout.length, evaluated: evaluated.length },
+    geography: {
+      kind: geography.kind,
+      trained_on: geography.trained.dataset.name,
+      nearest_trained_m: geography.nearestTrainedM,
+      overlaps: overlaps(geography),
+    },
+    holdout: (trained[0] as Checkpoint).settings.holdout,
+    locations: {
+      train: geography.trained.parts.train.length,
+      heldout: heldout.length,
+      evaluated: evaluated.length,
+    },
     positives,
     nearest_m: median(nearest.map(({ metres }) => metres)),
     ground: onTheGround(dataset, evaluated.map(placeOf), evaluated, images),
@@ -233,7 +238,7 @@ async function askLabels(
   { meaning, of, masked }: Labels,
   parts: Readonly<Record<"train" | "heldout", readonly number[]>>,
   context: Context,
-  { tiles, fit, placeOf }: { tiles: TileSource; fit: readonly Uint8Array[]; placeOf: (i: number) => Place },
+  { tiles, fit, placeOf }: { tiles: TileReader; fit: readonly Uint8Array[]; placeOf: (i: number) => Place },
   { seed = 0, signal, log = () => {}, progress = () => {} }: EvaluateOptions,
 ): Promise<{ labels: NonNullable<Evaluation["labels"]>; probes: NonNullable<Evaluated["probe"]>[] }> {
   log("evaluate: linear probes");
@@ -261,7 +266,7 @@ async function askLabels(
     return { labels, probes: [] };
   }
   const hide = (tile: Uint8Array): Uint8Array => mask(tile, masked, channels.length);
-  const hidden: TileSource = { read: async (wanted) => (await tiles.read(wanted)).map(hide) };
+  const hidden: TileReader = { read: async (wanted) => (await tiles.read(wanted)).map(hide) };
   const blind = (await makeRepresentations(context, fit.map(hide))).map(
     ({ representation }) => representation,
   );
@@ -273,39 +278,18 @@ async function askLabels(
   return { labels, probes };
 }
 
-async function readModels(
-  store: ObjectStore,
-  models: readonly string[],
-  dataset: string,
-): Promise<Checkpoint[]> {
-  const found = await Promise.all(models.map((model) => lastCheckpoint(store, model)));
-  const [first] = found;
-  if (first === undefined) throw new FarmError("usage", "no model is named", "--model");
-  for (const [at, { settings }] of found.entries()) {
-    const model = models[at] as string;
-    if (settings.dataset !== dataset) {
-      throw new FarmError(
-        "input",
-        `model ${model} was trained on data set ${settings.dataset}, not ${dataset}: nothing of ${dataset} is known to be held out`,
-        "evaluate on the data set it was trained on",
-      );
-    }
-    if (settings.holdout.share === 0) {
-      throw new FarmError(
-        "input",
-        `model ${model} was trained on the whole map: there is nothing it has not seen`,
-        "train with --holdout 0.1",
-      );
-    }
-    if (JSON.stringify(settings.holdout) !== JSON.stringify(first.settings.holdout)) {
-      throw new FarmError(
-        "data",
-        `models ${models[0]} and ${model} held out other places`,
-        "train both with the same --holdout and --cell",
-      );
-    }
-  }
-  return found;
+/** Tiles that baselines are fitted to: anchors and positives of what is trained on. */
+async function readFit(
+  { reader, dataset, parts, emptyByLocation }: Surveyed,
+  seed: number,
+): Promise<Uint8Array[]> {
+  const random = randomOf(seed, Stream.evaluate, 4);
+  return openTiles(reader).read(
+    draw(parts.train, FIT, random).map((location) => ({
+      location,
+      sample: chooseImages(location, dataset.samples, 1, emptyByLocation, seed)[random.int(2)] as number,
+    })),
+  );
 }
 
 interface Made {
@@ -390,8 +374,8 @@ interface Watch {
 /** @returns per representation float32 [rows, size] */
 async function describeAll(
   all: readonly Representation[],
-  tiles: TileSource,
-  rows: Parameters<TileSource["read"]>[0],
+  tiles: TileReader,
+  rows: Parameters<TileReader["read"]>[0],
   { signal, progress }: Watch,
 ): Promise<Float32Array[]> {
   const found = all.map(({ size }) => new Float32Array(rows.length * size));
@@ -447,15 +431,12 @@ function chooseImages(
   return [0, ...randomOf(seed, Stream.evaluate, 6, location).shuffle(all).slice(0, positives)];
 }
 
-function nearestOthers(places: readonly Place[]): { index: number; metres: number }[] {
-  return places.map((place, i) => {
-    let found = { index: i, metres: Number.POSITIVE_INFINITY };
-    for (const [index, other] of places.entries()) {
-      const metres = index === i ? Number.POSITIVE_INFINITY : distanceM(place, other);
-      if (metres < found.metres) found = { index, metres };
-    }
-    return found;
-  });
+/** Of each place the nearest other one. */
+function nearestOthers(places: readonly Place[]): NearestPlace[] {
+  const nearest = nearestOf(places);
+  return places.map(
+    (place, i) => nearest(place, { but: i }) ?? { index: i, metres: Number.POSITIVE_INFINITY },
+  );
 }
 
 /** Retrieval by where tiles were taken: metres in a plane, as far as a map of one city or small country is one. */
@@ -571,12 +552,8 @@ function barsOf(results: readonly Evaluated[]): Bar[] {
 /** Points of a curve. */
 const POINTS = 30;
 
-async function curveOf(
-  store: ObjectStore,
-  model: string,
-  { step, settings }: Checkpoint,
-): Promise<Evaluation["curves"][number]> {
-  const history = (await readHistory(store, model)).filter((entry) => entry.step <= step);
+async function curveOf(store: ObjectStore, model: string, { settings }: Checkpoint): Promise<Curve> {
+  const history = await readHistory(store, model);
   const length = Math.max(1, Math.ceil(history.length / POINTS));
   const points = Array.from({ length: Math.ceil(history.length / length) }, (_, at) => {
     const few = history.slice(at * length, (at + 1) * length);
@@ -590,7 +567,10 @@ async function curveOf(
       accuracy: mean((entry) => entry.accuracy),
     };
   });
-  return { model, loss: settings.loss, points };
+  const heldout = history.flatMap(({ step, heldout: figures }) =>
+    figures ? [{ step, accuracy: figures.accuracy }] : [],
+  );
+  return { model, loss: settings.loss, points, heldout };
 }
 
 function median(values: readonly number[]): number {

@@ -1,6 +1,7 @@
 export { gradientFeatures, pixelFeatures, principalComponents } from "./components.ts";
 export {
   type Bar,
+  type Curve,
   type Evaluated,
   type EvaluateOptions,
   type Evaluation,

@@ -99,6 +99,28 @@ export async function readImportInfo(databaseUrl: string): Promise<ImportInfo | 
   return withDatabase(databaseUrl, selectInfo);
 }
 
+export function noMap(cause?: unknown): FarmError {
+  return new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf", { cause });
+}
+
+/**
+ * The import in a database, which must be one by the rules of this profile.
+ *
+ * @throws FarmError `input` when there is none, or one by other rules; `service`
+ */
+export async function requireImport(databaseUrl: string, profile: Profile): Promise<ImportInfo> {
+  const map = await readImportInfo(databaseUrl);
+  if (map === undefined) throw noMap();
+  if (map.importHash !== profile.importHash) {
+    throw new FarmError(
+      "input",
+      `the map ${map.pbf} was imported with other rules than those of the profile ${profile.name}`,
+      "pnpm farm:import it again",
+    );
+  }
+  return map;
+}
+
 export async function selectInfo(client: pg.Client): Promise<ImportInfo | undefined> {
   const result = await client
     .query(
@@ -278,7 +300,7 @@ async function assembleSea(client: pg.Client, profile: Profile): Promise<void> {
   if (lines.length === 0 || areas.length === 0) return;
   await client.query(
     `WITH frame AS (
-       SELECT ST_SetSRID(ST_Extent(geom)::geometry, 3857) AS box FROM ${STAGING}.feature
+       SELECT ST_SetSRID(ST_Extent(geom)::geometry, 3857) AS box FROM ${STAGING}.feature WHERE rule <> ALL($3::smallint[])
      ), coast AS (
        SELECT geom FROM ${STAGING}.feature WHERE rule = $1
      ), chains AS (
@@ -322,8 +344,14 @@ async function assembleSea(client: pg.Client, profile: Profile): Promise<void> {
      INSERT INTO ${STAGING}.feature (osm_type, osm_id, rule, geom)
      SELECT 'X', row_number() OVER (ORDER BY pieces.id, ST_XMin(geom), ST_YMin(geom)), area, geom
      FROM pieces, unnest($2::smallint[]) AS areas (area) WHERE ST_Dimension(geom) = 2`,
-    [lines[0], areas],
+    [lines[0], areas, farReaching(profile)],
   );
+}
+
+/** Numbers of the rules whose features do not count to the map's area: a ferry or the border of a park goes on beyond an extract. */
+function farReaching(profile: Profile): number[] {
+  const rules = profile.channels.flatMap((channel) => channel.rules);
+  return rules.filter((rule) => rule.geometry === "line" && rule.members).map((rule) => rule.index);
 }
 
 /** Removes what is invalid, counts, and swaps the staging schema in. */
@@ -366,7 +394,10 @@ async function finish(
     `INSERT INTO ${STAGING}.import_info (pbf, sha256, size, profile, import_hash, channels, invalid, samples, bbox, labels)
      SELECT $1, $2, $3, $4, $5, $6, $7, $8, ARRAY[ST_XMin(box), ST_YMin(box), ST_XMax(box), ST_YMax(box)],
        (SELECT count(*) FROM ${STAGING}.label)
-     FROM (SELECT ST_Extent(ST_Transform(ST_Envelope(geom), 4326)) AS box FROM ${STAGING}.feature) AS extent`,
+     FROM (
+       SELECT coalesce(ST_Extent(box) FILTER (WHERE rule <> ALL($9::smallint[])), ST_Extent(box)) AS box
+       FROM (SELECT rule, ST_Transform(ST_Envelope(geom), 4326) AS box FROM ${STAGING}.feature) AS boxes
+     ) AS extent`,
     [
       basename(path),
       sha256,
@@ -376,6 +407,7 @@ async function finish(
       JSON.stringify(channels),
       all.size,
       JSON.stringify({ visit: sampled("visit"), transport: sampled("transport") }),
+      farReaching(profile),
     ],
   );
   await client.query(`ANALYZE ${STAGING}.feature; ANALYZE ${STAGING}.label`);

@@ -53,7 +53,12 @@ interface RuleBase {
 /** What is drawn, from which objects. Later rules of a channel are drawn over earlier ones. */
 export type Rule = RuleBase &
   (
-    | { readonly geometry: "line"; readonly draw: LineDraw }
+    | {
+        readonly geometry: "line";
+        /** Takes relations too, by their member ways (borders of areas, courses of routes), and closed ways as rings. */
+        readonly members: boolean;
+        readonly draw: LineDraw;
+      }
     | { readonly geometry: "polygon"; readonly draw: PolygonDraw }
     | { readonly geometry: "point"; readonly draw: PointDraw }
   );
@@ -105,6 +110,7 @@ const ruleSchema = z.discriminatedUnion("geometry", [
   z.strictObject({
     ...ruleBase,
     geometry: z.literal("line"),
+    members: z.boolean().default(false),
     draw: z.strictObject({
       width: metres,
       intensity,
@@ -186,8 +192,16 @@ export function parseProfile(text: string, file: string): Profile {
   }));
   if (index > 32767) throw new FarmError("input", `${file}: ${index} rules, more than 32767`);
   const rules = channels.flatMap((channel, at) =>
-    channel.rules.map((rule) => ({ at, first: Object.keys(rule.match)[0], ...rule })),
+    channel.rules.map((rule) => ({ at, first: Object.keys(rule.match)[0], members: false, ...rule })),
   );
+  const matching = ({ at, geometry, members, first, match, except }: (typeof rules)[number]) => [
+    at,
+    geometry,
+    members,
+    first,
+    match,
+    except,
+  ];
   return {
     name,
     version,
@@ -196,11 +210,11 @@ export function parseProfile(text: string, file: string): Profile {
     venues,
     hash: sha256(
       channels.map((channel) => channel.name),
-      rules.map((rule) => [rule.at, rule.geometry, rule.first, rule.match, rule.except, rule.draw]),
+      rules.map((rule) => [...matching(rule), rule.draw]),
     ),
     importHash: sha256(
       channels.map((channel) => channel.name),
-      rules.map((rule) => [rule.at, rule.geometry, rule.first, rule.match, rule.except, rule.sample]),
+      rules.map((rule) => [...matching(rule), rule.sample]),
       labels,
     ),
   };

@@ -33,7 +33,7 @@ export function flexStyle(profile: Profile, schema = "farm"): string {
     channel.rules.map(
       (rule) =>
         `    { index = ${rule.index}, geometry = ${quote(rule.geometry)}, key = ${quote(Object.keys(rule.match)[0] ?? "")}, ` +
-        `match = ${table(rule.match)}, except = ${table(rule.except)} }, -- ${channel.name}: ${rule.id}`,
+        `members = ${rule.geometry === "line" && rule.members}, match = ${table(rule.match)}, except = ${table(rule.except)} }, -- ${channel.name}: ${rule.id}`,
     ),
   );
   return `local profile = {

@@ -312,6 +312,77 @@ describe("sampled locations", () => {
   });
 });
 
+describe("borders and routes, which an extract cuts off", () => {
+  const node = (id: number, lon: number, lat: number): string =>
+    `<node id="${id}" lon="${lon}" lat="${lat}"/>`;
+  const way = (id: number, refs: number[], tags = ""): string =>
+    `<way id="${id}">${refs.map((ref) => `<nd ref="${ref}"/>`).join("")}${tags}</way>`;
+  const tags = (values: Record<string, string>): string =>
+    Object.entries(values)
+      .map(([k, v]) => `<tag k="${k}" v="${v}"/>`)
+      .join("");
+  const relation = (id: number, members: number[], values: Record<string, string>): string =>
+    `<relation id="${id}">${members.map((ref) => `<member type="way" ref="${ref}" role="outer"/>`).join("")}${tags(values)}</relation>`;
+  const ids = () =>
+    new Map(profile.channels.flatMap(({ rules }) => rules.map((rule) => [rule.index, rule.id])));
+
+  beforeAll(async () => {
+    const map = [
+      // A house of 0.001° is all that says where the map is.
+      ...[
+        [1, 0, 0],
+        [2, 0.001, 0],
+        [3, 0.001, 0.001],
+        [4, 0, 0.001],
+      ].map(([id, x, y]) => node(id as number, 10 + (x as number), 50 + (y as number))),
+      node(5, 9, 49),
+      node(6, 11, 51),
+      node(7, 11, 49),
+      way(1, [1, 2, 3, 4, 1], tags({ building: "yes" })),
+      way(2, [5, 1]),
+      way(3, [1, 6], tags({ route: "ferry" })),
+      way(4, [5, 6]),
+      way(5, [5, 7, 6, 5], tags({ leisure: "nature_reserve" })),
+      // Way 99 is not in the extract.
+      relation(1, [2, 99], { type: "boundary", boundary: "protected_area" }),
+      relation(2, [98, 99], { type: "boundary", boundary: "national_park" }),
+      relation(3, [4], { type: "route", route: "ferry" }),
+      relation(4, [4], { type: "route", route: "bus", leisure: "nature_reserve" }),
+      relation(5, [2, 3, 4], { type: "multipolygon", landuse: "military" }),
+      relation(6, [2, 3], { type: "route", route: "ferry", tourism: "yes" }),
+    ];
+    await load(await write("cut.osm", `<osm version="0.6">${map.join("\n")}</osm>`), true);
+  });
+
+  test("are drawn by the ways that are there, and do not count as invalid", async () => {
+    const rows = await query(
+      databaseUrl,
+      `SELECT osm_type || osm_id AS id, rule, GeometryType(geom) AS type, ST_NumGeometries(geom) AS parts
+       FROM farm.feature ORDER BY osm_type, osm_id, rule`,
+    );
+    expect(rows.map((row) => `${row.id} ${ids().get(row.rule as number)} ${row.type} ${row.parts}`)).toEqual([
+      "R1 protected_area LINESTRING 1",
+      "R3 ferry LINESTRING 1",
+      "R5 military_land MULTILINESTRING 3",
+      "R6 ferry MULTILINESTRING 2",
+      "W1 building POLYGON 1",
+      "W3 ferry LINESTRING 1",
+      "W5 nature_reserve LINESTRING 1",
+    ]);
+    expect((await readImportInfo(databaseUrl))?.invalid).toBe(0);
+  });
+
+  test("do not widen the area of the map", async () => {
+    const bbox = (await readImportInfo(databaseUrl))?.bbox.map((degrees) => degrees.toFixed(4));
+    expect(bbox).toEqual(["10.0000", "50.0000", "10.0010", "50.0010"]);
+  });
+
+  test("routes give no labels", async () => {
+    const rows = await query(databaseUrl, "SELECT osm_type || osm_id AS id, key, value FROM farm.label");
+    expect(rows).toEqual([{ id: "W5", key: "leisure", value: "nature_reserve" }]);
+  });
+});
+
 describe("the sea", () => {
   const at = async (lon: number, lat: number): Promise<boolean> => {
     const sea = profile.channels.flatMap(({ rules }) => rules).find(({ id }) => id === "sea");

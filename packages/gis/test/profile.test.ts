@@ -51,6 +51,15 @@ describe("parseProfile", () => {
     expect(wide.importHash).toBe(thin.importHash);
   });
 
+  test("whether a line takes relations changes both", () => {
+    const text = small("{ width: 3, intensity: 9 }");
+    const a = parseProfile(text, "a.yaml");
+    const b = parseProfile(text.replace("geometry: line", "geometry: line\n        members: true"), "a.yaml");
+    expect([b.hash === a.hash, b.importHash === a.importHash]).toEqual([false, false]);
+    expect(flexStyle(a)).toContain("members = false");
+    expect(flexStyle(b)).toContain("members = true");
+  });
+
   test("a match changes both, a title neither", () => {
     const text = small("{ width: 3, intensity: 9 }");
     const a = parseProfile(text, "a.yaml");

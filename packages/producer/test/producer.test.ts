@@ -52,8 +52,11 @@ function datasetOf(changes: Partial<Dataset> = {}): Dataset {
     pixels: 128,
     radius: 100,
     augmentation: DEFAULT_AUGMENTATION,
-    renderer: "none",
-    styleHash: "none",
+    source: {
+      map: { name: "none.osm.pbf", sha256: "0".repeat(64), importHash: "1".repeat(64) },
+      renderer: "none",
+      styleHash: "none",
+    },
     attribution: OSM_ATTRIBUTION,
     ...changes,
   };

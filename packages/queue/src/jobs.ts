@@ -1,4 +1,11 @@
-import { checkName, QUEUE_NAMES, type QueueName, type RasterJob, type TrainJob } from "@loc2vec/core";
+import {
+  type CheckpointChoice,
+  checkName,
+  QUEUE_NAMES,
+  type QueueName,
+  type RasterJob,
+  type TrainJob,
+} from "@loc2vec/core";
 import type { FlowJob, Job } from "bullmq";
 import { finalizeJobId, modelJobId, parsePayload, parseRasterJobId, rasterJobId } from "./payloads.ts";
 import type { FarmQueue, FarmQueues } from "./queues.ts";
@@ -36,6 +43,8 @@ export interface Follow {
   train?: TrainJob | undefined;
   /** Embeds the data set with the trained model. */
   embed?: boolean;
+  /** Of the model, to embed with. Default `best`. */
+  checkpoint?: CheckpointChoice | undefined;
 }
 
 export interface EnqueueOptions {
@@ -130,7 +139,7 @@ async function addFlow(
   queues: FarmQueues,
   dataset: string,
   shards: readonly RasterJob[],
-  { train, embed = false }: Follow = {},
+  { train, embed = false, checkpoint }: Follow = {},
 ): Promise<void> {
   const running = await renew(queues.finalize, finalizeJobId(dataset));
   let root: FlowJob = {
@@ -150,7 +159,7 @@ async function addFlow(
       root = {
         queueName: "embed",
         name: "embed",
-        data: parsePayload("embed", `model ${model}`, { dataset, model }),
+        data: parsePayload("embed", `model ${model}`, { dataset, model, checkpoint }),
         opts: { jobId: modelJobId(train) },
         children: [root],
       };

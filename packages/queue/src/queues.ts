@@ -15,7 +15,7 @@ export interface JobResults {
   raster: ShardResult;
   finalize: Completion;
   train: { step: number; loss: number | undefined };
-  embed: { locations: number; prefix: string };
+  embed: { locations: number; prefix: string; step: number };
 }
 
 export type FarmQueue<Q extends QueueName = QueueName> = Queue<JobPayload<Q>, JobResults[Q], string>;

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { FarmError, type Levels, type TileTransform } from "@loc2vec/core";
+import { FarmError, footprint, type Levels, type TileTransform } from "@loc2vec/core";
 import type { Frame } from "./window.ts";
 
 /** What is used of WebAssembly: Node's types leave it to those of browsers. */
@@ -97,7 +97,7 @@ export function createCanvas({ planes, pixels, radius, offset, oversampling }: C
   const wasm = new WebAssembly.Instance(module, {}).exports as Exports;
   const density = (oversampling * pixels) / (2 * radius);
   // Two pixels more than the corner of the furthest window, for the resampling.
-  const side = Math.ceil((2 * (Math.ceil((radius * Math.SQRT2 + offset) * density) + 2)) / 16) * 16;
+  const side = Math.ceil((2 * (Math.ceil(footprint(radius, offset).halfSideM * density) + 2)) / 16) * 16;
   const area = side * side;
   let top = BASE;
   const reserve = (bytes: number): number => {

@@ -1,14 +1,14 @@
 import { errorMessage, FarmError, redact } from "@loc2vec/core";
-import type { ImportInfo } from "@loc2vec/gis";
+import { type ImportInfo, noMap } from "@loc2vec/gis";
 import pg from "pg";
 import { type Coat, isDot } from "./style.ts";
 import { type Frame, HALF_WORLD } from "./window.ts";
 
 /** Corners of the polygon that stands for a disc. */
 const DISC = 24;
-/** Areas with fewer points than this are cheaper to draw than to clip … */
+/** Areas, and borders of many lines, with fewer points than this are cheaper to draw than to clip … */
 const CLIP_POINTS = 48;
-/** … and lines are clipped only where they are very long, for a dash pattern begins where its line does. */
+/** … and single lines are clipped only where they are very long, for a dash pattern begins where its line does. */
 const CLIP_LINE_POINTS = 5000;
 
 /** The features of a square of Web Mercator, with those that lie `$7` to the west of it, where the antimeridian crosses it. */
@@ -20,7 +20,7 @@ const NEAR = `
     WHERE $7::float8 <> 0 AND geom && ST_MakeEnvelope($1 - $7, $2, $3 - $7, $4, 3857)
   ), near AS MATERIALIZED (
     SELECT rule, osm_type, osm_id,
-      CASE WHEN ST_NPoints(geom) < CASE ST_Dimension(geom) WHEN 1 THEN ${CLIP_LINE_POINTS} ELSE ${CLIP_POINTS} END THEN geom
+      CASE WHEN ST_NPoints(geom) < CASE GeometryType(geom) WHEN 'LINESTRING' THEN ${CLIP_LINE_POINTS} ELSE ${CLIP_POINTS} END THEN geom
         ELSE ST_ClipByBox2D(geom, ST_MakeEnvelope($1, $2, $3, $4, 3857)::box2d) END AS geom
     FROM found
   )`;
@@ -117,10 +117,6 @@ export function openFeatures(databaseUrl: string, map: ImportInfo): FeatureSourc
     },
     close: () => pool.end(),
   };
-}
-
-export function noMap(cause?: unknown): FarmError {
-  return new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf", { cause });
 }
 
 /** For each channel the GeoJSON of its features in the order of painting; undefined for a channel without any. */

@@ -3,10 +3,10 @@ export {
   createRasterizer,
   type Rasterizer,
   type RasterizerOptions,
-  type RendererInfo,
   type RendererKind,
   rendererInfo,
   type Stage,
+  sourceOf,
   type TileSize,
 } from "./rasterizer.ts";
 export { type Coat, coatsOf, styleXml } from "./style.ts";

@@ -1,18 +1,19 @@
 import { createHash } from "node:crypto";
 import {
-  FarmError,
+  footprint,
   type Levels,
   LocationError,
   MAX_OFFSET_M,
   TILE_PIXELS,
   TILE_RADIUS_M,
+  type TileSource,
   type TileTransform,
 } from "@loc2vec/core";
-import { type Profile, readImportInfo } from "@loc2vec/gis";
+import { type ImportInfo, type Profile, requireImport } from "@loc2vec/gis";
 import mapnik from "@mapnik/mapnik";
 import { createExact } from "./exact.ts";
 import { createFast } from "./fast.ts";
-import { type FeatureSource, noMap, openFeatures } from "./features.ts";
+import { type FeatureSource, openFeatures } from "./features.ts";
 import { type Coat, coatsOf, reachOf } from "./style.ts";
 import { areaOf, type Frame, frameOf } from "./window.ts";
 
@@ -67,14 +68,9 @@ export type Draw = (
   levels: Levels,
 ) => Promise<Uint8Array[]>;
 
-export interface RendererInfo {
-  /** E.g. `mapnik 4.2.1 exact`. */
-  readonly renderer: string;
-  /** SHA-256 (hex) of all that decides how a map is drawn: cartography, size, renderer. */
-  readonly styleHash: string;
-}
-
-export interface Rasterizer extends RendererInfo {
+export interface Rasterizer {
+  /** What it draws from. */
+  readonly source: TileSource;
   /** Names of the channels, in the order of a tile's planes. */
   readonly channels: readonly string[];
   /**
@@ -99,10 +95,19 @@ export interface Rasterizer extends RendererInfo {
 export function rendererInfo(
   profile: Profile,
   { pixels = TILE_PIXELS, radius = TILE_RADIUS_M, kind = "exact" }: TileSize & { kind?: RendererKind } = {},
-): RendererInfo {
+): Pick<TileSource, "renderer" | "styleHash"> {
   const renderer = kind === "fast" ? FAST : `mapnik ${mapnik.versions.mapnik} ${kind}`;
   const key = JSON.stringify([DRAWING, renderer, profile.hash, pixels, radius]);
   return { renderer, styleHash: createHash("sha256").update(key).digest("hex") };
+}
+
+/** What tiles would be drawn from, of a map that is imported with this profile. */
+export function sourceOf(
+  { pbf: name, sha256, importHash }: Pick<ImportInfo, "pbf" | "sha256" | "importHash">,
+  profile: Profile,
+  options: TileSize & { kind?: RendererKind } = {},
+): TileSource {
+  return { map: { name, sha256, importHash }, ...rendererInfo(profile, options) };
 }
 
 /**
@@ -119,22 +124,14 @@ export async function createRasterizer({
   outside = "error",
   onStage = () => {},
 }: RasterizerOptions): Promise<Rasterizer> {
-  const map = await readImportInfo(databaseUrl);
-  if (map === undefined) throw noMap();
-  if (map.importHash !== profile.importHash) {
-    throw new FarmError(
-      "input",
-      `the map ${map.pbf} was imported with other rules than those of the profile ${profile.name}`,
-      "pnpm farm:import it again",
-    );
-  }
+  const map = await requireImport(databaseUrl, profile);
   const channels = profile.channels.map(({ name }) => name);
   const features = openFeatures(databaseUrl, map);
   const reach = reachOf(profile);
   const create = kind === "fast" ? createFast : createExact;
   const draw = create({ channels, coats: coatsOf(profile), pixels, radius, reach, features, onStage });
   // Where geometry is clipped, its cut edges lie outside all windows, and so does their paint.
-  const half = radius * Math.SQRT2 + MAX_OFFSET_M + reach + 1;
+  const half = footprint(radius, MAX_OFFSET_M).halfSideM + reach + 1;
   const area = areaOf(map.bbox);
   const render: Rasterizer["render"] = async ({ lon, lat }, transforms, levels = 256) => {
     if (!(Math.abs(lon) <= 180 && Math.abs(lat) <= 85)) {
@@ -156,7 +153,7 @@ export async function createRasterizer({
   };
   const pending = new Set<Promise<unknown>>();
   return {
-    ...rendererInfo(profile, { pixels, radius, kind }),
+    source: sourceOf(map, profile, { pixels, radius, kind }),
     channels,
     render(location, transforms, levels) {
       const tiles = render(location, transforms, levels);

@@ -173,3 +173,131 @@ describe("the profile that users have", () => {
     }
   });
 });
+
+describe("what is no land is not filled, and what tells of a place is drawn", () => {
+  const area = box(-40, -40, 40, 40);
+  const hole = box(-20, -20, 20, 20);
+  const road: Point[] = [
+    [-90, 0.5],
+    [90, 0.5],
+  ];
+  const MIDDLE: Point = [0.5, 0.5];
+  const EDGE: Point = [-40.5, 10];
+  const INNER: Point = [-19.5, 10];
+  /** What is drawn of an object, where: in one channel, and in no other. */
+  const cases: [
+    string,
+    Pick<Thing, "tags" | "hole">,
+    readonly Point[],
+    string,
+    (readonly [Point, number])[],
+  ][] = [
+    ...[
+      { leisure: "nature_reserve" },
+      { leisure: "nature_reserve", boundary: "protected_area" },
+      { boundary: "national_park" },
+      { boundary: "protected_area", protect_class: "5" },
+    ].map((tags): (typeof cases)[number] => [
+      JSON.stringify(tags),
+      { tags },
+      area,
+      "green_leisure",
+      [
+        [MIDDLE, 0],
+        [EDGE, 255],
+      ],
+    ]),
+    ...[
+      { landuse: "military" },
+      { military: "training_area" },
+      { landuse: "military", military: "base" },
+    ].map((tags): (typeof cases)[number] => [
+      JSON.stringify(tags),
+      { tags },
+      area,
+      "barriers_power_aeroway",
+      [
+        [MIDDLE, 0],
+        [EDGE, 190],
+      ],
+    ]),
+    [
+      "the inner border of a relation",
+      { tags: { leisure: "nature_reserve" }, hole },
+      area,
+      "green_leisure",
+      [
+        [MIDDLE, 0],
+        [[-30, 10], 0],
+        [INNER, 255],
+        [EDGE, 255],
+      ],
+    ],
+    ["a glacier", { tags: { natural: "glacier" } }, area, "water", [[MIDDLE, 60]]],
+    ["mud", { tags: { natural: "mud" } }, area, "water", [[MIDDLE, 90]]],
+    ["land of a church", { tags: { landuse: "religious" } }, area, "amenities_shops", [[MIDDLE, 100]]],
+    ["land of a school", { tags: { landuse: "education" } }, area, "amenities_shops", [[MIDDLE, 100]]],
+    ["a busway", { tags: { highway: "busway" } }, road, "rail", [[MIDDLE, 160]]],
+    ["a ferry", { tags: { route: "ferry" } }, road, "rail", [[MIDDLE, 100]]],
+    ["a cable car", { tags: { aerialway: "cable_car" } }, road, "rail", [[MIDDLE, 170]]],
+    ["rails without trains", { tags: { railway: "disused" } }, road, "rail", [[MIDDLE, 90]]],
+    ["a cliff", { tags: { natural: "cliff" } }, road, "barriers_power_aeroway", [[MIDDLE, 170]]],
+    ["a weir", { tags: { waterway: "weir" } }, road, "barriers_power_aeroway", [[MIDDLE, 150]]],
+  ];
+  const nothing: Thing["tags"][] = [
+    { boundary: "administrative" },
+    { boundary: "protected_area", protect_class: "12" },
+    { "building:part": "yes" },
+    { amenity: "parking", parking: "underground" },
+    { railway: "abandoned" },
+  ];
+  const placeOf = (at: number): Place => ({ lon: 20 + at / 100, lat: 40 });
+  let profile: Profile;
+  let map: TestMap;
+  const renderers: Rasterizer[] = [];
+
+  beforeAll(async () => {
+    profile = await loadProfile(STYLE);
+    map = await createMap("belongs");
+    const drawn = cases.map(
+      ([, thing, points], at): Thing => ({ at: placeOf(at), points, ring: points === area, ...thing }),
+    );
+    const left = nothing.map(
+      (tags, at): Thing => ({ at: placeOf(cases.length + at), tags, points: area, ring: true }),
+    );
+    await map.load([...drawn, ...left], profile);
+    for (const kind of ["exact", "fast"] as const)
+      renderers.push(
+        await createRasterizer({ databaseUrl: map.databaseUrl, profile, kind, outside: "empty" }),
+      );
+  });
+  afterAll(async () => {
+    await Promise.all(renderers.map((each) => each.close()));
+    await map?.drop();
+  });
+
+  test.each(cases.map(([name, , , channel, points], at) => [name, at, channel, points] as const))(
+    "%s",
+    async (_, at, channel, points) => {
+      for (const { channels, source, render } of renderers) {
+        const [tile] = (await render(placeOf(at), [ANCHOR])) as [Uint8Array];
+        for (const [point, value] of points) {
+          const found = pixel(tile, channels.indexOf(channel), point) as number;
+          // The fast one's pictures are resampled, so lines of two pixels lose some of their brightness.
+          expect(Math.abs(found - value), `${source.renderer}: ${found} for ${value}`).toBeLessThanOrEqual(
+            source.renderer.endsWith("fast") ? value * 0.12 : 0,
+          );
+        }
+        for (const [other, name] of channels.entries())
+          if (name !== channel) expect(Math.max(...plane(tile, other)), name).toBe(0);
+      }
+    },
+  );
+
+  test.each(nothing.map((tags, at) => [JSON.stringify(tags), at] as const))("%s: nothing", async (_, at) => {
+    for (const { render } of renderers) {
+      const [tile] = (await render(placeOf(cases.length + at), [ANCHOR])) as [Uint8Array];
+      expect(tile.some((value) => value > 0)).toBe(false);
+    }
+  });
+});

@@ -1,20 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { processStart } from "@loc2vec/core";
 
 // What Linux tells about processes. A pid alone proves nothing (it may belong to another program by now), so each
 // question here also asks for the start time or the working folder.
-
-/** When the process started, clock ticks since boot; undefined when it does not run (a zombie does not). */
-export function processStart(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The name in parentheses may hold anything, so count from the last one: state is field 3, start time field 22.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
-}
 
 /** Whether the process runs with `folder` (a real path, without links) as its working folder. */
 export function worksIn(pid: number, folder: string): boolean {

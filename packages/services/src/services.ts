@@ -2,11 +2,10 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Config, FarmError, redact } from "@loc2vec/core";
+import { type Config, FarmError, processStart, redact } from "@loc2vec/core";
 import { withLock } from "./lock.ts";
 import { database } from "./postgres.ts";
 import { onDisk, reasonOf } from "./problems.ts";
-import { processStart } from "./proc.ts";
 import { redis } from "./redis.ts";
 import type { Log, Running, Service, ServiceName } from "./service.ts";
 

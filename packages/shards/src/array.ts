@@ -31,6 +31,7 @@ export interface NewArray<T extends DataType = DataType> {
 export interface StoredArray<T extends DataType = DataType> {
   readonly shape: readonly number[];
   readonly dtype: T;
+  readonly chunkRows: number;
   readonly dimensionNames: readonly string[];
   readonly attributes: Readonly<Record<string, unknown>>;
   /**
@@ -41,11 +42,12 @@ export interface StoredArray<T extends DataType = DataType> {
   rows(first: number, end: number): Promise<Values<T>>;
 }
 
-/** Writes chunks one at a time, then the array's metadata, which makes the array exist. */
+/** Writes chunks one at a time, and the array's metadata, which make the array exist. */
 export interface ArrayWriter<T extends DataType> {
   readonly chunkRows: number;
   /** @param values the rows of the chunk in C order: `chunkRows` of them, or what is left at the end */
   chunk(index: number, values: Values<T>): Promise<void>;
+  /** Writes the metadata: after the chunks, unless readers are told by something else when all are there. */
   finish(): Promise<void>;
 }
 
@@ -128,6 +130,7 @@ export async function openArray<T extends DataType>(
   return {
     shape,
     dtype,
+    chunkRows,
     dimensionNames,
     attributes,
     async rows(first, end) {

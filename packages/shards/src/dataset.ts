@@ -2,6 +2,8 @@ import { createHash, type Hash } from "node:crypto";
 import {
   type Completion,
   checkName,
+  checkSource,
+  DATASET_VERSION,
   type Dataset,
   datasetSchema,
   FarmError,
@@ -91,6 +93,8 @@ export interface Coordinates {
 
 export interface DatasetReader {
   readonly dataset: Dataset;
+  /** SHA-256 (hex) of all its locations: coordinates, kinds and labels. With the seed it tells one data set from another of its name. */
+  readonly locationsSha256: string;
   /** The locations [first, end). @throws FarmError `data` naming the chunk that is missing or damaged */
   locations(first: number, end: number): Promise<Coordinates>;
   /** The labels that locations were given, by index of the location. */
@@ -128,6 +132,7 @@ export async function openDataset(store: ObjectStore, name: string): Promise<Dat
   };
   return {
     dataset,
+    locationsSha256: z.string().parse(attributes[LOCATIONS_HASH]),
     complete: completionSchema.safeParse(attributes.complete).data,
     async locations(first, end) {
       const [lon, lat, kind] = await Promise.all([
@@ -361,6 +366,7 @@ function parseDataset(
   name: string,
   attributes: Readonly<Record<string, unknown>>,
 ): Dataset {
+  const described = z.object({ version: z.number() }).safeParse(attributes.loc2vec);
   const parsed = datasetSchema.safeParse(attributes.loc2vec);
   const refuse = (why: string): never => {
     throw new FarmError(
@@ -369,6 +375,10 @@ function parseDataset(
       "make it again under another name",
     );
   };
+  if (described.success && described.data.version !== DATASET_VERSION)
+    return refuse(
+      `it is of version ${described.data.version}, and this farm reads version ${DATASET_VERSION}`,
+    );
   if (!parsed.success) return refuse(`its attributes do not fit: loc2vec.${describe(parsed.error)}`);
   if (parsed.data.name !== name) refuse(`it says that its name is ${parsed.data.name}`);
   return parsed.data;
@@ -382,7 +392,9 @@ function assertSame(
   attributes: Readonly<Record<string, unknown>>,
 ): void {
   const existing = parseDataset(store, dataset.name, attributes);
-  for (const field of Object.keys(datasetSchema.shape) as (keyof Dataset)[]) {
+  checkSource(existing, dataset.source, "the new one");
+  const { source: _, ...fields } = datasetSchema.shape;
+  for (const field of Object.keys(fields) as (keyof Dataset)[]) {
     const [was, is] = [canonical(existing[field]), canonical(dataset[field])];
     if (was === is) continue;
     throw new FarmError(

@@ -33,7 +33,7 @@ export {
   writeShard,
 } from "./dataset.ts";
 export { writeGroup } from "./group.ts";
-export { type DataType, readGroup } from "./metadata.ts";
+export { type DataType, describe, readGroup } from "./metadata.ts";
 export { listQuarantine, readQuarantine, writeQuarantine } from "./quarantine.ts";
 export {
   type EncodedShard,

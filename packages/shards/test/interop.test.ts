@@ -53,8 +53,11 @@ test("Python's zarr, tensorstore and xarray read the same values, labels and qua
     pixels: 128,
     radius: 100,
     augmentation: DEFAULT_AUGMENTATION,
-    renderer: "test 1",
-    styleHash: "0".repeat(64),
+    source: {
+      map: { name: "city.osm.pbf", sha256: "2".repeat(64), importHash: "3".repeat(64) },
+      renderer: "test 1",
+      styleHash: "0".repeat(64),
+    },
     attribution: OSM_ATTRIBUTION,
   };
   const locations: Location[] = Array.from({ length: 5 }, (_, i) => ({

@@ -52,8 +52,11 @@ export const DATASET: Dataset = {
   pixels: 16,
   radius: 100,
   augmentation: DEFAULT_AUGMENTATION,
-  renderer: "test 1",
-  styleHash: "0".repeat(64),
+  source: {
+    map: { name: "city.osm.pbf", sha256: "2".repeat(64), importHash: "3".repeat(64) },
+    renderer: "test 1",
+    styleHash: "0".repeat(64),
+  },
   attribution: OSM_ATTRIBUTION,
 };
 const BYTES = 2 * 16 * 16;

@@ -46,6 +46,8 @@ export interface Tensorflow {
   readonly device: "CPU" | "GPU";
   /** Whether it multiplies bfloat16 in hardware. */
   readonly bfloat16: boolean;
+  /** Whether it has kernels for bfloat16 at all: tfjs-node's own TensorFlow is older than they. */
+  readonly bfloat16Kernels: boolean;
   /**
    * Runs any TensorFlow op by name. Its outputs are tensors like all others: `tidy` sees them. Gradients are not recorded.
    * tfjs has no uint8 and bfloat16: such outputs serve other ops run by this, and reading them is an error.
@@ -97,12 +99,13 @@ async function load(): Promise<Tensorflow> {
   const backend = tf.backend() as unknown as NodeBackend;
   const version = backend.binding.TF_Version;
   const device = backend.isUsingGpuDevice ? "GPU" : "CPU";
+  const bfloat16Kernels = !version.startsWith("2.9.");
   return {
     tf,
     version,
     device,
-    // tfjs-node's own TensorFlow is older than the kernels.
-    bfloat16: !version.startsWith("2.9.") && hasBfloat16(device),
+    bfloat16: bfloat16Kernels && hasBfloat16(device),
+    bfloat16Kernels,
     op: opRunner(tf, backend),
     bytes: (values, shape) => {
       const tensor = tf.tensor(values, [...shape], "bool");

@@ -2,10 +2,10 @@ import { type Dataset, FarmError, type Random, randomOf, Stream, shardRange } fr
 import type { Triplet } from "@loc2vec/encoder";
 
 /** Shards whose locations are mixed with one another. */
-const POOL_SHARDS = 16;
+export const POOL_SHARDS = 16;
 /** The most locations that wait for company from afar. */
 const HELD = 10_000;
-/** A channel of a positive is switched off with this probability, but never all of them. */
+/** A channel of a positive is switched off with this probability. */
 const CHANNEL_OFF = 0.2;
 
 export interface BatchShape {
@@ -24,7 +24,7 @@ export interface BatchPlan {
   /** Rows of the mini-batch: per location its anchor, then its positives. */
   rows: readonly { shard: number; location: number; sample: number }[];
   triplets: readonly Triplet[];
-  /** 1 or 0 per row and channel, [rows, channels]. Anchors have all channels on. */
+  /** 1 or 0 per row and channel, [rows, channels], as drawn: see {@link keepDrawn}. Anchors have all channels on. */
   channelsOn: Uint8Array;
 }
 
@@ -181,16 +181,42 @@ function planBatch(
   const channelsOn = new Uint8Array(rows.length * channels).fill(1);
   for (const [row, { sample }] of rows.entries()) {
     if (sample === 0) continue;
-    const kept = drops.int(channels);
     for (let channel = 0; channel < channels; channel++) {
-      if (drops.uniform() < CHANNEL_OFF && channel !== kept) channelsOn[row * channels + channel] = 0;
+      if (drops.uniform() < CHANNEL_OFF) channelsOn[row * channels + channel] = 0;
     }
   }
   return { step, rows, triplets, channelsOn };
 }
 
+/**
+ * Sees to it that no tile becomes blank by what is switched off: where none of the channels drawn on it is left on, one of
+ * them, at random, stays.
+ *
+ * @param tiles planar uint8 [channel, y, x], in the order of the plan's rows
+ * @returns the plan's `channelsOn`, mended
+ */
+export function keepDrawn(
+  { step, rows, channelsOn }: Pick<BatchPlan, "step" | "rows" | "channelsOn">,
+  tiles: readonly Uint8Array[],
+  seed: number,
+): Uint8Array {
+  const channels = channelsOn.length / rows.length;
+  const mended = channelsOn.slice();
+  for (const [row, tile] of tiles.entries()) {
+    const area = tile.length / channels;
+    const isDrawn = (channel: number): boolean =>
+      tile.subarray(channel * area, (channel + 1) * area).some((intensity) => intensity > 0);
+    const on = mended.subarray(row * channels, (row + 1) * channels);
+    if (on.some((value, channel) => value === 1 && isDrawn(channel))) continue;
+    const drawn = [...on.keys()].filter(isDrawn);
+    if (drawn.length === 0) continue;
+    on[drawn[randomOf(seed, Stream.channelDrop, step, row).int(drawn.length)] as number] = 1;
+  }
+  return mended;
+}
+
 /** `count` different numbers of 1 … total, none of them in `without`. */
-function chooseSamples(
+export function chooseSamples(
   random: Random,
   total: number,
   count: number,

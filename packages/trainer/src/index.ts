@@ -1,15 +1,36 @@
-export { type BatchPlan, type BatchShape, type EmptyTiles, isUsable, planBatches } from "./batches.ts";
+export {
+  type BatchPlan,
+  type BatchShape,
+  type EmptyTiles,
+  isUsable,
+  keepDrawn,
+  planBatches,
+} from "./batches.ts";
 export { type EmbedOptions, type EmbedResult, embedDataset, embeddingsPrefix } from "./embed.ts";
 export { readHistory } from "./history.ts";
 export {
+  type Best,
   type Checkpoint,
+  type DatasetIdentity,
+  describeIdentity,
+  type HeldoutFigures,
   type HistoryEntry,
-  lastCheckpoint,
+  identityOf,
   listCheckpoints,
   modelPrefix,
+  openCheckpoint,
   readBest,
   readCheckpoint,
   type Settings,
+  sameDataset,
 } from "./model.ts";
-export { findEmptyTiles, openTiles, type TileSource } from "./tiles.ts";
+export {
+  chooseMinDistance,
+  type Split,
+  shareOfNearPairs,
+  splitPlaces,
+  warnOfBatches,
+  warnOfHoldout,
+} from "./overlap.ts";
+export { findEmptyTiles, openTiles, type TileReader } from "./tiles.ts";
 export { isPlateau, LIMITS, rateAt, type TrainOptions, type TrainResult, train } from "./train.ts";

@@ -1,13 +1,23 @@
 import { createHash } from "node:crypto";
-import { checkName, errorMessage, FarmError } from "@loc2vec/core";
+import { type CheckpointChoice, checkName, describeMap, FarmError, tileSourceSchema } from "@loc2vec/core";
 import { checkWeights, decodeSafetensors, type Weights } from "@loc2vec/encoder";
-import type { ObjectStore } from "@loc2vec/shards";
+import { type DatasetReader, describe, type ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
+import { RANGES } from "./ranges.ts";
+
+/** Of a checkpoint's `state.json`. */
+const VERSION = 2;
 
 const settingsSchema = z.object({
-  dataset: z.string(),
-  /** Cartography of the data set: an encoder reads tiles of that alone. */
-  styleHash: z.string(),
+  /** What it was trained on. */
+  dataset: z.object({
+    name: z.string(),
+    seed: z.int(),
+    /** Of its locations, hex. */
+    locationsSha256: z.string(),
+    /** What its tiles are drawn from: an encoder reads tiles of that cartography alone. */
+    source: tileSourceSchema,
+  }),
   channels: z.array(z.string()),
   architecture: z.object({
     channels: z.int(),
@@ -22,12 +32,13 @@ const settingsSchema = z.object({
   loss: z.enum(["softpn", "ratio"]),
   distanceScale: z.number().positive().default(1),
   learningRate: z.number(),
-  precision: z.enum(["auto", "float32", "mixed"]).default("float32"),
+  /** What `auto` became where the training began. */
+  precision: z.enum(["float32", "mixed"]),
   dropout: z.object({ input: z.number(), conv: z.number(), dense: z.number() }),
   /** Whether tiles without a drawn pixel are left out. */
   empty: z.enum(["skip", "keep"]).default("keep"),
-  /** Shards that it draws from: those rendered when the training began, or with `early` all. */
-  shards: z.int(),
+  /** Ids of the shards that it draws from, `0-99,105`: those rendered when the training began, or with `early` all. */
+  shards: z.string().regex(RANGES),
   /** The learning rate rises to its height over the first `warmup` steps, and halves every `halveEvery`; 0 for neither. */
   schedule: z.object({ warmup: z.int(), halveEvery: z.int() }).default({ warmup: 0, halveEvery: 0 }),
   /** Locations nearer to one another than this are never in one mini-batch, metres. */
@@ -44,12 +55,40 @@ const settingsSchema = z.object({
 export type Settings = z.infer<typeof settingsSchema>;
 
 const stateSchema = z.object({
-  version: z.literal(1),
+  version: z.literal(VERSION),
   step: z.int().min(1),
   settings: settingsSchema,
   /** SHA-256 of the files, hex. */
-  sha256: z.object({ weights: z.string(), optimizer: z.string() }).optional(),
+  sha256: z.object({ weights: z.string(), optimizer: z.string() }),
 });
+
+/** What tells the data set that a model was trained on from any other, also from one made anew under its name. */
+export type DatasetIdentity = Settings["dataset"];
+
+export function identityOf({
+  dataset: { name, seed, source },
+  locationsSha256,
+}: Pick<DatasetReader, "dataset" | "locationsSha256">): DatasetIdentity {
+  return { name, seed, locationsSha256, source };
+}
+
+/** The identity for people, without what differs in no case that they would have to tell apart by it. */
+export function describeIdentity({ name, seed, locationsSha256, source }: DatasetIdentity): string {
+  return `data set ${name} (seed ${seed}, locations ${locationsSha256.slice(0, 12)}…, map ${describeMap(source.map)}, cartography ${source.styleHash.slice(0, 12)}…)`;
+}
+
+/** Whether two are one: of the same seed and locations, drawn from the same map in the same way. */
+export function sameDataset(a: DatasetIdentity, b: DatasetIdentity): boolean {
+  return describeFully(a) === describeFully(b);
+}
+
+const describeFully = ({
+  name,
+  seed,
+  locationsSha256,
+  source: { map, styleHash },
+}: DatasetIdentity): string =>
+  JSON.stringify([name, seed, locationsSha256, map.sha256, map.importHash, styleHash]);
 
 /** A line of the history. */
 export interface HistoryEntry {
@@ -68,12 +107,23 @@ export interface HistoryEntry {
   seconds: number;
   /** Of it, what the step waited for its tiles. */
   waited: number;
+  /** At checkpoints, how the weights after this step judge places that are kept from training. */
+  heldout?: HeldoutFigures;
+}
+
+/** Of the same triplets of held-out locations each time, by the weights in inference mode. */
+export interface HeldoutFigures {
+  /** Share of triplets whose positive is nearer than its negative, and the mean loss: as of a mini-batch. */
+  accuracy: number;
+  loss: number;
 }
 
 export interface Checkpoint {
   step: number;
   settings: Settings;
   weights: Weights;
+  /** Of their file, hex. */
+  weightsSha256: string;
 }
 
 export function modelPrefix(name: string): string {
@@ -97,9 +147,9 @@ export async function listCheckpoints(store: ObjectStore, model: string): Promis
 /** Reads settings and weights. @throws FarmError `data` naming the object that is missing or damaged */
 export async function readCheckpoint(store: ObjectStore, model: string, step: number): Promise<Checkpoint> {
   const { settings, sha256 } = await readState(store, model, step);
-  const weights = await readWeights(store, model, step, "weights", sha256?.weights);
+  const weights = await readWeights(store, model, step, "weights", sha256.weights);
   checkWeights(settings.architecture, weights, `checkpoint ${step} of model ${model} in ${store.url}`);
-  return { step, settings, weights };
+  return { step, settings, weights, weightsSha256: sha256.weights };
 }
 
 /** A checkpoint with all that a training needs to go on. */
@@ -122,7 +172,7 @@ export async function readResumable(
   for (const step of (await listCheckpoints(store, model)).reverse()) {
     try {
       const { sha256 } = await readState(store, model, step);
-      const optimizer = await readWeights(store, model, step, "optimizer", sha256?.optimizer);
+      const optimizer = await readWeights(store, model, step, "optimizer", sha256.optimizer);
       return { ...(await readCheckpoint(store, model, step)), optimizer };
     } catch (error) {
       if (!(error instanceof FarmError && error.kind === "data")) throw error;
@@ -144,7 +194,7 @@ async function readState(
   try {
     return stateSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw new FarmError("data", `${key} in ${store.url}: ${errorMessage(error).split("\n")[0]}`, DAMAGED);
+    throw new FarmError("data", `${key} in ${store.url}: ${describe(error)}`, DAMAGED);
   }
 }
 
@@ -153,12 +203,12 @@ async function readWeights(
   model: string,
   step: number,
   name: "weights" | "optimizer",
-  sha256: string | undefined,
+  sha256: string,
 ): Promise<Weights> {
   const key = `${checkpointPrefix(model, step)}/${name}.safetensors`;
   const bytes = await need(store, key);
   const weights = decodeSafetensors(bytes, `${key} in ${store.url}`);
-  if (sha256 !== undefined && hashOf(bytes) !== sha256)
+  if (hashOf(bytes) !== sha256)
     throw new FarmError("data", `${key} in ${store.url}: not the bytes that were written`, DAMAGED);
   return weights;
 }
@@ -180,7 +230,7 @@ export async function writeCheckpoint(
   await store.put(`${prefix}/weights.safetensors`, weights);
   await store.put(`${prefix}/optimizer.safetensors`, optimizer);
   const sha256 = { weights: hashOf(weights), optimizer: hashOf(optimizer) };
-  await store.put(`${prefix}/state.json`, json({ version: 1, step, settings, sha256 }));
+  await store.put(`${prefix}/state.json`, json({ version: VERSION, step, settings, sha256 }));
 }
 
 const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
@@ -191,28 +241,69 @@ export async function removeCheckpoint(store: ObjectStore, model: string, step: 
     await store.remove(`${checkpointPrefix(model, step)}/${name}`);
 }
 
-/** The checkpoint of the lowest mean loss so far; undefined before the first. */
-export async function readBest(
-  store: ObjectStore,
-  model: string,
-): Promise<{ step: number; loss: number } | undefined> {
-  const bytes = await store.get(`${modelPrefix(model)}/best.json`);
-  return bytes && bestSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+const bestSchema = z.object({
+  step: z.int(),
+  /** Mean of the mini-batches since the checkpoint before. */
+  loss: z.number(),
+  /** Where something is held out. */
+  heldout: z.object({ accuracy: z.number(), loss: z.number() }).optional(),
+});
+
+/** What a checkpoint is chosen by. */
+export type Best = z.infer<typeof bestSchema>;
+
+const bestKey = (model: string): string => `${modelPrefix(model)}/best.json`;
+
+/** The best checkpoint so far; undefined before the first. @throws FarmError `data` for a damaged `best.json` */
+export async function readBest(store: ObjectStore, model: string): Promise<Best | undefined> {
+  const bytes = await store.get(bestKey(model));
+  if (bytes === undefined) return undefined;
+  try {
+    return bestSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch (error) {
+    throw new FarmError(
+      "data",
+      `${bestKey(model)} in ${store.url}: ${describe(error)}`,
+      "name another checkpoint (--checkpoint last), or train on: the next one writes it anew",
+      { cause: error },
+    );
+  }
 }
 
-const bestSchema = z.object({ step: z.int(), loss: z.number() });
+/** By held-out triplets that are right, among equals by their loss; where nothing is held out, by the mini-batches' loss. */
+function isBetter(a: Best, b: Best): boolean {
+  if (a.heldout === undefined || b.heldout === undefined)
+    return a.heldout === b.heldout ? a.loss < b.loss : a.heldout !== undefined;
+  if (a.heldout.accuracy !== b.heldout.accuracy) return a.heldout.accuracy > b.heldout.accuracy;
+  return a.heldout.loss < b.heldout.loss;
+}
 
 /**
- * Remembers a checkpoint as the best if its mean loss is the lowest, and removes those that are neither the best nor among
+ * Remembers the checkpoint of the newest step as the best if it is, and removes those that are neither the best nor among
  * the last two: the one before the last serves where that one is damaged. Done again, it changes nothing.
+ *
+ * @param onDamaged told of a damaged `best.json`, which is written anew
+ * @returns the best
  */
-export async function keepBest(store: ObjectStore, model: string, step: number, loss: number): Promise<void> {
-  let best = await readBest(store, model);
-  if (best === undefined || loss < best.loss || best.step > step) {
-    best = { step, loss };
-    await store.put(`${modelPrefix(model)}/best.json`, json(best));
+export async function keepBest(
+  store: ObjectStore,
+  model: string,
+  newest: Best,
+  onDamaged: (reason: string) => void,
+): Promise<Best> {
+  const { step } = newest;
+  const steps = await listCheckpoints(store, model);
+  let best = await readBest(store, model).catch((error: unknown) => {
+    if (!(error instanceof FarmError && error.kind === "data")) throw error;
+    onDamaged(error.message);
+    return undefined;
+  });
+  // It may have gone, damaged; or be of a training that went on from an older one.
+  if (best === undefined || best.step > step || !steps.includes(best.step) || isBetter(newest, best)) {
+    best = newest;
+    await store.put(bestKey(model), json(best));
   }
-  const kept = [...(await listCheckpoints(store, model)).slice(-2), best.step];
+  const kept = [...steps.slice(-2), best.step];
   const begun = new Set<number>();
   for await (const key of store.list(`${modelPrefix(model)}/checkpoints/`)) {
     const found = /\/step-(\d+)\//.exec(key);
@@ -221,26 +312,55 @@ export async function keepBest(store: ObjectStore, model: string, step: number, 
   // Also what a training that was killed has left half written, or half removed.
   for (const each of begun)
     if (each < step && !kept.includes(each)) await removeCheckpoint(store, model, each);
+  return best;
 }
 
-/** The last checkpoint of a model. @throws FarmError `input` when there is no such model */
-export async function lastCheckpoint(store: ObjectStore, model: string): Promise<Checkpoint> {
-  const step = (await listCheckpoints(store, model)).at(-1);
-  if (step === undefined) {
+/**
+ * One of a model's checkpoints.
+ *
+ * @throws FarmError `input` when there is no such model, or none of that step is kept; `data` when it is damaged, or it
+ *   cannot be told which is the best
+ */
+export async function openCheckpoint(
+  store: ObjectStore,
+  model: string,
+  which: CheckpointChoice = "best",
+): Promise<Checkpoint> {
+  const steps = await listCheckpoints(store, model);
+  const last = steps.at(-1);
+  if (last === undefined) {
     throw new FarmError(
       "input",
       `there is no model ${model} in ${store.url}`,
       "make it with pnpm farm:train",
     );
   }
-  return readCheckpoint(store, model, step);
+  const kept = `those of steps ${steps.join(", ")} are`;
+  if (which === "last") return readCheckpoint(store, model, last);
+  if (which !== "best") {
+    if (steps.includes(which)) return readCheckpoint(store, model, which);
+    throw new FarmError(
+      "input",
+      `model ${model} in ${store.url}: no checkpoint of step ${which} is kept, ${kept}`,
+      "name one of these, best or last",
+    );
+  }
+  // A training that was killed may not have said yet that its first one is the best.
+  const best = (await readBest(store, model))?.step ?? (steps.length === 1 ? last : undefined);
+  if (best !== undefined && steps.includes(best)) return readCheckpoint(store, model, best);
+  throw new FarmError(
+    "data",
+    `${bestKey(model)} in ${store.url}: ${best === undefined ? "missing" : `names step ${best}, whose checkpoint is gone`}; ${kept} kept`,
+    "name another checkpoint (--checkpoint last), or train on: the next one writes it anew",
+  );
 }
 
 export function json(value: unknown): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
-const DAMAGED = "remove the checkpoint's folder: the one before is used";
+const DAMAGED =
+  "a training passes it over and goes on from the one before; or name another with --checkpoint";
 
 async function need(store: ObjectStore, key: string): Promise<Uint8Array> {
   const bytes = await store.get(key);

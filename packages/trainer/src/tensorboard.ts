@@ -21,6 +21,8 @@ export function encodeEvents(history: readonly HistoryEntry[], from = 0): Uint8A
       ["gradient_norm", entry.gradientNorm],
       ["learning_rate", entry.learningRate],
       ["steps_per_second", 1 / entry.seconds],
+      ["heldout/triplet_accuracy", entry.heldout?.accuracy],
+      ["heldout/loss", entry.heldout?.loss],
     ];
     // Summary.Value: tag = 1 (string), simple_value = 2 (float).
     const values = scalars.flatMap(([tag, value]) =>

@@ -1,34 +1,43 @@
 import { FarmError, shardOf } from "@loc2vec/core";
 import type { DatasetReader, ShardReader } from "@loc2vec/shards";
 
-/** Shards kept in memory, compressed: the pool that mini-batches are drawn from, and what is left of the one before. */
+/** Shards kept in memory, compressed, or their indexes: the pool that mini-batches are drawn from, and what is left of the one before. */
 const KEPT_SHARDS = 40;
 
-export interface TileSource {
+/** Tiles that are asked for at a time where each is a request of its own: S3 clients open 50 connections. */
+const REQUESTS = 32;
+
+export interface TileReader {
   /** Planar uint8 [channel, y, x] each, in the order of the rows. @throws FarmError `data` for a shard that is missing or damaged */
   read(rows: readonly { location: number; sample: number }[]): Promise<Uint8Array[]>;
 }
 
-/** Streams tiles from shards: each shard is fetched once, as a whole, when its first tile is asked for. */
-export function openTiles(reader: DatasetReader): TileSource {
+/**
+ * Streams tiles from shards: each shard is fetched once, as a whole, when its first tile is asked for; or with
+ * `whole: false` its index alone, and each tile by itself, where few of a shard are asked for.
+ */
+export function openTiles(reader: DatasetReader, { whole = true }: { whole?: boolean } = {}): TileReader {
   const open = new Map<number, Promise<ShardReader>>();
   const openOnce = (shard: number): Promise<ShardReader> => {
     const known = open.get(shard);
     // The last one used goes to the end; the first one goes when there are too many.
-    const found = known ?? fetchShard(reader, shard);
+    const found = known ?? fetchShard(reader, shard, whole);
     open.delete(shard);
     open.set(shard, found);
     found.catch(() => open.delete(shard));
     if (open.size > KEPT_SHARDS) open.delete(open.keys().next().value as number);
     return found;
   };
+  const read = async ({ location, sample }: { location: number; sample: number }): Promise<Uint8Array> =>
+    (await openOnce(shardOf(reader.dataset, location))).tile(location, sample);
   return {
-    read: (rows) =>
-      Promise.all(
-        rows.map(async ({ location, sample }) =>
-          (await openOnce(shardOf(reader.dataset, location))).tile(location, sample),
-        ),
-      ),
+    async read(rows) {
+      if (whole) return Promise.all(rows.map(read));
+      const tiles: Uint8Array[] = [];
+      for (let at = 0; at < rows.length; at += REQUESTS)
+        tiles.push(...(await Promise.all(rows.slice(at, at + REQUESTS).map(read))));
+      return tiles;
+    },
   };
 }
 
@@ -68,8 +77,8 @@ export async function findEmptyTiles(
   return empty;
 }
 
-async function fetchShard(reader: DatasetReader, shard: number): Promise<ShardReader> {
-  const found = await reader.openShard(shard, { whole: true });
+async function fetchShard(reader: DatasetReader, shard: number, whole: boolean): Promise<ShardReader> {
+  const found = await reader.openShard(shard, { whole });
   if (found === undefined) {
     throw new FarmError(
       "data",

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  apartM,
   checkName,
   DEFAULT_HOLDOUT,
   distanceM,
   FarmError,
   type Holdout,
-  partOf,
+  type Place,
   shardCount,
 } from "@loc2vec/core";
 import {
@@ -24,23 +25,39 @@ import {
   type Network,
   networkOf,
   type Precision,
+  precisionOn,
   tripletLoss,
   type Weights,
 } from "@loc2vec/encoder";
-import { listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
+import { type DatasetReader, listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
-import { type BatchPlan, type BatchShape, type EmptyTiles, isUsable, planBatches } from "./batches.ts";
-import { openHistory } from "./history.ts";
 import {
+  type BatchPlan,
+  type BatchShape,
+  type EmptyTiles,
+  isUsable,
+  keepDrawn,
+  planBatches,
+} from "./batches.ts";
+import { type Judge, openJudge } from "./heldout.ts";
+import { openHistory } from "./history.ts";
+import { acquireLease, type Lease } from "./lease.ts";
+import {
+  type Best,
+  describeIdentity,
   type HistoryEntry,
+  identityOf,
   json,
   keepBest,
   modelPrefix,
   readResumable,
   removeCheckpoint,
   type Settings,
+  sameDataset,
   writeCheckpoint,
 } from "./model.ts";
+import { chooseMinDistance, splitPlaces, warnOfBatches, warnOfHoldout } from "./overlap.ts";
+import { readRanges, writeRanges } from "./ranges.ts";
 import { findEmptyTiles, openTiles } from "./tiles.ts";
 
 /** Mini-batches that are read while others are trained: a step blocks the event loop, so one is not enough to keep ahead. */
@@ -79,7 +96,7 @@ export interface TrainOptions {
   patience?: number | undefined;
   /** Ends this session after so many seconds, with a checkpoint; called again, it goes on. */
   maxSeconds?: number | undefined;
-  /** What a step computes in. Default `auto`. */
+  /** What a step computes in. Default `auto`: what suits the device where the training begins; it goes on in that. */
   precision?: Precision | undefined;
   dropout?: Dropout | undefined;
   /** Layers of the encoder. Default `NETWORKS.paper`. */
@@ -93,11 +110,16 @@ export interface TrainOptions {
   early?: boolean | undefined;
   /**
    * Locations nearer to one another than this, metres, are never in one mini-batch: their tiles overlap, so one would be a
-   * false negative of the other. Default: twice the data set's radius; 0 for none.
+   * false negative of the other. Default: two footprints (510 m), from where on nothing overlaps, or on a map too small for
+   * that, what {@link chooseMinDistance} finds; 0 for none.
    */
   minDistanceM?: number | undefined;
-  /** What is kept from training, to evaluate on. Default {@link DEFAULT_HOLDOUT}. */
-  holdout?: Holdout | undefined;
+  /** What is kept from training, to evaluate on. Default {@link DEFAULT_HOLDOUT}, with a border of two footprints. */
+  holdout?: { [K in keyof Holdout]?: Holdout[K] | undefined } | undefined;
+  /** How long to wait for another training of this model to end, or to be found dead, milliseconds. Default 0. */
+  busyMs?: number | undefined;
+  /** Another process may train the model when it has heard nothing of this one for twice so long, milliseconds. Default 45,000. */
+  leaseMs?: number | undefined;
   /** Called once when it waits for shards, and when it goes on. */
   onWait?: (waiting: boolean) => void;
   /** Steps between checkpoints. Default 100. */
@@ -107,7 +129,9 @@ export interface TrainOptions {
   /** Called before the first step, with what was trained before. */
   onStart?: (history: readonly HistoryEntry[]) => void;
   onStep?: (entry: HistoryEntry) => void;
-  /** Something that the training goes on without: a damaged checkpoint. */
+  /** Called at checkpoints with the step's entry, which now has figures of held-out locations, where there are any. */
+  onJudged?: (entry: HistoryEntry) => void;
+  /** Something that the training goes on with: a damaged checkpoint, tiles that overlap. */
   onWarning?: (line: string) => void;
 }
 
@@ -120,6 +144,8 @@ export interface TrainResult {
   interrupted: boolean;
   /** Why it ended: all steps were done, the signal was given, its time was over, or the loss no longer fell. */
   ended: "steps" | "signal" | "time" | "plateau";
+  /** The checkpoint that is used unless another one is named, and what it was chosen by. */
+  best: Best | undefined;
   /** Locations left out because their anchor, or too many of their positives, are empty; and all empty tiles. */
   skippedLocations: number;
   emptyTiles: number;
@@ -130,22 +156,61 @@ export interface TrainResult {
  * Trains an encoder on a data set, from where the model's last checkpoint stands. Each image of a mini-batch passes the
  * network once, however many triplets it is part of.
  *
- * @throws FarmError `data` when the model was trained with other settings, or a shard is damaged; `input` when too little
- *   is rendered; `missing` without TensorFlow
+ * @throws FarmError `data` when the model was trained with other settings or is being trained by another process, or a
+ *   shard is damaged or gone; `input` when too little is rendered; `missing` without TensorFlow, or without one that
+ *   computes as the model was begun
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { store, model, steps, checkpointEvery = 100, early = false, signal, onStep, onWait } = options;
+  const { store, model, steps, leaseMs, busyMs, signal } = options;
   if (!Number.isInteger(steps) || steps < 1)
     throw new FarmError("usage", `cannot train ${steps} steps`, "1 or more");
   checkName("model", model);
   const reader = await openDataset(store, options.dataset);
+  const what = { what: `model ${model}`, purpose: "training" };
+  const lease = await acquireLease(store, `${modelPrefix(model)}/lease`, {
+    ...what,
+    leaseMs,
+    waitMs: busyMs,
+    signal,
+  });
+  try {
+    return await trainAlone(options, reader, lease);
+  } finally {
+    await lease.release();
+  }
+}
+
+/** {@link train}, while nobody else trains the model. */
+async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: Lease): Promise<TrainResult> {
+  const { store, model, steps, checkpointEvery = 100, early = false, signal, onStep, onWait } = options;
   const { dataset } = reader;
-  const there = [...(await listShards(store, dataset))].sort((a, b) => a - b);
-  const shards = early ? [...Array(shardCount(dataset)).keys()] : there;
+  const damaged: number[] = [];
+  const before = await readResumable(store, model, (at, reason) => {
+    damaged.push(at);
+    options.onWarning?.(`checkpoint ${at} is damaged, an older one is used: ${reason}`);
+  });
+  const there = await listShards(store, dataset);
+  const fresh = early ? [...Array(shardCount(dataset)).keys()] : [...there].sort((a, b) => a - b);
+  /** Others may have been rendered since the training began: with them the mini-batches would be others. */
+  const shards = before ? readRanges(before.settings.shards) : fresh;
+  const precision = options.precision ?? "auto";
   const { locations, pairs, negatives = 1 } = options.batch ?? { locations: 20, pairs: 5 };
+  const apart = apartM(dataset.radius, dataset.augmentation.maxOffset);
+  const holdout: Holdout = {
+    share: options.holdout?.share ?? DEFAULT_HOLDOUT.share,
+    cellM: options.holdout?.cellM ?? DEFAULT_HOLDOUT.cellM,
+    borderM: options.holdout?.borderM ?? apart,
+  };
+  const { lon, lat } = await reader.locations(0, dataset.locations);
+  const placeOf = (i: number): Place => ({ lon: lon[i] as number, lat: lat[i] as number });
+  const split = splitPlaces(
+    dataset.seed,
+    Array.from(lon, (_, i) => placeOf(i)),
+    holdout,
+  );
+  const trainable = split.places("train");
   const settings: Settings = {
-    dataset: dataset.name,
-    styleHash: dataset.styleHash,
+    dataset: identityOf(reader),
     channels: dataset.channels,
     architecture: {
       channels: dataset.channels.length,
@@ -158,34 +223,48 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     distanceScale: options.distanceScale ?? 1,
     learningRate: options.learningRate ?? ADAM.learningRate,
     schedule: { warmup: options.warmup ?? 0, halveEvery: options.halveEvery ?? 0 },
-    precision: options.precision ?? "auto",
+    precision:
+      precision === "auto" && before
+        ? before.settings.precision
+        : precisionOn(await loadTensorflow(), precision),
     dropout: options.dropout ?? DROPOUT,
     empty: options.empty ?? "skip",
-    shards: shards.length,
+    shards: writeRanges(shards),
     early,
-    minDistanceM: options.minDistanceM ?? 2 * dataset.radius,
-    holdout: options.holdout ?? DEFAULT_HOLDOUT,
+    minDistanceM: options.minDistanceM ?? chooseMinDistance(trainable, locations, apart),
+    holdout,
   };
   const { architecture, batch: shape, seed, dropout } = settings;
   const parameters = countParameters(architecture);
-  const damaged: number[] = [];
-  const before = await readResumable(store, model, (at, reason) => {
-    damaged.push(at);
-    options.onWarning?.(`checkpoint ${at} is damaged, an older one is used: ${reason}`);
-  });
   const resumedFrom = before?.step ?? 0;
   if (before) checkSame(store, model, before.settings, settings);
+  const gone = early ? [] : shards.filter((shard) => !there.has(shard));
+  if (gone.length > 0) {
+    throw new FarmError(
+      "data",
+      `data set ${dataset.name} in ${store.url}: of the shards that model ${model} is trained on, ${writeRanges(gone)} ${gone.length === 1 ? "is" : "are"} gone`,
+      `pnpm farm:verify --dataset ${dataset.name} --repair has them rendered again; or train under another name`,
+    );
+  }
   const kept = await openHistory(store, model, resumedFrom);
   const history = kept.entries;
-  const meanLoss = (): number => {
+  let best: Best | undefined;
+  const chooseBest = async (step: number): Promise<void> => {
     const lately = history.slice(-checkpointEvery);
-    return lately.reduce((sum, { loss }) => sum + loss, 0) / lately.length;
+    const loss = lately.reduce((sum, each) => sum + each.loss, 0) / lately.length;
+    const heldout = history.at(-1)?.heldout;
+    best = await keepBest(store, model, { step, loss, ...(heldout && { heldout }) }, (reason) =>
+      options.onWarning?.(`${reason}; it is written anew`),
+    );
   };
   // A training that was killed may have written its last checkpoint, and not yet whether that is the best.
-  if (resumedFrom > 0 && history.length > 0) await keepBest(store, model, resumedFrom, meanLoss());
-  const summarize = (step: number) =>
-    store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
-  const empty = await findEmptyTiles(reader, there);
+  if (resumedFrom > 0 && history.length > 0) await chooseBest(resumedFrom);
+  const summarize = async (step: number): Promise<void> => {
+    await lease.confirm();
+    await store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
+  };
+  const present = shards.filter((shard) => there.has(shard));
+  const empty = await findEmptyTiles(reader, present);
   const skips = settings.empty === "skip";
   const found = {
     skippedLocations: skips
@@ -201,15 +280,16 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       resumedFrom,
       interrupted: false,
       ended: "steps",
+      best,
       ...found,
       history,
     };
   }
   const wait = async (): Promise<void> => {
     onWait?.(true);
-    await sleep(WAIT_MS, undefined, { signal });
+    await sleep(WAIT_MS, undefined, { signal: AbortSignal.any([lease.lost, ...(signal ? [signal] : [])]) });
   };
-  const known = new Set(there);
+  const known = new Set(present);
   const look = async (few: readonly number[]): Promise<EmptyTiles> => {
     const late = few.filter((shard) => !known.has(shard));
     for (const [location, samples] of await findEmptyTiles(reader, late, wait)) empty.set(location, samples);
@@ -217,19 +297,26 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     if (late.length > 0) onWait?.(false);
     return skips ? empty : new Map();
   };
-  const { lon, lat } = await reader.locations(0, dataset.locations);
-  const placeOf = (i: number) => ({ lon: lon[i] as number, lat: lat[i] as number });
-  const { minDistanceM, holdout } = settings;
-  const eligible = (i: number): boolean => partOf(dataset.seed, placeOf(i), holdout) === "train";
-  const apart = (a: number, b: number): boolean => distanceM(placeOf(a), placeOf(b)) >= minDistanceM;
+  const { minDistanceM } = settings;
+  for (const line of [
+    ...warnOfHoldout(split, holdout, apart),
+    ...warnOfBatches(trainable, locations, minDistanceM, apart),
+  ])
+    options.onWarning?.(line);
   const plans = planBatches(dataset, shards, shape, seed, {
     first: resumedFrom + 1,
     early,
     look,
-    eligible: holdout.share > 0 ? eligible : undefined,
-    apart: minDistanceM > 0 ? apart : undefined,
+    eligible: holdout.share > 0 ? (i) => split.partOf(i) === "train" : undefined,
+    apart: minDistanceM > 0 ? (a, b) => distanceM(placeOf(a), placeOf(b)) >= minDistanceM : undefined,
   });
   const tensorflow = await loadTensorflow();
+  const ofDevice = precisionOn(tensorflow, precision);
+  if (ofDevice !== settings.precision) {
+    options.onWarning?.(
+      `model ${model} began in ${settings.precision} precision and goes on in it; this device would choose ${ofDevice}`,
+    );
+  }
   const encoder = createEncoder(
     tensorflow,
     architecture,
@@ -240,10 +327,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const tiles = openTiles(reader);
   const fetchNext = async (): Promise<Fetched> => {
     const plan = (await plans.next()).value;
-    return { plan, tiles: await tiles.read(plan.rows) };
+    const images = await tiles.read(plan.rows);
+    return { plan: { ...plan, channelsOn: keepDrawn(plan, images, seed) }, tiles: images };
   };
   /** Keeps what led to a failure, and the history so far. */
   const fail = async ({ plan, tiles: images }: Fetched, reason: string): Promise<never> => {
+    await lease.confirm();
     await saveFailure(store, model, plan, images, encoder.weights, reason);
     await kept.save(true);
     throw new FarmError(
@@ -252,11 +341,26 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       "train anew with a lower --learning-rate, or with --warmup",
     );
   };
+  let judge: Judge | undefined;
+  /** Not before the first mini-batch is there: then an early training has the shards that it is judged by, too. */
+  const findJudge = async (): Promise<void> => {
+    const given = { shards, settings, split, placeOf, emptyByLocation: empty };
+    const opened = await openJudge(reader, given);
+    if (typeof opened !== "string") judge = opened;
+    else options.onWarning?.(`${opened}: the best checkpoint is that of the lowest mean loss`);
+  };
   /** The history first: a checkpoint without it would leave a hole in the curve. */
   const save = async (step: number, last: Fetched, end: boolean): Promise<void> => {
     const anchors = last.tiles.filter((_, row) => last.plan.rows[row]?.sample === 0);
-    if (!encoder.embed(anchors).every(Number.isFinite))
+    const heldout = await judge?.measure(encoder);
+    if (![...encoder.embed(anchors), heldout?.loss ?? 0].every(Number.isFinite))
       await fail(last, "the weights after it no longer embed");
+    const entry = history.at(-1);
+    if (entry !== undefined && heldout !== undefined) {
+      entry.heldout = heldout;
+      options.onJudged?.(entry);
+    }
+    await lease.confirm();
     await kept.save(end);
     await writeCheckpoint(store, model, {
       step,
@@ -267,7 +371,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       }),
       optimizer: encodeSafetensors(state),
     });
-    await keepBest(store, model, step, meanLoss());
+    await chooseBest(step);
     for (const each of damaged.splice(0)) if (each !== step) await removeCheckpoint(store, model, each);
   };
   options.onStart?.(history);
@@ -301,9 +405,11 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         ended = why;
         break;
       }
+      await lease.check();
       const begin = performance.now();
       // Asked to stop while it waits for shards, it keeps what it reached.
       const fetched = await (ahead.shift() as (typeof ahead)[number]).catch((error: unknown) => {
+        lease.lost.throwIfAborted();
         if (signal?.aborted) return undefined;
         throw error;
       });
@@ -314,6 +420,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       const { plan, tiles: images } = fetched;
       const waited = (performance.now() - begin) / 1000;
       ask();
+      if (last === undefined) await findJudge();
       last = fetched;
       let measured = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
       const { gradients, statistics } = encoder.gradients(
@@ -361,7 +468,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     encoder.dispose();
   }
   if (step > 0) await summarize(step);
-  return { step, parameters, resumedFrom, interrupted: ended === "signal", ended, ...found, history };
+  return { step, parameters, resumedFrom, interrupted: ended === "signal", ended, best, ...found, history };
 }
 
 /** What the learning rate is multiplied by. */
@@ -455,10 +562,13 @@ function checkSame(store: ObjectStore, model: string, was: Settings, is: Setting
   for (const field of Object.keys(is) as (keyof Settings)[]) {
     const [before, now] = [JSON.stringify(was[field]), JSON.stringify(is[field])];
     if (before === now) continue;
+    if (field === "dataset" && sameDataset(was.dataset, is.dataset)) continue;
     const [had, has] =
       field === "architecture"
         ? [was, is].map(({ architecture }) => `the network ${describeNetwork(architecture)}`)
-        : [`${field} ${before}`, now];
+        : field === "dataset"
+          ? [was, is].map(({ dataset }) => describeIdentity(dataset))
+          : [`${field} ${before}`, now];
     throw new FarmError(
       "data",
       `model ${model} in ${store.url} was trained with ${had}, not ${has}`,

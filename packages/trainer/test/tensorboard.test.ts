@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, inject, onTestFinished, test } from "vitest";
-import type { HistoryEntry } from "../src/index.ts";
+import type { HeldoutFigures, HistoryEntry } from "../src/index.ts";
 import { encodeEvents } from "../src/tensorboard.ts";
 
 declare module "vitest" {
@@ -33,12 +33,15 @@ test("TensorBoard reads every scalar of every step", async () => {
     learningRate: 1 / 1024,
     seconds: 0.5,
     waited: 0,
+    ...(i % 100 === 99 ? { heldout: { accuracy: i / 512, loss: 1 / (i + 1) } } : {}),
   }));
   await writeFile(join(folder, "events.out.tfevents.0.loc2vec"), encodeEvents(history));
   const { stdout, stderr } = spawnSync(inject("python"), ["-c", READER, folder], { encoding: "utf8" });
   const found = JSON.parse(stdout || stderr);
   const column = (value: (entry: HistoryEntry) => number) =>
     history.map((entry, i) => [entry.step, Math.fround(value(entry)), 0.5 * (i + 1)]);
+  const judged = (value: (figures: HeldoutFigures) => number) =>
+    column(({ heldout }) => (heldout ? value(heldout) : 0)).filter(([step]) => Number(step) % 100 === 0);
   expect(found).toEqual({
     loss: column(({ loss }) => loss),
     "distance/positive": column(({ positive }) => positive),
@@ -47,5 +50,7 @@ test("TensorBoard reads every scalar of every step", async () => {
     gradient_norm: column(({ gradientNorm }) => gradientNorm as number),
     learning_rate: column(({ learningRate }) => learningRate as number),
     steps_per_second: column(({ seconds }) => 1 / seconds),
+    "heldout/triplet_accuracy": judged(({ accuracy }) => accuracy),
+    "heldout/loss": judged(({ loss }) => loss),
   });
 });

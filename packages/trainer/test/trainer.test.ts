@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import type { Dataset } from "@loc2vec/core";
 import { NETWORKS } from "@loc2vec/encoder";
 import { type ObjectStore, openStore, readArray, shardKey } from "@loc2vec/shards";
+import { loadTensorflow } from "@loc2vec/tensorflow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { STRIPES, writeStripes } from "../../../test/support/stripes.ts";
 import {
@@ -13,6 +14,7 @@ import {
   embedDataset,
   type HistoryEntry,
   isPlateau,
+  keepDrawn,
   LIMITS,
   listCheckpoints,
   planBatches,
@@ -22,6 +24,7 @@ import {
   readHistory,
   train,
 } from "../src/index.ts";
+import { RANGES, readRanges, writeRanges } from "../src/ranges.ts";
 import { explosion } from "../src/train.ts";
 
 const DATASET: Dataset = { ...STRIPES, locations: 22 };
@@ -66,7 +69,6 @@ describe("mini-batches", () => {
       for (const [row, { sample }] of rows.entries()) {
         const on = channelsOn.slice(3 * row, 3 * row + 3).reduce((sum, value) => sum + value, 0);
         if (sample === 0) expect(on).toBe(3);
-        expect(on).toBeGreaterThan(0);
       }
     }
     const dropped = (await take(30))
@@ -74,6 +76,47 @@ describe("mini-batches", () => {
       .filter((on) => on === 0).length;
     expect(dropped / (30 * 24 * 3)).toBeGreaterThan(0.05);
     expect(dropped / (30 * 24 * 3)).toBeLessThan(0.2);
+  });
+
+  test("no channel is switched off that alone shows something; of several one at random stays", async () => {
+    /** Only these channels show something, at the last of 4 pixels. */
+    const tileOf = (...drawn: number[]): Uint8Array =>
+      Uint8Array.from({ length: 12 }, (_, i) => (i % 4 === 3 && drawn.includes(i >> 2) ? 17 : 0));
+    const stayed = new Map<string, number>();
+    for (const plan of await take(60)) {
+      const drawn = plan.rows.map(({ sample }) => (sample % 2 === 0 ? [2] : [0, 1]));
+      const on = keepDrawn(
+        plan,
+        drawn.map((channels) => tileOf(...channels)),
+        5,
+      );
+      for (const [row, channels] of drawn.entries()) {
+        const [before, after] = [plan.channelsOn, on].map((each) => [...each.subarray(3 * row, 3 * row + 3)]);
+        const left = channels.filter((channel) => before?.[channel] === 1);
+        if (left.length > 0) expect(after).toEqual(before);
+        else {
+          const mended = channels.filter((channel) => after?.[channel] === 1);
+          expect(mended).toHaveLength(1);
+          stayed.set(`${channels} ${mended}`, (stayed.get(`${channels} ${mended}`) ?? 0) + 1);
+        }
+      }
+      expect(on).toEqual(
+        keepDrawn(
+          plan,
+          drawn.map((channels) => tileOf(...channels)),
+          5,
+        ),
+      );
+      // Nothing stays of a tile that shows nothing anyway.
+      expect(
+        keepDrawn(
+          plan,
+          plan.rows.map(() => tileOf()),
+          5,
+        ),
+      ).toEqual(plan.channelsOn);
+    }
+    expect([...stayed.keys()].sort()).toEqual(["0,1 0", "0,1 1", "2 2"]);
   });
 
   test("tiles without a drawn pixel are never chosen, nor locations whose anchor is one", async () => {
@@ -302,7 +345,10 @@ test("a damaged newest checkpoint, or one half written, is passed over and told;
     else await store.put(`${last}/${name}`, bytes);
     const warnings: string[] = [];
     const again = await train({ ...given, steps: 12, onWarning: (line) => warnings.push(line) });
-    expect(warnings).toEqual([expect.stringMatching(/^checkpoint 12 is damaged, an older one is used: /)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^checkpoint 12 is damaged, an older one is used: /),
+      "nothing is held out: the best checkpoint is that of the lowest mean loss",
+    ]);
     expect(warnings[0]).toMatch(told);
     expect(again.resumedFrom).toBe(8);
     expect(figures(again.history)).toEqual(figures(before.history));
@@ -343,15 +389,11 @@ test("the network is kept, and another one is refused by name", async () => {
 });
 
 test("training begins early, waits for shards, and gives the weights of a training that did not have to", async () => {
-  const late = openStore(pathToFileURL(join(folder, "late")).href);
-  for await (const key of store.list("datasets/")) {
-    if (!key.includes("/tiles/c/")) await late.put(key, (await store.get(key)) as Uint8Array);
-  }
+  const { part: late, land } = await partly("late", []);
   const rest = (async () => {
     for (const shard of SHARDS) {
       await sleep(600);
-      const key = shardKey("stripes", shard);
-      await late.put(key, (await store.get(key)) as Uint8Array);
+      await land(shard);
     }
   })();
   const waits: boolean[] = [];
@@ -362,6 +404,91 @@ test("training begins early, waits for shards, and gives the weights of a traini
   expect(trained.step).toBe(4);
   const there = await train({ ...early, store });
   expect(there.history.map(({ loss }) => loss)).toEqual(trained.history.map(({ loss }) => loss));
+});
+
+/** A store with the same data set, of which only some shards are rendered; `land` brings another. */
+async function partly(name: string, shards: readonly number[]) {
+  const part = openStore(pathToFileURL(join(folder, name)).href);
+  for await (const key of store.list("datasets/")) {
+    if (!key.includes("/tiles/c/")) await part.put(key, (await store.get(key)) as Uint8Array);
+  }
+  const land = async (shard: number): Promise<void> => {
+    const key = shardKey("stripes", shard);
+    await part.put(key, (await store.get(key)) as Uint8Array);
+  };
+  for (const shard of shards) await land(shard);
+  return { part, land };
+}
+
+const lossesOf = (history: readonly HistoryEntry[]): number[] => history.map(({ loss }) => loss);
+
+test("a training on part of a data set goes on with those shards after others landed, and names one that is gone", async () => {
+  const { part, land } = await partly("part", [0, 1, 2, 4]);
+  const given = { ...settings, store: part };
+  const whole = await train({ ...given, model: "whole", steps: 12 });
+  expect((await train({ ...given, model: "stopped", steps: 4 })).step).toBe(4);
+  await land(3);
+  await land(5);
+  const rest = await train({ ...given, model: "stopped", steps: 12 });
+  expect(rest.resumedFrom).toBe(4);
+  expect(lossesOf(rest.history)).toEqual(lossesOf(whole.history));
+  const [a, b] = [await readCheckpoint(part, "whole", 12), await readCheckpoint(part, "stopped", 12)];
+  expect(b).toEqual(a);
+  expect(b.settings.shards).toBe("0-2,4");
+  // One that begins now takes them all, and other mini-batches.
+  const all = await train({ ...given, model: "all", steps: 4 });
+  expect((await readCheckpoint(part, "all", 4)).settings.shards).toBe("0-5");
+  expect(lossesOf(all.history)).not.toEqual(lossesOf(whole.history).slice(0, 4));
+
+  await part.remove(shardKey("stripes", 1));
+  await expect(train({ ...given, model: "stopped", steps: 16 })).rejects.toMatchObject({
+    kind: "data",
+    message: expect.stringMatching(/data set stripes in .* model stopped is trained on, 1 is gone$/),
+    mend: expect.stringMatching(/^pnpm farm:verify --dataset stripes --repair/),
+  });
+  await part.remove(shardKey("stripes", 3));
+  await part.remove(shardKey("stripes", 2));
+  await expect(train({ ...given, model: "stopped", steps: 16 })).rejects.toThrowError(/, 1-2 are gone$/);
+});
+
+test("ids of shards are kept in few characters", () => {
+  for (const [ids, text] of [
+    [[], ""],
+    [[7], "7"],
+    [[0, 1, 2, 3], "0-3"],
+    [[0, 2, 3, 9, 10, 11, 105], "0,2-3,9-11,105"],
+  ] as const) {
+    expect(writeRanges(ids)).toBe(text);
+    expect(readRanges(text)).toEqual(ids);
+    expect(text).toMatch(RANGES);
+  }
+  for (const text of ["3-", "-3", "1,,2", "1,", "a", "1;2"]) expect(text).not.toMatch(RANGES);
+});
+
+test("precision auto is kept as what it became; a resume on a device that would choose otherwise is told", async () => {
+  const given = { ...settings, store, checkpointEvery: 2 };
+  const { bfloat16 } = await loadTensorflow();
+  const [here, elsewhere] = bfloat16 ? ["mixed", "float32"] : (["float32", "mixed"] as const);
+  const warnings: string[] = [];
+  const onWarning = (line: string): void => void warnings.push(line);
+  await train({ ...given, model: "here", steps: 2, precision: "auto", onWarning });
+  expect((await readCheckpoint(store, "here", 2)).settings.precision).toBe(here);
+  await train({ ...given, model: "here", steps: 4, onWarning });
+  expect(warnings.filter((line) => line.includes("precision"))).toEqual([]);
+  // As a device of the other kind would have begun it.
+  await train({ ...given, model: "elsewhere", steps: 2, precision: elsewhere as "mixed" | "float32" });
+  const rest = await train({ ...given, model: "elsewhere", steps: 4, precision: "auto", onWarning });
+  expect(rest.resumedFrom).toBe(2);
+  expect(warnings.filter((line) => line.includes("precision"))).toEqual([
+    `model elsewhere began in ${elsewhere} precision and goes on in it; this device would choose ${here}`,
+  ]);
+  expect((await readCheckpoint(store, "elsewhere", 4)).settings.precision).toBe(elsewhere);
+  const calm = { ...given, model: "elsewhere-calm", steps: 4 };
+  const whole = await train({ ...calm, precision: elsewhere as "mixed" | "float32" });
+  expect(lossesOf(rest.history)).toEqual(lossesOf(whole.history));
+  await expect(
+    train({ ...given, model: "elsewhere", steps: 6, precision: here as "mixed" | "float32" }),
+  ).rejects.toThrowError(new RegExp(`was trained with precision "${elsewhere}", not "${here}"`));
 });
 
 test("every anchor gets its vector, in a Zarr array", async () => {

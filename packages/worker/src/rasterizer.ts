@@ -1,11 +1,9 @@
-import type { Levels, TileTransform } from "@loc2vec/core";
+import type { Levels, TileSource, TileTransform } from "@loc2vec/core";
 
 /** What a worker draws tiles with; `@loc2vec/rasterizer` is the real one. */
 export interface Rasterizer {
-  /** Names the program that draws, e.g. `mapnik 4.0.1`. */
-  readonly renderer: string;
-  /** Hash of the cartography. A data set is drawn with one cartography throughout. */
-  readonly styleHash: string;
+  /** What it draws from. A data set is drawn from one source throughout. */
+  readonly source: TileSource;
   /** Names of the channels, in the order of a tile's planes. */
   readonly channels?: readonly string[];
   /**

@@ -1,10 +1,12 @@
 import {
+  checkSource,
   type Dataset,
   type ErrorKind,
   errorMessage,
   FarmError,
   LocationError,
   locationTransforms,
+  MismatchError,
   type Quarantined,
   type RasterJob,
   type ShardResult,
@@ -47,8 +49,8 @@ export interface RenderedShard extends ShardResult {
  * The data set is read anew for each shard: a few small reads against minutes of rendering, and no worker can go on
  * with a data set that was removed and made again.
  *
- * @throws FarmError `input` when there is no such data set; `data` when there is no such shard, or it was made for another
- * cartography; `service` when store or map cannot be reached; else what the rasterizer throws, with the location's index, lon and lat
+ * @throws FarmError `input` when there is no such data set; `data` when there is no such shard; MismatchError when its tiles are
+ * drawn from another map or with another cartography than this rasterizer's; `service` when store or map cannot be reached; else what the rasterizer throws, with the location's index, lon and lat
  */
 export async function renderShard(options: RenderShardOptions): Promise<RenderedShard> {
   const { store, job, rasterizer } = options;
@@ -62,7 +64,7 @@ export async function renderShard(options: RenderShardOptions): Promise<Rendered
       "remove the job; pnpm farm:enqueue writes good ones",
     );
   }
-  checkCartography(dataset, rasterizer);
+  checkRasterizer(dataset, rasterizer);
   const { first, end } = shardRange(dataset, job.shard);
   const present = await presentShard(store, dataset, job.shard);
   if (present !== undefined) {
@@ -128,25 +130,16 @@ async function presentShard(
   }
 }
 
-/** @throws FarmError `data` naming both sides, when a rasterizer would draw another picture than the data set's */
-function checkCartography(dataset: Dataset, rasterizer: Rasterizer): void {
-  const mend =
-    "work with the profile (FARM_STYLE) that it was enqueued with, or enqueue a data set of another name";
-  const { channels } = rasterizer;
+/** @throws MismatchError `data` naming both sides, when a rasterizer would draw other tiles than the data set's */
+function checkRasterizer(dataset: Dataset, { channels, source }: Rasterizer): void {
   if (channels !== undefined && channels.join() !== dataset.channels.join()) {
-    throw new FarmError(
+    throw new MismatchError(
       "data",
       `data set ${dataset.name} has the channels ${dataset.channels.join(" ")}; this worker draws ${channels.join(" ")}`,
-      mend,
+      "work with the profile (FARM_STYLE) that it was enqueued with, or enqueue a data set of another name",
     );
   }
-  if (dataset.styleHash !== rasterizer.styleHash) {
-    throw new FarmError(
-      "data",
-      `data set ${dataset.name} is drawn with the cartography ${dataset.styleHash}; this worker draws ${rasterizer.styleHash}`,
-      mend,
-    );
-  }
+  checkSource(dataset, source, "this worker");
 }
 
 async function renderLocation(

@@ -214,7 +214,7 @@ test("training waits for the complete data set, embedding for the training; a st
     queue: "embed",
     async process({ model, dataset: name }) {
       done.push(`embed ${model} ${name}`);
-      return { locations: 10, prefix: "x" };
+      return { locations: 10, prefix: "x", step: 2 };
     },
   };
   await enqueueShards(farm.queues, "city", [0, 1, 2], { follow: { train: TRAIN, embed: true } });

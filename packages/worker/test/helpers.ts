@@ -15,7 +15,7 @@ import {
 import { enqueueShards, type FarmQueues, openQueues } from "@loc2vec/queue";
 import { createDataset, type ObjectStore, openStore } from "@loc2vec/shards";
 import { afterEach, inject } from "vitest";
-import { STYLE_HASH } from "./rasterizer.ts";
+import { SOURCE } from "./rasterizer.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -66,8 +66,7 @@ export function datasetOf(changes: Partial<Dataset> = {}): Dataset {
     pixels: 128,
     radius: 100,
     augmentation: DEFAULT_AUGMENTATION,
-    renderer: "stripes 1",
-    styleHash: STYLE_HASH,
+    source: SOURCE,
     attribution: OSM_ATTRIBUTION,
     ...changes,
   };

@@ -1,7 +1,11 @@
-import { hashKeys, type TileTransform } from "@loc2vec/core";
+import { hashKeys, type TileSource, type TileTransform } from "@loc2vec/core";
 import type { Rasterizer } from "../src/index.ts";
 
-export const STYLE_HASH = "stripes";
+export const SOURCE: TileSource = {
+  map: { name: "stripes.osm.pbf", sha256: "a".repeat(64), importHash: "b".repeat(64) },
+  renderer: "stripes 1",
+  styleHash: "stripes",
+};
 const BYTES = 12 * 128 * 128;
 
 /** A small rasterizer for tests of the queue: stripes that depend on place and transform, and on nothing else. */
@@ -9,8 +13,7 @@ export function stripes(
   each: (location: { lon: number; lat: number }) => Promise<void> | void = () => {},
 ): Rasterizer {
   return {
-    renderer: "stripes 1",
-    styleHash: STYLE_HASH,
+    source: SOURCE,
     async render(location, transforms: readonly TileTransform[]) {
       await each(location);
       return transforms.map(({ rotation, dx, dy }) => {

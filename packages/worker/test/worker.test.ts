@@ -2,13 +2,19 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { FarmError, shardCount } from "@loc2vec/core";
+import { FarmError, MismatchError, shardCount } from "@loc2vec/core";
 import { ATTEMPTS, enqueueShards, rasterProgress } from "@loc2vec/queue";
 import { createDataset, listShards, shardKey } from "@loc2vec/shards";
 import { expect, onTestFinished, test } from "vitest";
-import { type Rasterizer, type RunWorkerOptions, runWorker, type WorkerSummary } from "../src/index.ts";
+import {
+  type Rasterizer,
+  type RunWorkerOptions,
+  renderShard,
+  runWorker,
+  type WorkerSummary,
+} from "../src/index.ts";
 import { CHANNELS, datasetOf, enqueue, type Farm, freshFarm, hashes, locationsOf } from "./helpers.ts";
-import { stripes } from "./rasterizer.ts";
+import { SOURCE, stripes } from "./rasterizer.ts";
 
 function run(farm: Farm, options: Partial<RunWorkerOptions> = {}): Promise<WorkerSummary> {
   const { redisUrl, prefix, store } = farm;
@@ -139,11 +145,6 @@ test("what no attempt can mend fails at once, with the reason and both sides", a
   };
   expect(await failing("atlantis", 0)).toContain("atlantis");
   expect(await failing("city", 1)).toContain("shard 1 of 1 does not exist");
-  expect(await failing("city", 0, { ...stripes(), styleHash: "dots" })).toMatch(
-    /stripes; this worker draws dots/,
-  );
-  const renamed = ["roads", ...CHANNELS.slice(1)];
-  expect(await failing("city", 0, { ...stripes(), channels: renamed })).toMatch(/channel0 .*draws roads/);
   const bad = stripes(() => {
     throw new FarmError("input", "outside of the projection", "drop it");
   });
@@ -151,6 +152,35 @@ test("what no attempt can mend fails at once, with the reason and both sides", a
     /location 0 \(lon 24.9, lat 60.1\): outside .* \(mend: drop it\)/,
   );
   expect(await listShards(farm.store, dataset)).toEqual(new Set());
+});
+
+test("a shard of another map, cartography or of other channels than a worker draws is refused, both named", async () => {
+  const farm = await freshFarm();
+  const dataset = datasetOf({ locations: 4 });
+  await createDataset(farm.store, dataset, locationsOf(dataset));
+  const render = (changes: Partial<Rasterizer>) =>
+    renderShard({
+      store: farm.store,
+      job: { dataset: "city", shard: 0 },
+      rasterizer: { ...stripes(), ...changes },
+    });
+  const map = { ...SOURCE.map, name: "dots.osm.pbf", sha256: "c".repeat(64) };
+  for (const [changes, why] of [
+    [
+      { source: { ...SOURCE, styleHash: "dots" } },
+      /cartography stripes, by stripes 1; this worker draws dots/,
+    ],
+    [
+      { source: { ...SOURCE, map } },
+      /city is drawn from the map stripes\.osm\.pbf \(sha256 aaaa.*; this worker has dots\.osm\.pbf \(sha256 cccc/,
+    ],
+    [{ channels: ["roads", ...CHANNELS.slice(1)] }, /channels channel0 .*; this worker draws roads/],
+  ] as const) {
+    await expect(render(changes)).rejects.toThrowError(MismatchError);
+    await expect(render(changes)).rejects.toThrowError(why);
+  }
+  expect(await listShards(farm.store, dataset)).toEqual(new Set());
+  expect(await render({})).toMatchObject({ shard: 0, skipped: false });
 });
 
 test("a payload that somebody else wrote is refused", async () => {

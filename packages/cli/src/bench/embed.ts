@@ -1,5 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Dataset, type Location, shardCount, shardRange } from "@loc2vec/core";
 import {
   createEmbedder,
   createEncoder,
@@ -8,7 +10,9 @@ import {
   initialWeights,
   LOC2VEC,
 } from "@loc2vec/encoder";
+import { createDataset, type ObjectStore, openStore, writeShard } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
+import { embedDataset, train } from "@loc2vec/trainer";
 import type { Context } from "../context.ts";
 import { machine, measure } from "./harness.ts";
 import { runPython, withFolder } from "./python.ts";
@@ -22,15 +26,19 @@ interface EmbedReport {
   onnx: number[][];
 }
 
+/** A data set and all its tiles, location by location. */
+export interface EmbedSubject {
+  dataset: Dataset;
+  locations: readonly Location[];
+  tiles: readonly Uint8Array[];
+}
+
 /**
  * Images a second through the encoder: ours, with the engine that it chose and with TensorFlow; Keras's on the same
- * TensorFlow, and ONNX Runtime's from Python; and how far their vectors differ.
+ * TensorFlow, and ONNX Runtime's from Python; and how far their vectors differ. And what embedding a data set reads of it.
  */
-export async function embedBench(
-  context: Context,
-  tiles: readonly Uint8Array[],
-  repeats: number,
-): Promise<object> {
+export async function embedBench(context: Context, subject: EmbedSubject, repeats: number): Promise<object> {
+  const { tiles } = subject;
   const tensorflow = await loadTensorflow();
   const weights = initialWeights(LOC2VEC, 0);
   const unit = { unit: "images", count: tiles.length, repeats };
@@ -73,5 +81,58 @@ export async function embedBench(
     ratio: round(ours.rate / Math.max(keras, onnx)),
     furthest_from_keras: furthest(theirs.keras),
     furthest_from_onnx: furthest(theirs.onnx),
+    ...(await measureReading(subject)),
   };
+}
+
+/** What is read of the shards of a data set that is embedded, and how long they are. */
+async function measureReading({ dataset, locations, tiles }: EmbedSubject): Promise<object> {
+  return withFolder(async (folder) => {
+    const store = openStore(pathToFileURL(folder).href);
+    await createDataset(store, dataset, locations);
+    let stored = 0;
+    for (let shard = 0; shard < shardCount(dataset); shard++) {
+      const { first, end } = shardRange(dataset, shard);
+      const own = tiles.slice(first * dataset.samples, end * dataset.samples);
+      stored += (await writeShard(store, dataset, shard, own)).bytes;
+    }
+    const model = {
+      store,
+      dataset: dataset.name,
+      model: "bench",
+      steps: 1,
+      batch: { locations: 2, pairs: 1 },
+    };
+    await train({ ...model, minDistanceM: 0, holdout: { share: 0 } });
+    const { counted, read } = countReads(store);
+    await embedDataset({ store: counted, dataset: dataset.name, model: "bench" });
+    const each = (total: number): number => Math.round(total / locations.length);
+    return {
+      bytes_read_per_location: each(read.bytes),
+      bytes_stored_per_location: each(stored),
+      requests_per_location: Number((read.requests / locations.length).toFixed(2)),
+    };
+  });
+}
+
+/** The same store; `read` counts what is read of shard objects. */
+function countReads(store: ObjectStore): { counted: ObjectStore; read: { bytes: number; requests: number } } {
+  const read = { bytes: 0, requests: 0 };
+  const count = (key: string, bytes: Uint8Array | undefined): Uint8Array | undefined => {
+    if (key.includes("/tiles/c/")) {
+      read.bytes += bytes?.length ?? 0;
+      read.requests++;
+    }
+    return bytes;
+  };
+  const counted: ObjectStore = {
+    url: store.url,
+    get: async (key) => count(key, await store.get(key)),
+    getRange: async (key, range) => count(key, await store.getRange(key, range)),
+    put: (key, bytes, options) => store.put(key, bytes, options),
+    head: (key) => store.head(key),
+    list: (prefix) => store.list(prefix),
+    remove: (key) => store.remove(key),
+  };
+  return { counted, read };
 }

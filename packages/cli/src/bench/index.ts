@@ -32,6 +32,7 @@ const SHARDED = 48;
 
 interface Bench {
   context: Context;
+  rasterizer: Rasterizer;
   repeats: number;
   /** Renders the locations. */
   render: () => Promise<Uint8Array[][]>;
@@ -48,10 +49,10 @@ const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<Record<string, 
     };
   },
   /** Compression and checksums of real tiles. */
-  async shard({ context, render, repeats }) {
+  async shard({ context, rasterizer, render, repeats }) {
     const tiles = (await render()).flat();
     const given = { name: "bench", seed: 0, positives: 20, shardLocations: LOCATIONS };
-    const dataset = describeDataset(context, await context.profile(), LOCATIONS, given);
+    const dataset = describeDataset(await context.profile(), rasterizer.source, LOCATIONS, given);
     return {
       encode: await measure(
         { unit: "tiles", count: tiles.length, repeats },
@@ -94,11 +95,11 @@ const OTHERS: Readonly<
     return undefined;
   },
   shards: (context, { pbf, locations = SHARDED }) =>
-    withMap(context, pbf, async ({ map, databaseUrl, render }) => {
+    withMap(context, pbf, async ({ map, databaseUrl, rasterizer, render }) => {
       const sampled = await sampleLocations({ databaseUrl, count: Math.min(locations, SHARDED), seed: 1 });
       const given = { name: "bench", seed: 1, positives: 20, shardLocations: LOCATIONS };
       const found = await shardsBench({
-        dataset: describeDataset(context, await context.profile(), sampled.length, given),
+        dataset: describeDataset(await context.profile(), rasterizer.source, sampled.length, given),
         locations: sampled,
         render: async (levels) => (await render(sampled, levels)).flat(),
         log: context.log,
@@ -110,11 +111,11 @@ const OTHERS: Readonly<
       workersBench({ databaseUrl, style: context.config.style, locations }, repeats),
     ),
   farm: (context, { pbf, locations = 1920, repeats }) =>
-    withMap(context, pbf, ({ databaseUrl }) =>
+    withMap(context, pbf, ({ databaseUrl, rasterizer }) =>
       withServices(context, ["redis"], async ({ redisUrl }) => {
         const sampled = await sampleLocations({ databaseUrl, count: locations, seed: 1 });
         const given = { name: "bench", seed: 1, positives: 20, shardLocations: 32 };
-        const dataset = describeDataset(context, await context.profile(), sampled.length, given);
+        const dataset = describeDataset(await context.profile(), rasterizer.source, sampled.length, given);
         return farmBench({ context, redisUrl, databaseUrl, dataset, locations: sampled, repeats });
       }),
     ),
@@ -128,13 +129,16 @@ const OTHERS: Readonly<
     withMap(context, pbf, async ({ databaseUrl, rasterizer }) => {
       const sampled = await sampleLocations({ databaseUrl, count: locations, seed: 1 });
       const given = { name: "bench", seed: 1, positives: 20, shardLocations: 16 };
-      const dataset = describeDataset(context, await context.profile(), sampled.length, given);
+      const dataset = describeDataset(await context.profile(), rasterizer.source, sampled.length, given);
       return loaderBench(context, rasterizer, dataset, sampled);
     }),
   embed: (context, { pbf, repeats }) =>
-    withMap(context, pbf, async ({ databaseUrl, render }) => {
+    withMap(context, pbf, async ({ databaseUrl, rasterizer, render }) => {
       const sampled = await sampleLocations({ databaseUrl, count: 12, seed: 1 });
-      return embedBench(context, (await render(sampled)).flat(), repeats);
+      const given = { name: "bench", seed: 1, positives: 20, shardLocations: sampled.length };
+      const dataset = describeDataset(await context.profile(), rasterizer.source, sampled.length, given);
+      const tiles = (await render(sampled, dataset.levels)).flat();
+      return embedBench(context, { dataset, locations: sampled, tiles }, repeats);
     }),
   query: (context, { pbf, locations = 200 }) => queryBench(context, { pbf, locations }),
   enqueue: (context, { locations = 1_500_000 }) =>
@@ -162,11 +166,14 @@ export async function benchCommand(context: Context, name: string, options: Benc
       `one of all, ${Object.keys(BENCHES).join(", ")}, ${Object.keys(OTHERS).join(", ")}`,
     );
   const { pbf, repeats } = options;
-  const { map, results } = await withMap(context, pbf, async ({ map, databaseUrl, render }) => {
+  const { map, results } = await withMap(context, pbf, async ({ map, databaseUrl, rasterizer, render }) => {
     const locations = await sampleLocations({ databaseUrl, count: LOCATIONS, seed: 1 });
     const results: Record<string, Measurement> = {};
     for (const each of names)
-      Object.assign(results, await BENCHES[each]?.({ context, repeats, render: () => render(locations) }));
+      Object.assign(
+        results,
+        await BENCHES[each]?.({ context, rasterizer, repeats, render: () => render(locations) }),
+      );
     return { map, results };
   });
   context.result({ bench: name, machine: machine(), map, results }, [

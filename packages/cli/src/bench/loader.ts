@@ -1,5 +1,5 @@
 import { pathToFileURL } from "node:url";
-import { type Dataset, DEFAULT_HOLDOUT, type Location, shardCount } from "@loc2vec/core";
+import { type Dataset, type Location, shardCount } from "@loc2vec/core";
 import { createDataset, openDataset, openStore } from "@loc2vec/shards";
 import { openTiles, planBatches, train } from "@loc2vec/trainer";
 import { type Rasterizer, renderShard } from "@loc2vec/worker";
@@ -33,7 +33,7 @@ export async function loaderBench(
     for (let i = 0; i < READ; i++) read += (await tiles.read((await plans.next()).value.rows)).length;
     const seconds = (performance.now() - begin) / 1000;
     log("bench: training");
-    const whole = { minDistanceM: 0, holdout: { ...DEFAULT_HOLDOUT, share: 0 } };
+    const whole = { minDistanceM: 0, holdout: { share: 0 } };
     const given = { store, dataset: dataset.name, model: "bench", steps: TRAINED, batch: BATCH, ...whole };
     const { history } = await train(given);
     // The first step waits for shards and for TensorFlow to warm up.

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
-import { DEFAULT_HOLDOUT, FarmError, formatDuration, OSM_ATTRIBUTION } from "@loc2vec/core";
+import { FarmError, formatDuration, OSM_ATTRIBUTION } from "@loc2vec/core";
 import {
   checkOsmFile,
   ensureDatabase,
@@ -10,6 +10,7 @@ import {
   readImportInfo,
   sampleLocations,
 } from "@loc2vec/gis";
+import { sourceOf } from "@loc2vec/rasterizer";
 import type { Services } from "@loc2vec/services";
 import { listShards, shardKey } from "@loc2vec/shards";
 import { type Context, withServices } from "../context.ts";
@@ -18,8 +19,8 @@ import { describeDataset, embed, enqueue, report, trainModel, work } from "../st
 /** Locations per shard of the demo: small, so that two workers have something to share. */
 const SHARD_LOCATIONS = 32;
 
-/** A small map is trained on as a whole, and its locations lie near one another. */
-const WHOLE_MAP = { minDistanceM: 0, holdout: { ...DEFAULT_HOLDOUT, share: 0 } };
+/** A small map is trained on as a whole. */
+const WHOLE_MAP = { holdout: { share: 0 } };
 
 export interface DemoOptions {
   pbf?: string;
@@ -55,14 +56,19 @@ export async function demo(context: Context, { pbf, locations, steps, seed }: De
     );
     const sampled = await stage("locations", () => sampleLocations({ databaseUrl, count: locations, seed }));
     const name = datasetName(map.name, info, [locations, seed]);
-    const described = describeDataset(context, profile, sampled.length, {
-      name,
-      seed,
-      positives: 20,
-      shardLocations: SHARD_LOCATIONS,
-    });
+    const described = describeDataset(
+      profile,
+      sourceOf(info, profile, { kind: config.renderer }),
+      sampled.length,
+      {
+        name,
+        seed,
+        positives: 20,
+        shardLocations: SHARD_LOCATIONS,
+      },
+    );
     // The name also stands for the cartography: an edited profile makes a data set of its own.
-    const dataset = { ...described, name: `${name}-${described.styleHash.slice(0, 6)}` };
+    const dataset = { ...described, name: `${name}-${described.source.styleHash.slice(0, 6)}` };
     await stage("enqueue", () =>
       enqueue(
         context,

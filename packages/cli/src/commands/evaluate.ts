@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { chartSvg, composeRgb, encodePng, type Line, sheet } from "@loc2vec/atlas";
-import { formatDuration, startProgress } from "@loc2vec/core";
-import { type Evaluated, type Evaluation, evaluate, type Labels } from "@loc2vec/evaluation";
+import { type CheckpointChoice, formatDuration, startProgress } from "@loc2vec/core";
+import { type Curve, type Evaluated, type Evaluation, evaluate, type Labels } from "@loc2vec/evaluation";
 import { channelsOfVenues, nearestVenues, type Profile } from "@loc2vec/gis";
 import { openDataset } from "@loc2vec/shards";
 import { openTiles } from "@loc2vec/trainer";
@@ -12,6 +12,7 @@ import { type Context, withServices } from "../context.ts";
 export interface EvaluateCommandOptions {
   dataset: string;
   model: string[];
+  checkpoint: CheckpointChoice;
   locations: number;
   positives: number;
   labels: "map" | "none";
@@ -23,12 +24,22 @@ export interface EvaluateCommandOptions {
 /** Judges models on what they never saw, beside baselines, and writes all that it found as JSON. */
 export async function evaluateCommand(context: Context, options: EvaluateCommandOptions): Promise<void> {
   const { config, log, quiet, signal } = context;
-  const { dataset, model, locations, positives, labels, within, seed } = options;
+  const { dataset, model, checkpoint, locations, positives, labels, within, seed } = options;
   const begin = performance.now();
   const run = async (given: Labels | undefined) => {
     let shown: { total: number; progress: ReturnType<typeof startProgress> } | undefined;
     return evaluate({
-      ...{ store: context.store(), dataset, models: model, locations, positives, seed, signal, log },
+      ...{
+        store: context.store(),
+        dataset,
+        models: model,
+        checkpoint,
+        locations,
+        positives,
+        seed,
+        signal,
+        log,
+      },
       labels: given,
       progress(done, total) {
         if (shown?.total !== total)
@@ -59,7 +70,7 @@ export async function evaluateCommand(context: Context, options: EvaluateCommand
   await writeFile(curves, chartSvg("Losses and right triplets by step", found.curves.flatMap(linesOf)));
   await writeFile(file, `${JSON.stringify(result, undefined, 2)}\n`);
   context.result({ ...result, files: [file, pairs, curves] }, [
-    `${found.locations.evaluated} locations of ${found.locations.heldout} held out, ${positives} positives each; trained near ${found.locations.train} others`,
+    `${found.locations.evaluated} locations of ${found.locations.heldout} held out${found.geography.kind === "elsewhere" ? `, all of another data set than ${found.geography.trained_on}` : ""}, ${positives} positives each; trained near ${found.locations.train} others, the nearest ${distance(found.geography.nearest_trained_m)} away${found.geography.overlaps ? ": their tiles can show the same ground" : ""}`,
     ...table(found.results),
     `who knows where every tile was taken: recall@1 ${percent(found.ground.recall_at_1)}, @10 ${percent(found.ground.recall_at_10)}; the nearest other location is ${found.nearest_m.toFixed(0)} m away (median)`,
     ...(found.labels
@@ -94,9 +105,17 @@ async function drawPairs(
 const COLOURS = ["#1f5fa8", "#c2571a", "#2e7d4f", "#7b3fa0"] as const;
 
 /** Figure 11: how loss and the share of right triplets went, in one chart for all models. */
-function linesOf({ model, loss, points }: Evaluation["curves"][number], at: number): Line[] {
+function linesOf({ model, loss, points, heldout }: Curve, at: number): Line[] {
   const colour = COLOURS[at % COLOURS.length] as string;
+  const judged: Line = {
+    name: `${model} (${loss}): triplets right at held-out locations`,
+    colour,
+    width: 1,
+    dashed: true,
+    points: heldout.map(({ step, accuracy }) => [step, accuracy]),
+  };
   return [
+    ...(heldout.length > 0 ? [judged] : []),
     {
       name: `${model} (${loss}): triplets right`,
       colour,
@@ -111,6 +130,9 @@ function linesOf({ model, loss, points }: Evaluation["curves"][number], at: numb
     },
   ];
 }
+
+const distance = (metres: number): string =>
+  metres < 10_000 ? `${metres.toFixed(0)} m` : `${(metres / 1000).toFixed(0)} km`;
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 

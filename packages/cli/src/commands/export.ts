@@ -1,17 +1,18 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import type { CheckpointChoice } from "@loc2vec/core";
 import { encodeOnnx, encodeSafetensors } from "@loc2vec/encoder";
-import { lastCheckpoint } from "@loc2vec/trainer";
+import { openCheckpoint } from "@loc2vec/trainer";
 import { type Context, ROOT } from "../context.ts";
 
 const KERAS = "packages/encoder/python/loc2vec_keras.py";
 
-/** Writes a model's last checkpoint in formats that other programs load, and what loads it in Keras. */
+/** Writes a model's checkpoint in formats that other programs load, and what loads it in Keras. */
 export async function exportCommand(
   context: Context,
-  { model, out }: { model: string; out?: string },
+  { model, checkpoint, out }: { model: string; checkpoint: CheckpointChoice; out?: string },
 ): Promise<void> {
-  const { step, settings, weights } = await lastCheckpoint(context.store(), model);
+  const { step, settings, weights } = await openCheckpoint(context.store(), model, checkpoint);
   const folder = resolve(out ?? join(context.config.home, "exports", model));
   const files = {
     "encoder.onnx": encodeOnnx(settings.architecture, weights),

@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import { DEFAULT_HOLDOUT } from "@loc2vec/core";
+import type { CheckpointChoice } from "@loc2vec/core";
 import type { Dropout, Network, Precision } from "@loc2vec/encoder";
 import type { Context } from "../context.ts";
 import { embed, report, trainModel } from "../stages.ts";
@@ -20,6 +20,7 @@ export interface TrainingOptions {
   minDistance?: number;
   holdout: number;
   cell: number;
+  border?: number;
   warmup: number;
   halveEvery: number;
   patience?: number;
@@ -33,7 +34,7 @@ export function trainingOf(options: TrainingOptions) {
   return {
     batch: { locations: options.batchLocations, pairs: options.pairs, negatives: options.negatives },
     minDistanceM: options.minDistance,
-    holdout: { ...DEFAULT_HOLDOUT, share: options.holdout, cellM: options.cell },
+    holdout: { share: options.holdout, cellM: options.cell, borderM: options.border },
     ...{ loss, distanceScale, network, precision, dropout, learningRate, checkpointEvery, empty },
     ...{ warmup, halveEvery, patience, maxSeconds },
   };
@@ -52,18 +53,24 @@ export async function trainCommand(context: Context, options: TrainCommandOption
   const settings = { steps, seed, early, ...trainingOf(options) };
   const { history, ...result } = await trainModel(context, dataset, model, settings, { live: true });
   const [first, last] = [history[0], history.at(-1)];
+  const { best } = result;
   context.result({ model, ...result, firstLoss: first?.loss, lastLoss: last?.loss }, [
     `model ${model}: ${result.parameters} parameters, step ${result.step}, loss ${first?.loss.toFixed(4)} at first, ${last?.loss.toFixed(4)} at last`,
+    ...(best
+      ? [
+          `best: step ${best.step}, ${best.heldout ? `${(100 * best.heldout.accuracy).toFixed(1)}% of held-out triplets right` : `mean loss ${best.loss.toFixed(4)}`}`,
+        ]
+      : []),
   ]);
 }
 
 export async function embedCommand(
   context: Context,
-  { dataset, model }: { dataset: string; model: string },
+  { dataset, model, checkpoint }: { dataset: string; model: string; checkpoint: CheckpointChoice },
 ): Promise<void> {
-  const result = await embed(context, dataset, model);
+  const result = await embed(context, dataset, model, { checkpoint });
   context.result(result, [
-    `${result.locations} embeddings, ${result.size}-D, in ${context.config.store}/${result.prefix}`,
+    `${result.locations} embeddings, ${result.size}-D, by step ${result.step}, in ${context.config.store}/${result.prefix}`,
   ]);
 }
 

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  type CheckpointChoice,
   checkName,
+  checkSource,
   EXIT_CODES,
   FarmError,
   type Levels,
@@ -10,9 +12,10 @@ import {
   shardCount,
   startProgress,
 } from "@loc2vec/core";
-import { openLocationTable, readImportInfo, readLocations, sampleLocations } from "@loc2vec/gis";
+import { openLocationTable, readLocations, requireImport, sampleLocations } from "@loc2vec/gis";
 import { type DatasetStatus, datasetStatus, verifyDataset } from "@loc2vec/producer";
 import { type Follow, retryFailed } from "@loc2vec/queue";
+import { sourceOf } from "@loc2vec/rasterizer";
 import { openDataset } from "@loc2vec/shards";
 import type { WorkerSummary } from "@loc2vec/worker";
 import { type Context, withServices } from "../context.ts";
@@ -34,6 +37,7 @@ export interface EnqueueOptions extends TrainingOptions {
   train?: string;
   steps?: number;
   embed?: boolean;
+  checkpoint: CheckpointChoice;
 }
 
 export async function enqueueCommand(context: Context, options: EnqueueOptions): Promise<void> {
@@ -49,9 +53,10 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
   const follow = followOf(options);
   const profile = await context.profile();
   const result = await withServices(context, ["redis", "database"], async ({ redisUrl, databaseUrl }) => {
-    const info = await readImportInfo(databaseUrl);
-    const { count, read } = await source(options, databaseUrl, info?.bbox);
-    const dataset = describeDataset(context, profile, count, { ...options, name: options.dataset });
+    const map = await requireImport(databaseUrl, profile);
+    const { count, read } = await source(options, databaseUrl, map.bbox);
+    const drawn = sourceOf(map, profile, { kind: context.config.renderer });
+    const dataset = describeDataset(profile, drawn, count, { ...options, name: options.dataset });
     return enqueue(context, { redisUrl }, dataset, read(), follow);
   });
   context.result({ dataset: options.dataset, ...result }, [
@@ -62,23 +67,23 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
 
 /** What the options say shall follow. */
 function followOf(options: EnqueueOptions): Follow {
-  const { dataset, train: model, steps, embed = false, seed } = options;
+  const { dataset, train: model, steps, embed = false, checkpoint, seed } = options;
   if (model === undefined) {
     if (!embed && steps === undefined) return {};
     throw new FarmError("usage", "--steps and --embed are of a model that is trained", "add --train MODEL");
   }
   checkName("model", model);
   if (steps === undefined) throw new FarmError("usage", `model ${model}: how many steps?`, "add --steps N");
-  return { train: { dataset, model, steps, seed, ...trainingOf(options) }, embed };
+  return { train: { dataset, model, steps, seed, ...trainingOf(options) }, embed, checkpoint };
 }
 
 /** How many locations there are, and how to read them: files are read twice, so that they need not fit in memory. */
 async function source(
   { locations, table, sample, kind, kinds, seed }: EnqueueOptions,
   databaseUrl: string,
-  bbox: readonly [number, number, number, number] | undefined,
+  bbox: readonly [number, number, number, number],
 ): Promise<{ count: number; read: () => AsyncIterable<Location> }> {
-  const given = { kind, ...(bbox ? { bbox } : {}) };
+  const given = { kind, bbox };
   if (table !== undefined) return openLocationTable(databaseUrl, table, given);
   if (locations !== undefined) {
     const read = (): AsyncIterable<Location> => readLocations(locations, given);
@@ -201,9 +206,13 @@ export async function verifyCommand(
     onShard: (done: number) => progress.update(done),
   };
   const found = repair
-    ? await withServices(context, ["redis"], (services) =>
-        withQueues(context, services, (queues) => verifyDataset({ ...options, repair: queues })),
-      )
+    ? await withServices(context, ["redis", "database"], async (services) => {
+        const profile = await context.profile();
+        const map = await requireImport(services.databaseUrl, profile);
+        // Before a byte is read: what is rendered again here would be of another map.
+        checkSource(described, sourceOf(map, profile, { kind: context.config.renderer }), "this farm");
+        return withQueues(context, services, (queues) => verifyDataset({ ...options, repair: queues }));
+      })
     : await verifyDataset(options);
   progress.finish();
   const { shards, whole, missing, damaged, arrays } = found;

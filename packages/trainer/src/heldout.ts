@@ -1,0 +1,125 @@
+import {
+  type Dataset,
+  distanceM,
+  type Place,
+  type Random,
+  randomOf,
+  Stream,
+  shardRange,
+} from "@loc2vec/core";
+import { type Encoder, type Triplet, tripletLoss } from "@loc2vec/encoder";
+import type { DatasetReader } from "@loc2vec/shards";
+import { chooseSamples, type EmptyTiles, isUsable, POOL_SHARDS } from "./batches.ts";
+import type { HeldoutFigures, Settings } from "./model.ts";
+import type { Split } from "./overlap.ts";
+import { openTiles } from "./tiles.ts";
+
+/** Held-out locations that a training is judged by, and what it takes of each: 400 tiles, 600 triplets. */
+const [LOCATIONS, PAIRS, NEGATIVES] = [100, 3, 2] as const;
+/** Fewer locations say too little. */
+const LEAST = 10;
+/** Shards that they come from, at least, where there are as many: places in a list often lie beside their neighbours. */
+const SPREAD = 10;
+/** Tiles that are embedded before signals have their turn. */
+const BLOCK = 64;
+
+/** Judges weights by the same triplets of held-out locations each time. */
+export interface Judge {
+  /** @param encoder in inference mode, with the weights in force. Figures are no finite numbers where it no longer embeds. */
+  measure(encoder: Pick<Encoder, "embed">): Promise<HeldoutFigures>;
+}
+
+/** What a {@link Judge} is drawn from. */
+export interface JudgeOptions {
+  /** Those that the training draws from. */
+  shards: readonly number[];
+  settings: Pick<Settings, "loss" | "distanceScale" | "minDistanceM" | "early" | "architecture">;
+  split: Split;
+  placeOf(location: number): Place;
+  emptyByLocation: EmptyTiles;
+}
+
+/**
+ * Draws held-out locations and triplets among them, by the data set's seed alone, and reads their tiles. An early training
+ * is judged by what is in the shards that it begins with: those are there.
+ *
+ * @returns why there is nothing to judge by, for people, where there is not
+ * @throws FarmError `data` for a shard that is gone or damaged
+ */
+export async function openJudge(
+  reader: DatasetReader,
+  { shards, settings, split, placeOf, emptyByLocation }: JudgeOptions,
+): Promise<Judge | string> {
+  const { dataset } = reader;
+  const random = randomOf(dataset.seed, Stream.judge);
+  const pairs = Math.min(PAIRS, dataset.samples - 1);
+  const usable = (i: number): boolean =>
+    split.partOf(i) === "heldout" && isUsable(dataset.samples - 1, pairs, emptyByLocation.get(i));
+  const some = settings.early ? shards.slice(0, POOL_SHARDS) : shards;
+  const chosen = chooseLocations(dataset, some, usable, random);
+  if (chosen.length < LEAST)
+    return chosen.length === 0
+      ? "nothing is held out"
+      : `only ${chosen.length} held-out locations can be used`;
+  const images = chosen.map((i) => [
+    0,
+    ...chooseSamples(random, dataset.samples - 1, pairs, emptyByLocation.get(i)),
+  ]);
+  const apart = (a: number, b: number): boolean =>
+    distanceM(placeOf(chosen[a] as number), placeOf(chosen[b] as number)) >= settings.minDistanceM;
+  const triplets = chooseTriplets(chosen.length, pairs, apart, random);
+  if (triplets.length === 0) return "all held-out locations lie in one place";
+  const rows = chosen.flatMap((location, i) =>
+    (images[i] as number[]).map((sample) => ({ location, sample })),
+  );
+  const tiles = await openTiles(reader, { whole: false }).read(rows);
+  const size = settings.architecture.embedding;
+  return {
+    async measure(encoder) {
+      const vectors = new Float32Array(tiles.length * size);
+      for (let first = 0; first < tiles.length; first += BLOCK) {
+        vectors.set(encoder.embed(tiles.slice(first, first + BLOCK)), first * size);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const { accuracy, loss } = tripletLoss(vectors, size, triplets, settings.loss, settings.distanceScale);
+      return { accuracy, loss };
+    },
+  };
+}
+
+/** Up to {@link LOCATIONS} usable locations, a share of each of some shards at random. */
+function chooseLocations(
+  dataset: Pick<Dataset, "locations" | "shardLocations">,
+  shards: readonly number[],
+  usable: (location: number) => boolean,
+  random: Random,
+): number[] {
+  const most = Math.ceil(LOCATIONS / Math.max(1, Math.min(SPREAD, shards.length)));
+  const chosen: number[] = [];
+  for (const shard of random.shuffle([...shards])) {
+    if (chosen.length >= LOCATIONS) break;
+    const { first, end } = shardRange(dataset, shard);
+    const all = Array.from({ length: end - first }, (_, i) => first + i).filter(usable);
+    chosen.push(...random.shuffle(all).slice(0, most));
+  }
+  return chosen.slice(0, LOCATIONS);
+}
+
+/** Of each anchor and positive {@link NEGATIVES} times an image of another location, as in a mini-batch. */
+function chooseTriplets(
+  locations: number,
+  pairs: number,
+  apart: (a: number, b: number) => boolean,
+  random: Random,
+): Triplet[] {
+  const perLocation = 1 + pairs;
+  return Array.from({ length: locations }, (_, own) => own).flatMap((own) => {
+    const others = Array.from({ length: locations }, (_, i) => i).filter((i) => i !== own && apart(own, i));
+    if (others.length === 0) return [];
+    return Array.from({ length: pairs * NEGATIVES }, (_, at) => ({
+      anchor: own * perLocation,
+      positive: own * perLocation + 1 + Math.floor(at / NEGATIVES),
+      negative: (others[random.int(others.length)] as number) * perLocation + random.int(perLocation),
+    }));
+  });
+}
