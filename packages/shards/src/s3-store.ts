@@ -21,6 +21,8 @@ const ATTEMPTS = 5;
 const DOWNLOADS = 3;
 const CONNECT_MS = 5_000;
 const IDLE_MS = 30_000;
+/** How servers that do not know the condition refuse it, beside the status 501; what else they dislike they say again without it. */
+const UNSUPPORTED = /^(?:InvalidArgument|InvalidRequest|NotImplemented|NotSupported|Unsupported\w*)$/;
 /** Between the attempts of a conditional write that another one is in the way of. */
 const CONFLICT_MS = 200;
 
@@ -116,8 +118,7 @@ export class S3Store implements ObjectStore {
           // Where an answer was lost and the request made again, what stands in the way may be our own.
           return attemptsOf(error) > 1 && equal(await this.get(key), request.Body);
         }
-        // Whatever else a server dislikes, it will say again without the condition.
-        if (status === 400 || status === 501) return undefined;
+        if (status === 501 || UNSUPPORTED.test((error as Error).name)) return undefined;
         // 409: another conditional write of this key is under way; how that ends decides.
         if (status !== 409 || attempt === ATTEMPTS) throw error;
         await sleep(CONFLICT_MS * 2 ** attempt * Math.random());

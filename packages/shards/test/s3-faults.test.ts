@@ -350,6 +350,20 @@ describe("what stalls or breaks off is begun again", () => {
     });
   });
 
+  test("a server that accepts connections and says nothing, of TLS neither", async () => {
+    const mute = createServer((socket) => void socket.on("error", () => {}));
+    const port = await freePort();
+    await new Promise<void>((resolve) => mute.listen(port, "127.0.0.1", resolve));
+    onTestFinished(() => void mute.close());
+    await Promise.all(
+      ["http", "https"].map((scheme) =>
+        expect(
+          openStore("s3://tiles", { endpoint: `${scheme}://127.0.0.1:${port}`, idleMs: 1000 }).get("a"),
+        ).rejects.toMatchObject({ kind: "service", message: expect.stringMatching(/does not answer/) }),
+      ),
+    );
+  });
+
   test("slow is not silent: bytes that trickle for longer than the limit all arrive", async () => {
     const trickle = createServer((socket) => {
       socket.on("error", () => {});
