@@ -188,7 +188,6 @@ const STATUSES: Readonly<Record<number, Meaning>> = {
   403: ["access denied", CHECK_CREDENTIALS],
   404: ["it is not there", "correct FARM_STORE and FARM_S3_ENDPOINT"],
   405: READ_ONLY,
-  407: ["a proxy wants credentials", "set HTTPS_PROXY and NO_PROXY so that S3 is reached without it"],
   409: CONFLICT,
   412: CONFLICT,
   413: TOO_LARGE,
