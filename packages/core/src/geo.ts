@@ -5,6 +5,9 @@ export const EARTH_RADIUS_M = 6_371_008.8;
 /** Of latitude. */
 export const METRES_PER_DEGREE = (EARTH_RADIUS_M * Math.PI) / 180;
 
+/** Half of the Web Mercator world's width, its metres. */
+export const HALF_WORLD_M = 6_378_137 * Math.PI;
+
 interface Place {
   /** Degrees, WGS 84. */
   lon: number;
@@ -18,6 +21,25 @@ export function distanceM(a: Place, b: Place): number {
   const y = Math.sin(((b.lat - a.lat) * radians) / 2);
   const h = y * y + Math.cos(a.lat * radians) * Math.cos(b.lat * radians) * x * x;
   return 2 * EARTH_RADIUS_M * Math.asin(Math.min(1, Math.sqrt(h)));
+}
+
+/**
+ * West, south, east, north, degrees. A box over the antimeridian has its west in the eastern hemisphere and its east in the
+ * western one (RFC 7946, 5.2): west is greater than east.
+ */
+export type Bbox = readonly [west: number, south: number, east: number, north: number];
+
+/**
+ * Whether a place lies in a box, on its edge, or near it.
+ *
+ * @param marginM how near, metres, eastwards and northwards each
+ */
+export function isInside([west, south, east, north]: Bbox, { lon, lat }: Place, marginM = 0): boolean {
+  const dLat = marginM / METRES_PER_DEGREE;
+  if (lat < south - dLat || lat > north + dLat) return false;
+  const dLon = dLat / Math.max(0.01, Math.cos((lat * Math.PI) / 180));
+  const end = east < west ? east + 360 : east;
+  return [lon - 360, lon, lon + 360].some((each) => each >= west - dLon && each <= end + dLon);
 }
 
 /** Which part of a map is kept from training, to evaluate on. */

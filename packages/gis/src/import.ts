@@ -3,11 +3,13 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { errorMessage, FarmError, randomOf } from "@loc2vec/core";
+import { type Bbox, errorMessage, FarmError, randomOf } from "@loc2vec/core";
 import type pg from "pg";
+import { boxOfAreas, cutAtAntimeridian, mapAreas } from "./areas.ts";
 import { isMissingTable, libpqEnvironment, withDatabase } from "./database.ts";
 import { checkOsmFile, type OsmFile, sha256File } from "./osmfile.ts";
 import type { Profile } from "./profile.ts";
+import { assembleSea } from "./sea.ts";
 import { flexStyle } from "./style.ts";
 
 /** What the imported map is: the single row of `farm.import_info`. */
@@ -18,8 +20,8 @@ export interface ImportInfo {
   sha256: string;
   /** Of the file, bytes. */
   size: number;
-  /** Of the imported features, degrees: west, south, east, north. */
-  bbox: readonly [number, number, number, number];
+  /** Of the imported features. */
+  bbox: Bbox;
   profile: string;
   importHash: string;
   /** Rows of `farm.feature` per channel name. */
@@ -251,96 +253,24 @@ export async function spreadFeatures(databaseUrl: string, copies: number): Promi
   });
 }
 
-/** Web Mercator metres to the left and right of a coastline, where it is asked what lies there. */
-const BESIDE = 0.1;
-/** An extract cuts coastlines off: they go on to its border the way that their last metres (Web Mercator) go. */
-const HEADING = 300;
-/** Seas of more points are cut up, by squares that overlap by so many metres, lest seams show. */
-const SEA_POINTS = 1000;
-const OVERLAP = 2;
-
-/**
- * The sea, which no object of OpenStreetMap is: the coastlines (land to the left, water to the right of them:
- * wiki.openstreetmap.org/wiki/Tag:natural=coastline) and the border of the imported area cut that area into faces; those to
- * the right of their coastlines are sea. A face that lies on both sides of its coastlines is left out.
- * Goes to the polygon rules that match natural=coastline, which no area has.
- */
-async function assembleSea(client: pg.Client, profile: Profile): Promise<void> {
-  const rules = profile.channels.flatMap((channel) => channel.rules);
-  const coastline = (geometry: string): number[] =>
-    rules
-      .filter((rule) => {
-        const wanted = rule.match.natural;
-        return rule.geometry === geometry && Array.isArray(wanted) && wanted.includes("coastline");
-      })
-      .map((rule) => rule.index);
-  const [lines, areas] = [coastline("line"), coastline("polygon")];
-  if (lines.length === 0 || areas.length === 0) return;
-  await client.query(
-    `WITH frame AS (
-       SELECT ST_SetSRID(ST_Extent(geom)::geometry, 3857) AS box FROM ${STAGING}.feature
-     ), coast AS (
-       SELECT geom FROM ${STAGING}.feature WHERE rule = $1
-     ), chains AS (
-       SELECT (ST_Dump(ST_LineMerge(ST_Collect(geom)))).geom FROM coast
-     ), ends AS (
-       SELECT ST_EndPoint(way) AS last, ST_LineInterpolatePoint(way, greatest(0, 1 - ${HEADING} / ST_Length(way))) AS before
-       FROM chains, LATERAL (VALUES (geom), (ST_Reverse(geom))) AS ways (way) WHERE NOT ST_IsClosed(geom)
-     ), extensions AS (
-       SELECT ST_MakeLine(last, ST_Translate(last, (ST_X(last) - ST_X(before)) * reach, (ST_Y(last) - ST_Y(before)) * reach)) AS geom
-       FROM ends, frame, LATERAL (SELECT ST_Perimeter(box) / greatest(ST_Distance(last, before), 1) AS reach) AS far
-       WHERE ST_Contains(box, last)
-     ), faces AS (
-       SELECT row_number() OVER () AS id, face.geom FROM (
-         SELECT (ST_Dump(ST_Polygonize(lines))).geom FROM (
-           SELECT ST_Node(ST_Collect(geom)) AS lines FROM (
-             SELECT (ST_Dump(ST_Intersection(geom, box))).geom
-             FROM (SELECT geom FROM coast UNION ALL SELECT geom FROM extensions) AS shores, frame
-             UNION ALL SELECT ST_Boundary(box) FROM frame
-           ) AS edges WHERE ST_Dimension(geom) = 1
-         ) AS noded
-       ) AS face
-     ), segments AS (
-       SELECT ST_X(a) AS x, ST_Y(a) AS y, ST_X(b) - ST_X(a) AS dx, ST_Y(b) - ST_Y(a) AS dy, ST_Distance(a, b) AS length
-       FROM (
-         SELECT ST_StartPoint(segment.geom) AS a, ST_EndPoint(segment.geom) AS b
-         FROM coast, LATERAL ST_DumpSegments(coast.geom) AS segment
-       ) AS ends WHERE NOT ST_Equals(a, b)
-     ), asked AS (
-       SELECT side, ST_SetSRID(ST_MakePoint(
-         x + dx / 2 + side * dy / length * ${BESIDE}, y + dy / 2 - side * dx / length * ${BESIDE}), 3857) AS point
-       FROM segments, (VALUES (1), (-1)) AS sides (side)
-     ), sea AS (
-       SELECT faces.id, faces.geom FROM faces JOIN asked ON ST_Contains(faces.geom, asked.point)
-       GROUP BY faces.id, faces.geom HAVING count(*) FILTER (WHERE side = 1) > 20 * count(*) FILTER (WHERE side = -1)
-     ), pieces AS (
-       SELECT id, geom FROM sea WHERE ST_NPoints(geom) <= ${SEA_POINTS}
-       UNION ALL
-       SELECT id, ST_Intersection(geom, ST_Expand(ST_Envelope(piece), ${OVERLAP}))
-       FROM sea, LATERAL ST_Subdivide(geom, ${SEA_POINTS}) AS piece WHERE ST_NPoints(geom) > ${SEA_POINTS}
-     )
-     INSERT INTO ${STAGING}.feature (osm_type, osm_id, rule, geom)
-     SELECT 'X', row_number() OVER (ORDER BY pieces.id, ST_XMin(geom), ST_YMin(geom)), area, geom
-     FROM pieces, unnest($2::smallint[]) AS areas (area) WHERE ST_Dimension(geom) = 2`,
-    [lines[0], areas],
-  );
-}
-
 /** Removes what is invalid, counts, and swaps the staging schema in. */
 async function finish(
   client: pg.Client,
   { path, file, sha256, profile, dropped, log }: Outcome,
 ): Promise<ImportInfo> {
+  await cutAtAntimeridian(client, STAGING);
   const { rows: invalid } = await client.query(
     `DELETE FROM ${STAGING}.feature WHERE ST_IsEmpty(geom) OR NOT ST_IsValid(geom) RETURNING osm_type, osm_id`,
   );
-  await assembleSea(client, profile);
+  await mapAreas(client, STAGING);
+  await assembleSea(client, STAGING, profile);
   const words: Record<string, string> = { N: "node", W: "way", R: "relation" };
   const all = new Set([...dropped, ...invalid.map((row) => `${words[row.osm_type]} ${row.osm_id}`)]);
   const { rows: counts } = await client.query(
     `SELECT rule, count(*)::float8 AS count FROM ${STAGING}.feature GROUP BY rule`,
   );
-  if (counts.length === 0) {
+  const bbox = await boxOfAreas(client, STAGING);
+  if (bbox === undefined) {
     throw new FarmError(
       "input",
       `${path}: no object of the map fits any rule of the profile`,
@@ -364,9 +294,7 @@ async function finish(
       samples jsonb NOT NULL, imported_at timestamptz NOT NULL DEFAULT now())`);
   await client.query(
     `INSERT INTO ${STAGING}.import_info (pbf, sha256, size, profile, import_hash, channels, invalid, samples, bbox, labels)
-     SELECT $1, $2, $3, $4, $5, $6, $7, $8, ARRAY[ST_XMin(box), ST_YMin(box), ST_XMax(box), ST_YMax(box)],
-       (SELECT count(*) FROM ${STAGING}.label)
-     FROM (SELECT ST_Extent(ST_Transform(ST_Envelope(geom), 4326)) AS box FROM ${STAGING}.feature) AS extent`,
+     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, count(*) FROM ${STAGING}.label`,
     [
       basename(path),
       sha256,
@@ -376,9 +304,10 @@ async function finish(
       JSON.stringify(channels),
       all.size,
       JSON.stringify({ visit: sampled("visit"), transport: sampled("transport") }),
+      bbox,
     ],
   );
-  await client.query(`ANALYZE ${STAGING}.feature; ANALYZE ${STAGING}.label`);
+  await client.query(`DROP TABLE ${STAGING}.area; ANALYZE ${STAGING}.feature; ANALYZE ${STAGING}.label`);
   await client.query(
     `BEGIN; DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE; ALTER SCHEMA ${STAGING} RENAME TO ${SCHEMA}; COMMIT`,
   );

@@ -2,11 +2,15 @@ import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { createInterface } from "node:readline";
-import { FarmError, LOCATION_KINDS, type Location, type LocationKind } from "@loc2vec/core";
+import {
+  type Bbox,
+  FarmError,
+  isInside,
+  LOCATION_KINDS,
+  type Location,
+  type LocationKind,
+} from "@loc2vec/core";
 import { parse } from "csv-parse";
-
-/** West, south, east, north, degrees. */
-export type Bbox = readonly [number, number, number, number];
 
 /** Web Mercator ends at 85.06°, and a tile reaches beyond its location. */
 const MAX_LATITUDE = 85;
@@ -195,7 +199,7 @@ export function toLocation(fields: Fields, where: string, options: ReadOptions):
     throw new FarmError("input", `${where}: longitude ${lon} is not within ±180`, "mend or drop the row");
   }
   const { bbox } = options;
-  if (bbox && !inside(bbox, lon, lat) && inside(bbox, lat, lon)) {
+  if (bbox && !isInside(bbox, { lon, lat }) && isInside(bbox, { lon: lat, lat: lon })) {
     throw new FarmError(
       "input",
       `${where}: (${lon}, ${lat}) lies in the imported area only as (${lat}, ${lon})`,
@@ -224,8 +228,4 @@ export function toLocation(fields: Fields, where: string, options: ReadOptions):
   }
   if (!absent(fields.label)) location.label = String(fields.label);
   return location;
-}
-
-function inside([west, south, east, north]: Bbox, lon: number, lat: number): boolean {
-  return lon >= west && lon <= east && lat >= south && lat <= north;
 }

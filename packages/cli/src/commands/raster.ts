@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  type Bbox,
   checkName,
   EXIT_CODES,
   FarmError,
@@ -76,7 +77,7 @@ function followOf(options: EnqueueOptions): Follow {
 async function source(
   { locations, table, sample, kind, kinds, seed }: EnqueueOptions,
   databaseUrl: string,
-  bbox: readonly [number, number, number, number] | undefined,
+  bbox: Bbox | undefined,
 ): Promise<{ count: number; read: () => AsyncIterable<Location> }> {
   const given = { kind, ...(bbox ? { bbox } : {}) };
   if (table !== undefined) return openLocationTable(databaseUrl, table, given);
