@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { DEFAULT_HOLDOUT, distanceM, partOf, randomOf } from "../src/index.ts";
+import { DEFAULT_HOLDOUT, distanceM, isInside, partOf, randomOf } from "../src/index.ts";
 
 test("distances: Helsinki to Tallinn, a degree of the equator, across the antimeridian", () => {
   expect(distanceM({ lon: 24.9384, lat: 60.1699 }, { lon: 24.7536, lat: 59.437 }) / 1000).toBeCloseTo(
@@ -8,6 +8,27 @@ test("distances: Helsinki to Tallinn, a degree of the equator, across the antime
   );
   expect(distanceM({ lon: 0, lat: 0 }, { lon: 1, lat: 0 })).toBeCloseTo(111_195, -1);
   expect(distanceM({ lon: 179.9, lat: 0 }, { lon: -179.9, lat: 0 })).toBeCloseTo(22_239, -1);
+});
+
+test("inside a box: its edges, a margin in metres, over the antimeridian", () => {
+  const helsinki = [24.9, 60.1, 25, 60.2] as const;
+  expect(isInside(helsinki, { lon: 24.95, lat: 60.15 })).toBe(true);
+  expect(isInside(helsinki, { lon: 24.9, lat: 60.2 })).toBe(true);
+  expect(isInside(helsinki, { lon: 24.95, lat: 60.2001 })).toBe(false);
+  expect(isInside(helsinki, { lon: 25.0001, lat: 60.15 })).toBe(false);
+  // A thousandth of a degree: 111 m northwards, 55 m eastwards at 60° north.
+  expect(isInside(helsinki, { lon: 24.95, lat: 60.201 }, 110)).toBe(false);
+  expect(isInside(helsinki, { lon: 24.95, lat: 60.201 }, 112)).toBe(true);
+  expect(isInside(helsinki, { lon: 25.001, lat: 60.15 }, 54)).toBe(false);
+  expect(isInside(helsinki, { lon: 25.001, lat: 60.15 }, 56)).toBe(true);
+  const taveuni = [179.9, -17, -179.9, -16] as const;
+  for (const lon of [179.9, 179.95, 180, -180, -179.9])
+    expect(isInside(taveuni, { lon, lat: -16.5 })).toBe(true);
+  for (const lon of [0, 30, 179.8, -179.8]) expect(isInside(taveuni, { lon, lat: -16.5 })).toBe(false);
+  expect(isInside(taveuni, { lon: 0, lat: -16.5 }, 1000)).toBe(false);
+  const west = [-180, -17, -179.9, -16] as const;
+  expect(isInside(west, { lon: 179.999, lat: -16.5 })).toBe(false);
+  expect(isInside(west, { lon: 179.999, lat: -16.5 }, 120)).toBe(true);
 });
 
 describe("the split by geography", () => {

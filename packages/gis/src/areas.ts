@@ -67,17 +67,16 @@ export async function boxOfAreas(client: pg.Client, schema: string): Promise<Bbo
   );
   const [first] = rows;
   if (first === undefined) return undefined;
-  let { west, east } = first;
-  let widest = { from: Math.max(...rows.map((row) => row.east)), to: west + 360 };
+  let [west, east] = [first.west, Math.max(...rows.map((row) => row.east))];
+  let widest = west + 360 - east;
+  let reached = first.east;
   for (const row of rows) {
-    if (row.west - east > widest.to - widest.from) widest = { from: east, to: row.west };
-    east = Math.max(east, row.east);
+    if (row.west - reached > widest) {
+      widest = row.west - reached;
+      [west, east] = [row.west, reached];
+    }
+    reached = Math.max(reached, row.east);
   }
-  west = widest.to > 180 ? first.west : widest.to;
-  return [
-    west,
-    Math.min(...rows.map((row) => row.south)),
-    widest.from,
-    Math.max(...rows.map((row) => row.north)),
-  ];
+  const south = Math.min(...rows.map((row) => row.south));
+  return [west, south, east, Math.max(...rows.map((row) => row.north))];
 }

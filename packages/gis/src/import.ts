@@ -6,11 +6,13 @@ import { createInterface } from "node:readline";
 import { type Bbox, errorMessage, FarmError, randomOf } from "@loc2vec/core";
 import type pg from "pg";
 import { boxOfAreas, cutAtAntimeridian, mapAreas } from "./areas.ts";
-import { isMissingTable, libpqEnvironment, withDatabase } from "./database.ts";
+import { isMissingTable, libpqEnvironment, withCancel, withDatabase } from "./database.ts";
 import { checkOsmFile, type OsmFile, sha256File } from "./osmfile.ts";
+import { findNotUtf8, type PreparedMap, prepareMap, withNodes, xmlOf } from "./prepare.ts";
 import type { Profile } from "./profile.ts";
 import { assembleSea } from "./sea.ts";
 import { flexStyle } from "./style.ts";
+import { notUtf8 } from "./xml.ts";
 
 /** What the imported map is: the single row of `farm.import_info`. */
 export interface ImportInfo {
@@ -37,14 +39,14 @@ export interface ImportInfo {
 }
 
 export interface ImportOptions {
-  /** An `.osm.pbf`, `.osm` or `.osm.bz2` file. */
+  /** A file that {@link checkOsmFile} knows. */
   pbf: string;
   databaseUrl: string;
   profile: Profile;
   /** Imports even what is imported already. */
   force?: boolean;
   log?: (line: string) => void;
-  /** Stops osm2pgsql; the previous import stays. */
+  /** Stops it wherever it is; the previous import stays. */
   signal?: AbortSignal;
 }
 
@@ -60,8 +62,8 @@ const SLIM_BYTES = 1024 ** 3;
  * failed or stopped import leaves the previous one usable. Returns at once when the same file is already imported with
  * the same matching rules.
  *
- * @throws FarmError `input` (file missing, corrupt, or without a feature), `missing` (osm2pgsql or PostGIS), `service`,
- *   `interrupted`
+ * @throws FarmError `input` (file missing, corrupt, of another kind, or without a feature), `missing` (osm2pgsql, osmium,
+ *   bzip2 or PostGIS), `service`, `interrupted`
  */
 export async function importPbf({
   pbf,
@@ -84,14 +86,20 @@ export async function importPbf({
       log(`${before.pbf}: already imported at ${before.importedAt}`);
       return before;
     }
-    await createPostgis(client);
-    await client.query(`DROP SCHEMA IF EXISTS ${STAGING} CASCADE; CREATE SCHEMA ${STAGING}`);
+    const folder = await mkdtemp(join(tmpdir(), "loc2vec-import-"));
     try {
-      const dropped = await runOsm2pgsql({ path, file, databaseUrl, profile, log, signal });
-      return await finish(client, { path, file, sha256, profile, dropped, log });
+      const map = await prepareMap({ path, file, folder, log, signal });
+      await createPostgis(client);
+      await client.query(`DROP SCHEMA IF EXISTS ${STAGING} CASCADE; CREATE SCHEMA ${STAGING}`);
+      const left = await runOsm2pgsql({ path, file, map, folder, databaseUrl, profile, log, signal });
+      return await withCancel(client, signal, `import of ${path}`, () =>
+        finish(client, { path, file, sha256, profile, left, log }),
+      );
     } catch (error) {
       await client.query(`ROLLBACK; DROP SCHEMA IF EXISTS ${STAGING} CASCADE`).catch(() => {});
       throw error;
+    } finally {
+      await rm(folder, { recursive: true, force: true });
     }
   });
 }
@@ -131,71 +139,84 @@ async function createPostgis(client: pg.Client): Promise<void> {
 }
 
 interface Run extends Pick<ImportOptions, "databaseUrl" | "profile"> {
+  /** What was given, and what is read. */
   path: string;
   file: OsmFile;
+  map: PreparedMap;
+  /** For temporary files. */
+  folder: string;
   log: (line: string) => void;
   signal: AbortSignal | undefined;
 }
 
-/** Runs osm2pgsql into the staging schema; resolves to the objects it found invalid, e.g. `relation 42`. */
-async function runOsm2pgsql({ path, file, databaseUrl, profile, log, signal }: Run): Promise<Set<string>> {
-  const folder = await mkdtemp(join(tmpdir(), "loc2vec-import-"));
-  try {
-    const style = join(folder, "style.lua");
-    await writeFile(style, flexStyle(profile, STAGING));
-    const slim =
-      file.size > SLIM_BYTES
-        ? ["--slim", "--drop", `--middle-schema=${STAGING}`, `--flat-nodes=${join(folder, "nodes")}`]
-        : [];
-    const format = file.format === "pbf" ? "pbf" : "xml";
-    const reader = file.format === "bz2" ? [] : [`--input-reader=${format}`];
-    const args = [
-      "--create",
-      "--output=flex",
-      "--style",
-      style,
-      "--log-progress=false",
-      ...reader,
-      ...slim,
-      path,
-    ];
-    const child = spawn("osm2pgsql", args, {
-      env: { ...process.env, ...libpqEnvironment(databaseUrl) },
-      stdio: ["ignore", "pipe", "pipe"],
-      ...(signal ? { signal } : {}),
-    });
-    const invalid = new Set<string>();
-    const errors: string[] = [];
-    const onLine = (line: string): void => {
-      if (line.startsWith("loc2vec-invalid ")) invalid.add(line.slice("loc2vec-invalid ".length));
-      else if (/\bERROR:/.test(line)) errors.push(line.replace(/^.*?ERROR:\s*/, ""));
-      else if (line.trim() !== "") log(line.replace(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s*/, ""));
-    };
-    createInterface(child.stdout).on("line", onLine);
-    createInterface(child.stderr).on("line", onLine);
-    const code = await new Promise<number | null>((done, fail) => {
-      child.once("error", fail);
-      child.once("close", done);
-    }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") {
-        throw new FarmError("missing", "osm2pgsql is not installed", "apt-get install osm2pgsql");
-      }
-      if (signal?.aborted) throw new FarmError("interrupted", `import of ${path} stopped`, "run it again");
-      throw error;
-    });
-    if (code !== 0) {
-      const why = errors[0] ?? `osm2pgsql ended with code ${code ?? "none (killed)"}`;
-      const service = /database|connect|server|schema|permission/i.test(why);
-      throw new FarmError(
-        service ? "service" : "input",
-        `${path}: ${why}`,
-        service ? "" : "fetch the file again",
-      );
+/** Objects that osm2pgsql found no geometry for, e.g. `relation 42`. */
+interface LeftOut {
+  /** All. */
+  invalid: Set<string>;
+  /** Of these: ways whose nodes, and relations whose ways the map does not hold. */
+  bare: number;
+}
+
+/** Runs osm2pgsql into the staging schema. */
+async function runOsm2pgsql({
+  path,
+  file,
+  map,
+  folder,
+  databaseUrl,
+  profile,
+  log,
+  signal,
+}: Run): Promise<LeftOut> {
+  const style = join(folder, "style.lua");
+  await writeFile(style, flexStyle(profile, STAGING));
+  const slim =
+    map.size > SLIM_BYTES
+      ? ["--slim", "--drop", `--middle-schema=${STAGING}`, `--flat-nodes=${join(folder, "nodes")}`]
+      : [];
+  const args = ["--create", "--output=flex", "--style", style, "--log-progress=false"];
+  args.push(`--input-reader=${map.format}`, ...slim, map.path);
+  const child = spawn("osm2pgsql", args, {
+    env: { ...process.env, ...libpqEnvironment(databaseUrl) },
+    stdio: ["ignore", "pipe", "pipe"],
+    ...(signal ? { signal } : {}),
+  });
+  const left: LeftOut = { invalid: new Set(), bare: 0 };
+  const errors: string[] = [];
+  const onLine = (line: string): void => {
+    const [, kind, object] = /^loc2vec-(invalid|bare) (.*)$/.exec(line) ?? [];
+    if (object !== undefined) {
+      left.invalid.add(object);
+      if (kind === "bare") left.bare++;
+    } else if (/\bERROR:/.test(line)) errors.push(line.replace(/^.*?ERROR:\s*/, ""));
+    else if (line.trim() !== "") log(line.replace(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s*/, ""));
+  };
+  createInterface(child.stdout).on("line", onLine);
+  createInterface(child.stderr).on("line", onLine);
+  const code = await new Promise<number | null>((done, fail) => {
+    child.once("error", fail);
+    child.once("close", done);
+  }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") {
+      throw new FarmError("missing", "osm2pgsql is not installed", "apt-get install osm2pgsql");
     }
-    return invalid;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+    if (signal?.aborted) throw new FarmError("interrupted", `import of ${path} stopped`, "run it again");
+    throw error;
+  });
+  if (code !== 0) {
+    const why = errors[0] ?? `osm2pgsql ended with code ${code ?? "none (killed)"}`;
+    if (/invalid byte sequence|UTF-?8/i.test(why)) {
+      const object = await findNotUtf8(map, signal);
+      if (object !== undefined) throw notUtf8(path, object, xmlOf(path, file.format));
+    }
+    const service = /database|connect|server|schema|permission/i.test(why);
+    throw new FarmError(
+      service ? "service" : "input",
+      `${path}: ${why}`,
+      service ? "" : "fetch the file again",
+    );
   }
+  return left;
 }
 
 interface Outcome {
@@ -203,12 +224,34 @@ interface Outcome {
   file: OsmFile;
   sha256: string;
   profile: Profile;
-  dropped: ReadonlySet<string>;
+  left: LeftOut;
   log: (line: string) => void;
 }
 
 /** Invalid objects that are named. */
 const NAMED = 20;
+/**
+ * The largest share of ways and relations that may be bare. Of extracts that cut ways off at their border it is 3 % for a
+ * city, and a quarter for a single block; of maps without the nodes of their ways it is nearly all.
+ */
+const MAX_BARE = 1 / 3;
+
+/** @throws FarmError `input` where the map lacks what a large share of its objects consists of */
+async function checkBare(client: pg.Client, path: string, { bare }: LeftOut): Promise<void> {
+  if (bare === 0) return;
+  const { rows } = await client.query(
+    `SELECT count(*)::float8 AS drawn FROM (
+       SELECT DISTINCT osm_type, osm_id FROM ${STAGING}.feature WHERE osm_type IN ('W', 'R')
+     ) AS objects`,
+  );
+  const all = bare + rows[0].drawn;
+  if (bare <= MAX_BARE * all) return;
+  throw new FarmError(
+    "input",
+    `${path}: ${bare} of ${all} ways and relations have no geometry: the map does not hold the nodes that they consist of`,
+    withNodes(path),
+  );
+}
 
 /**
  * Makes a denser map of the imported one, for measurements: each feature `density` times, the copies up to 100 Web Mercator
@@ -256,8 +299,9 @@ export async function spreadFeatures(databaseUrl: string, copies: number): Promi
 /** Removes what is invalid, counts, and swaps the staging schema in. */
 async function finish(
   client: pg.Client,
-  { path, file, sha256, profile, dropped, log }: Outcome,
+  { path, file, sha256, profile, left, log }: Outcome,
 ): Promise<ImportInfo> {
+  await checkBare(client, path, left);
   await cutAtAntimeridian(client, STAGING);
   const { rows: invalid } = await client.query(
     `DELETE FROM ${STAGING}.feature WHERE ST_IsEmpty(geom) OR NOT ST_IsValid(geom) RETURNING osm_type, osm_id`,
@@ -265,7 +309,7 @@ async function finish(
   await mapAreas(client, STAGING);
   await assembleSea(client, STAGING, profile);
   const words: Record<string, string> = { N: "node", W: "way", R: "relation" };
-  const all = new Set([...dropped, ...invalid.map((row) => `${words[row.osm_type]} ${row.osm_id}`)]);
+  const all = new Set([...left.invalid, ...invalid.map((row) => `${words[row.osm_type]} ${row.osm_id}`)]);
   const { rows: counts } = await client.query(
     `SELECT rule, count(*)::float8 AS count FROM ${STAGING}.feature GROUP BY rule`,
   );

@@ -34,13 +34,13 @@ export async function assembleSea(client: pg.Client, schema: string, profile: Pr
   if (lines.length === 0 || areas.length === 0) return;
   await client.query(`
     CREATE TABLE ${schema}.coast (area int NOT NULL, geom geometry NOT NULL);
-    CREATE TABLE ${schema}.face (id bigint NOT NULL, geom geometry NOT NULL)`);
+    CREATE TABLE ${schema}.face (id bigint NOT NULL, geom geometry NOT NULL);
+    CREATE TABLE ${schema}.asked (side int NOT NULL, point geometry NOT NULL)`);
   await client.query(
     `INSERT INTO ${schema}.coast
      SELECT area.id, geom FROM ${schema}.feature JOIN ${schema}.area ON ST_Covers(area.box, geom) WHERE rule = $1`,
     [lines[0]],
   );
-  // Faces are cut to pieces of few points and indexed, so that each of the points beside the coast is asked of few.
   await client.query(
     `WITH RECURSIVE chains AS (
        SELECT area, (ST_Dump(ST_LineMerge(ST_Collect(geom)))).geom FROM ${schema}.coast GROUP BY area
@@ -60,7 +60,7 @@ export async function assembleSea(client: pg.Client, schema: string, profile: Pr
      ), faces AS (
        SELECT row_number() OVER (ORDER BY area, ST_XMin(geom), ST_YMin(geom), ST_XMax(geom), ST_YMax(geom)) AS id, geom FROM (
          SELECT area, (ST_Dump(ST_Polygonize(lines))).geom FROM (
-           SELECT area, ST_Node(ST_Collect(geom)) AS lines FROM edges WHERE ST_Dimension(geom) = 1 GROUP BY area
+           SELECT area, ST_UnaryUnion(ST_Collect(geom)) AS lines FROM edges WHERE ST_Dimension(geom) = 1 GROUP BY area
          ) AS noded GROUP BY area
        ) AS face
      ), pieces AS (
@@ -80,20 +80,25 @@ export async function assembleSea(client: pg.Client, schema: string, profile: Pr
      )
      INSERT INTO ${schema}.face SELECT id, geom FROM pieces WHERE NOT large AND NOT ST_IsEmpty(geom)`,
   );
-  await client.query(`CREATE INDEX ON ${schema}.face USING gist (geom); ANALYZE ${schema}.face`);
   await client.query(
-    `WITH segments AS (
+    `INSERT INTO ${schema}.asked
+     SELECT side, ST_SetSRID(ST_MakePoint(
+       x + dx / 2 + side * dy / length * ${BESIDE}, y + dy / 2 - side * dx / length * ${BESIDE}), 3857)
+     FROM (
        SELECT ST_X(a) AS x, ST_Y(a) AS y, ST_X(b) - ST_X(a) AS dx, ST_Y(b) - ST_Y(a) AS dy, ST_Distance(a, b) AS length
        FROM (
          SELECT ST_StartPoint(segment.geom) AS a, ST_EndPoint(segment.geom) AS b
          FROM ${schema}.coast, LATERAL ST_DumpSegments(coast.geom) AS segment
        ) AS ends WHERE NOT ST_Equals(a, b)
-     ), asked AS (
-       SELECT side, ST_SetSRID(ST_MakePoint(
-         x + dx / 2 + side * dy / length * ${BESIDE}, y + dy / 2 - side * dx / length * ${BESIDE}), 3857) AS point
-       FROM segments, (VALUES (1), (-1)) AS sides (side)
-     ), sea AS (
-       SELECT face.id FROM ${schema}.face JOIN asked ON ST_Contains(face.geom, asked.point)
+     ) AS segments, (VALUES (1), (-1)) AS sides (side)`,
+  );
+  // A piece of a face is prepared once for all points near it, which the index finds.
+  await client.query(
+    `CREATE INDEX ON ${schema}.asked USING gist (point); ANALYZE ${schema}.asked; ANALYZE ${schema}.face`,
+  );
+  await client.query(
+    `WITH sea AS (
+       SELECT face.id FROM ${schema}.face JOIN ${schema}.asked ON ST_Contains(face.geom, asked.point)
        GROUP BY face.id HAVING count(*) FILTER (WHERE side = 1) > 20 * count(*) FILTER (WHERE side = -1)
      )
      INSERT INTO ${schema}.feature (osm_type, osm_id, rule, geom)
@@ -101,5 +106,5 @@ export async function assembleSea(client: pg.Client, schema: string, profile: Pr
      FROM sea JOIN ${schema}.face USING (id), unnest($1::smallint[]) AS areas (area)`,
     [areas],
   );
-  await client.query(`DROP TABLE ${schema}.coast, ${schema}.face`);
+  await client.query(`DROP TABLE ${schema}.coast, ${schema}.face, ${schema}.asked`);
 }
