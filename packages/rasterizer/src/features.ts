@@ -1,8 +1,8 @@
-import { FarmError } from "@loc2vec/core";
+import { FarmError, HALF_WORLD_M } from "@loc2vec/core";
 import { type ImportInfo, noMap } from "@loc2vec/gis";
 import { isPooled, openPool, serverOf, sqlState, withDatabase } from "@loc2vec/postgres";
 import { type Coat, isDot } from "./style.ts";
-import { type Frame, HALF_WORLD } from "./window.ts";
+import type { Frame } from "./window.ts";
 
 /** Corners of the polygon that stands for a disc. */
 const DISC = 24;
@@ -102,8 +102,8 @@ export async function openFeatures(databaseUrl: string, map: ImportInfo): Promis
     more: readonly number[],
   ): Promise<Row[]> => {
     const square = [x - half * kx, y - half * ky, x + half * kx, y + half * ky];
-    const beyond = x + half * kx > HALF_WORLD ? 1 : x - half * kx < -HALF_WORLD ? -1 : 0;
-    const values = [...square, map.sha256, map.importHash, 2 * HALF_WORLD * beyond, ...more];
+    const beyond = x + half * kx > HALF_WORLD_M ? 1 : x - half * kx < -HALF_WORLD_M ? -1 : 0;
+    const values = [...square, map.sha256, map.importHash, 2 * HALF_WORLD_M * beyond, ...more];
     // A prepared statement is one of its connection, and the pooler's next may be another.
     const prepared = pooled ? { text } : { name, text };
     const rows = await pool.query<Row>({ ...prepared, values, rowMode: "array" }).catch((error: unknown) => {

@@ -302,7 +302,10 @@ test("an import that lost its lock on the way replaces nothing", async () => {
   const before = await readImportInfo(url);
   let broken: Promise<unknown> | undefined;
   const log = () => {
-    broken ??= query(url, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
+    broken ??= query(
+      url,
+      "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND datname = current_database()",
+    );
   };
   const error = await failure(importPbf({ pbf, databaseUrl: url, profile, force: true, log }));
   expect(await broken).toHaveLength(1);
