@@ -207,7 +207,7 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
         empty: "skip",
         minDistanceM: 0,
       },
-      ...{ holdout: { share: 0, cellM: 500, borderM: 200 }, network: NETWORKS.small },
+      ...{ holdout: { share: 0, cellM: 500 }, network: NETWORKS.small },
       ...{ distanceScale: 2, precision: "float32", dropout: { input: 0.1, conv: 0.05, dense: 0.2 } },
       ...{ warmup: 2, halveEvery: 50, patience: 900, maxSeconds: 300 },
     });
@@ -266,7 +266,18 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ failures: 0 });
     for (const loss of ["softpn", "ratio"]) {
       const train = ["train", "--dataset", "wide", "--model", loss, "--loss", loss, "--network", "small"];
-      const split = ["--holdout", "0.3", "--cell", "400", "--batch-locations", "6", "--pairs", "2"];
+      const split = [
+        "--holdout",
+        "0.3",
+        "--cell",
+        "400",
+        "--border",
+        "50",
+        "--batch-locations",
+        "6",
+        "--pairs",
+        "2",
+      ];
       expect((await run(...train, ...split, "--min-distance", "0", "--steps", "2")).code).toBe(0);
     }
     const out = join(home, "evaluated");
@@ -283,10 +294,14 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       ...Array(4).fill("baseline"),
     ]);
     for (const each of json.results) expect(each.recall_at_10).toBeGreaterThan(0);
+    // Both were judged by held-out triplets while they were trained, and figure 11 shows it.
+    const judged = json.curves.map(({ heldout }: { heldout: { step: number }[] }) => heldout);
+    expect(judged).toEqual(Array(2).fill([{ step: 2, accuracy: expect.any(Number) }]));
+    expect(await readFile(json.files[2], "utf8")).toContain("triplets right at held-out locations");
     for (const file of json.files) expect(existsSync(file)).toBe(true);
     expect(await run(...evaluate, "m")).toMatchObject({
       code: 3,
-      json: { error: { message: expect.stringMatching(/trained on data set town, not wide/) } },
+      json: { error: { message: expect.stringMatching(/data set wide overlaps data set town/) } },
     });
   });
 
