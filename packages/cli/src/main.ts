@@ -161,8 +161,12 @@ command("locations", "sample locations from the imported map, as CSV", locations
   .option("--out <file>", "write to a file rather than to stdout");
 withTraining(command("enqueue", "describe a data set and queue its shards", enqueueCommand), "training: ")
   .requiredOption("--dataset <name>", "name of the data set")
-  .option("--locations <file>", "CSV, GeoJSON or NDJSON of lon, lat and optionally kind, weight, label")
+  .option(
+    "--locations <file>",
+    "CSV, GeoJSON, NDJSON or Parquet of lon, lat and optionally kind, weight, label",
+  )
   .option("--table <name>", "a table or view of FARM_DATABASE_URL with geom, or lon and lat")
+  .option("--skip-bad <n>", "leave out at most so many rows that cannot be used", whole(0), 0)
   .option("--sample <n>", "sample so many from the map instead", whole(1))
   .option("--kinds <visits:transport>", "shares of sampled locations", ratio, { visit: 2, transport: 1 })
   .option("--kind <kind>", "of locations in the file that name none", kind, "visit")

@@ -81,6 +81,9 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     ];
     expect((await run(...enqueue)).json).toEqual({
       dataset: "town",
+      locations: 30,
+      skipped: 0,
+      outside: 0,
       shards: 4,
       added: 4,
       retried: 0,
@@ -177,7 +180,18 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
           "--holdout",
           "0",
           "--embed",
-          ...["--network", "small", "--warmup", "2", "--halve-every", "50", "--cell", "500"],
+          ...[
+            "--network",
+            "small",
+            "--warmup",
+            "2",
+            "--halve-every",
+            "50",
+            "--cell",
+            "500",
+            "--border",
+            "300",
+          ],
           ...["--patience", "900", "--max-seconds", "300", "--checkpoint-every", "1", "--pairs", "4"],
           ...[
             "--negatives",
@@ -207,7 +221,7 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
         empty: "skip",
         minDistanceM: 0,
       },
-      ...{ holdout: { share: 0, cellM: 500 }, network: NETWORKS.small },
+      ...{ holdout: { share: 0, cellM: 500, borderM: 300 }, network: NETWORKS.small },
       ...{ distanceScale: 2, precision: "float32", dropout: { input: 0.1, conv: 0.05, dense: 0.2 } },
       ...{ warmup: 2, halveEvery: 50, patience: 900, maxSeconds: 300 },
     });
@@ -266,19 +280,16 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ failures: 0 });
     for (const loss of ["softpn", "ratio"]) {
       const train = ["train", "--dataset", "wide", "--model", loss, "--loss", loss, "--network", "small"];
-      const split = [
-        "--holdout",
-        "0.3",
-        "--cell",
-        "400",
-        "--border",
-        "50",
-        "--batch-locations",
-        "6",
-        "--pairs",
-        "2",
-      ];
-      expect((await run(...train, ...split, "--min-distance", "0", "--steps", "2")).code).toBe(0);
+      // A town has no room for a border of two footprints: that is told, with what it leaves.
+      const split = ["--holdout", "0.3", "--cell", "400", "--border", "100", "--batch-locations", "6"];
+      expect(
+        await run(...train, ...split, "--pairs", "2", "--min-distance", "0", "--steps", "2"),
+      ).toMatchObject({
+        code: 0,
+        stderr: expect.stringMatching(
+          /a border of 100 m is narrower than two footprints \(510 m\): \d+\.\d % of the held-out locations/,
+        ),
+      });
     }
     const out = join(home, "evaluated");
     const evaluate = ["evaluate", "--dataset", "wide", "--positives", "2", "--out", out, "--json", "--model"];
@@ -301,7 +312,9 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     for (const file of json.files) expect(existsSync(file)).toBe(true);
     expect(await run(...evaluate, "m")).toMatchObject({
       code: 3,
-      json: { error: { message: expect.stringMatching(/data set wide overlaps data set town/) } },
+      json: {
+        error: { message: expect.stringMatching(/wide overlaps data set town, that model m was trained on/) },
+      },
     });
   });
 
@@ -391,13 +404,45 @@ describe("bad input: one line, a mend, an exit code", () => {
   test.each<[string, string[], RegExp]>([
     ["NaN", ["24.94,60.17", "NaN,60.17"], /bad\.csv, row 3: longitude "NaN" is not a number/],
     ["a latitude out of range", ["24.94,95"], /bad\.csv, row 2: latitude 95 is not within ±90/],
-    ["swapped columns", ["7.42,43.73", "60.17,24.94"], /bad\.csv, row 3: .*swap lon and lat/],
+    ["swapped columns", ["60.17,24.94", "60.175,24.94"], /bad\.csv: 2 of 2 .*first row 2 .*swap lon and lat/],
+    [
+      "two faults",
+      ["x,60.17", "24.94,60.17", "24.94,95"],
+      /bad\.csv: 2 of 3 .*row 2: .*row 4: .*--skip-bad 2/,
+    ],
+    [
+      "places elsewhere",
+      ["2.35,48.86", "2.36,48.86"],
+      /bad\.csv: 2 of 2 .*\(100%\) lie beyond .*FARM_OUTSIDE=empty/,
+    ],
     ["an empty city", [], /bad\.csv: holds no location/],
   ])("a CSV with %s", async (_, rows, message) => {
     const ended = await run("enqueue", "--dataset", "bad", "--locations", await csv(...rows));
     expect(ended).toMatchObject({ code: 3 });
     expect(lines(ended.stderr)).toEqual([expect.stringMatching(message)]);
     expect((await run("status", "--dataset", "bad")).code).toBe(3);
+  });
+
+  test("bad rows are left out, and locations outside the map queued, as far as that is allowed; both are said", async () => {
+    const path = await csv("24.94,60.17", "x,60.17", "24.945,60.17", "2.35,48.86", "60.17,24.94");
+    const args = ["enqueue", "--dataset", "skipping", "--locations", path, "--positives", "0", "--json"];
+    expect(await run(...args)).toMatchObject({ code: 3 });
+    expect(await run(...args, "--skip-bad", "many")).toMatchObject({ code: 2 });
+    const { code, json, stderr } = await run(...args, "--skip-bad", "1");
+    expect({ code, json }).toMatchObject({
+      code: 0,
+      json: { locations: 4, skipped: 1, outside: 2, added: 1 },
+    });
+    expect(stderr).toMatch(/left out: bad\.csv, row 3: longitude "x" is not a number/);
+    expect(stderr).toMatch(
+      /bad\.csv: 2 of 4 locations \(50\.0%\) lie beyond the map .*, first row 5 \(2\.35, 48\.86\), row 6 .*; 1 lie in it with lon and lat swapped/,
+    );
+    const far = ["enqueue", "--dataset", "elsewhere", "--locations", await csv("2.35,48.86"), "--json"];
+    expect(await run(...far)).toMatchObject({ code: 3, json: { error: { kind: "input" } } });
+    expect(await farm(far, { ...settings, FARM_OUTSIDE: "empty" })).toMatchObject({
+      code: 0,
+      json: { outside: 1 },
+    });
   });
 
   test("a corrupt and a cut-off map", async () => {

@@ -72,7 +72,7 @@ const SETTINGS = {
   outside: {
     env: "FARM_OUTSIDE",
     schema: z.enum(["error", "empty"]),
-    help: "locations beyond the imported map: error fails their shard and names them, empty gives tiles of zeros",
+    help: "locations beyond the imported map: error refuses a list of nothing else and sets the others aside, empty gives tiles of zeros",
   },
   boardPassword: {
     env: "FARM_BOARD_PASSWORD",

@@ -16,6 +16,27 @@ export interface Place {
   lat: number;
 }
 
+/** West, south, east, north, degrees; west is greater than east where the box lies across the antimeridian. */
+export type Box = readonly [west: number, south: number, east: number, north: number];
+
+/** Whether a place lies in a box or on its border. The antimeridian is both 180° and -180°. */
+export function withinBox([west, south, east, north]: Box, { lon, lat }: Place): boolean {
+  const between = (x: number): boolean => (west <= east ? x >= west && x <= east : x >= west || x <= east);
+  return lat >= south && lat <= north && (between(lon) || (Math.abs(lon) === 180 && between(-lon)));
+}
+
+/** A box and all that lies within so many metres of it. */
+export function grownBox([west, south, east, north]: Box, metres: number): Box {
+  const dLat = metres / METRES_PER_DEGREE;
+  const [low, high] = [Math.max(-90, south - dLat), Math.min(90, north + dLat)];
+  // Where it is farthest from the equator, a metre is most degrees.
+  const dLon = dLat / Math.max(0.01, Math.cos((Math.max(-low, high) * Math.PI) / 180));
+  const width = east - west + (west <= east ? 0 : 360);
+  if (width + 2 * dLon >= 360) return [-180, low, 180, high];
+  const turned = (lon: number): number => (lon < -180 ? lon + 360 : lon > 180 ? lon - 360 : lon);
+  return [turned(west - dLon), low, turned(east + dLon), high];
+}
+
 /** Metres between two places on a sphere (haversine formula; Sinnott 1984). */
 export function distanceM(a: Place, b: Place): number {
   const radians = Math.PI / 180;

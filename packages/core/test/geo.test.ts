@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { DEFAULT_HOLDOUT, distanceM, type NearestPlace, nearestOf, partOf, randomOf } from "../src/index.ts";
+import {
+  DEFAULT_HOLDOUT,
+  distanceM,
+  grownBox,
+  type NearestPlace,
+  nearestOf,
+  partOf,
+  randomOf,
+  withinBox,
+} from "../src/index.ts";
 
 test("distances: Helsinki to Tallinn, a degree of the equator, across the antimeridian", () => {
   expect(distanceM({ lon: 24.9384, lat: 60.1699 }, { lon: 24.7536, lat: 59.437 }) / 1000).toBeCloseTo(
@@ -8,6 +17,46 @@ test("distances: Helsinki to Tallinn, a degree of the equator, across the antime
   );
   expect(distanceM({ lon: 0, lat: 0 }, { lon: 1, lat: 0 })).toBeCloseTo(111_195, -1);
   expect(distanceM({ lon: 179.9, lat: 0 }, { lon: -179.9, lat: 0 })).toBeCloseTo(22_239, -1);
+});
+
+test("within a box: its border too, across the antimeridian, and on it by either sign", () => {
+  const helsinki = [24.9, 60.1, 25, 60.2] as const;
+  const within = (box: readonly [number, number, number, number], lon: number, lat: number) =>
+    withinBox(box, { lon, lat });
+  expect([
+    within(helsinki, 24.9, 60.2),
+    within(helsinki, 24.8, 60.15),
+    within(helsinki, 24.95, 60.3),
+  ]).toEqual([true, false, false]);
+  const fiji = [177, -20, -178, -15] as const;
+  expect([178, -179, 180, -180].map((lon) => within(fiji, lon, -17))).toEqual([true, true, true, true]);
+  expect([176, -177, 0].map((lon) => within(fiji, lon, -17))).toEqual([false, false, false]);
+  const taveuni = [179, -17, 180, -16] as const;
+  expect([within(taveuni, -180, -16.5), within(taveuni, -179.9, -16.5)]).toEqual([true, false]);
+});
+
+test("a box grown by metres, across the antimeridian and around the globe", () => {
+  const [west, south, east, north] = grownBox([24.9, 60.1, 25, 60.2], 255);
+  expect(distanceM({ lon: 24.9, lat: 60.2 }, { lon: west, lat: 60.2 })).toBeCloseTo(255, 0);
+  expect(distanceM({ lon: 25, lat: 60.1 }, { lon: 25, lat: south })).toBeCloseTo(255, 3);
+  expect([24.95 - west, north - 60.15]).toEqual([
+    expect.closeTo(east - 24.95, 9),
+    expect.closeTo(60.15 - south, 9),
+  ]);
+  const taveuni = grownBox([179, -17, 179.999, -16], 1000);
+  expect([-179.995, 179.5, -179.98].map((lon) => withinBox(taveuni, { lon, lat: -16.5 }))).toEqual([
+    true,
+    true,
+    false,
+  ]);
+  const fiji = grownBox([177, -20, -178, -15], 1000);
+  expect([176.995, -177.995, 176.98, 0].map((lon) => withinBox(fiji, { lon, lat: -17 }))).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ]);
+  expect(grownBox([-180, -90, 180, 90], 1000)).toEqual([-180, -90, 180, 90]);
 });
 
 describe("the split by geography", () => {

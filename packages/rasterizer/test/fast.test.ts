@@ -134,7 +134,7 @@ test("the furthest corners are inside the picture; beyond is an error", async ()
 });
 
 test("the two renderers are told apart", () => {
-  expect(fast.renderer).toMatch(/^loc2vec \d+ fast$/);
-  expect(fast.styleHash).toBe(rendererInfo(profile, { kind: "fast" }).styleHash);
-  expect(fast.styleHash).not.toBe(exact.styleHash);
+  expect(fast.source.renderer).toMatch(/^loc2vec \d+ fast$/);
+  expect(fast.source.styleHash).toBe(rendererInfo(profile, { kind: "fast" }).styleHash);
+  expect(fast.source.styleHash).not.toBe(exact.source.styleHash);
 });

@@ -130,7 +130,7 @@ describe("with a map", () => {
   });
 
   test("it is what rendererInfo says without a map", () => {
-    const { renderer, styleHash } = rasterizer;
+    const { renderer, styleHash } = rasterizer.source;
     expect({ renderer, styleHash }).toEqual(rendererInfo(profile));
     expect(renderer).toMatch(/^mapnik \d+\.\d+\.\d+ exact$/);
     expect(styleHash).toMatch(/^[0-9a-f]{64}$/);

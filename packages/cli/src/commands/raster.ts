@@ -5,14 +5,25 @@ import {
   checkSource,
   EXIT_CODES,
   FarmError,
+  footprint,
+  grownBox,
   type Levels,
-  type Location,
   type LocationKind,
+  MAX_OFFSET_M,
   type QueueName,
   shardCount,
   startProgress,
+  TILE_RADIUS_M,
 } from "@loc2vec/core";
-import { openLocationTable, readLocations, requireImport, sampleLocations } from "@loc2vec/gis";
+import {
+  describeBad,
+  type ImportInfo,
+  type LocationSource,
+  openLocationFile,
+  openLocationTable,
+  requireImport,
+  sampleLocations,
+} from "@loc2vec/gis";
 import { type DatasetStatus, datasetStatus, verifyDataset } from "@loc2vec/producer";
 import { type Follow, retryFailed } from "@loc2vec/queue";
 import { sourceOf } from "@loc2vec/rasterizer";
@@ -30,6 +41,7 @@ export interface EnqueueOptions extends TrainingOptions {
   sample?: number;
   kind: LocationKind;
   kinds: { visit: number; transport: number };
+  skipBad: number;
   seed: number;
   positives: number;
   shardLocations: number;
@@ -54,13 +66,20 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
   const profile = await context.profile();
   const result = await withServices(context, ["redis", "database"], async ({ redisUrl, databaseUrl }) => {
     const map = await requireImport(databaseUrl, profile);
-    const { count, read } = await source(options, databaseUrl, map.bbox);
+    const source = await openLocations(context, options, databaseUrl, map);
+    checkOutside(context, source, map);
+    const { count, bad, outside } = source;
     const drawn = sourceOf(map, profile, { kind: context.config.renderer });
     const dataset = describeDataset(profile, drawn, count, { ...options, name: options.dataset });
-    return enqueue(context, { redisUrl }, dataset, read(), follow);
+    const queued = await enqueue(context, { redisUrl }, dataset, source.read(), follow);
+    return { locations: count, skipped: bad.count, outside: outside.count, ...queued };
   });
+  const { locations, skipped, outside } = result;
   context.result({ dataset: options.dataset, ...result }, [
     `data set ${options.dataset}: ${result.shards} shards, ${result.added} queued, ${result.retried} retried, ${result.queued} waiting already, ${result.present} there`,
+    ...(skipped + outside > 0
+      ? [`${locations} locations, ${outside} of them beyond the map; ${skipped} bad rows left out`]
+      : []),
     "pnpm farm:work renders them",
   ]);
 }
@@ -77,27 +96,54 @@ function followOf(options: EnqueueOptions): Follow {
   return { train: { dataset, model, steps, seed, ...trainingOf(options) }, embed, checkpoint };
 }
 
-/** How many locations there are, and how to read them: files are read twice, so that they need not fit in memory. */
-async function source(
-  { locations, table, sample, kind, kinds, seed }: EnqueueOptions,
+/** The locations that the options name; says which bad rows are left out. */
+async function openLocations(
+  { log, signal }: Context,
+  { locations, table, sample, kind, kinds, seed, skipBad }: EnqueueOptions,
   databaseUrl: string,
-  bbox: readonly [number, number, number, number],
-): Promise<{ count: number; read: () => AsyncIterable<Location> }> {
-  const given = { kind, bbox };
-  if (table !== undefined) return openLocationTable(databaseUrl, table, given);
-  if (locations !== undefined) {
-    const read = (): AsyncIterable<Location> => readLocations(locations, given);
-    let count = 0;
-    for await (const _ of read()) count++;
-    return { count, read };
+  map: ImportInfo,
+): Promise<LocationSource> {
+  if (sample !== undefined) {
+    const found = await sampleLocations({ databaseUrl, count: sample, seed, kinds });
+    const none = { count: 0, first: [] };
+    return {
+      name: "the sample",
+      count: found.length,
+      bad: none,
+      outside: { ...none, swapped: 0 },
+      read: async function* () {
+        yield* found;
+      },
+    };
   }
-  const found = await sampleLocations({ databaseUrl, count: sample as number, seed, kinds });
-  return {
-    count: found.length,
-    read: async function* () {
-      yield* found;
-    },
-  };
+  const { reachM } = footprint(TILE_RADIUS_M, MAX_OFFSET_M);
+  const given = { kind, skipBad, signal, bbox: grownBox(map.bbox, reachM) };
+  const source =
+    table !== undefined
+      ? await openLocationTable(databaseUrl, table, given)
+      : await openLocationFile(locations as string, given);
+  const { name, count, bad } = source;
+  if (bad.count > 0) log(`left out: ${describeBad(name, bad, count + bad.count)}`);
+  return source;
+}
+
+/** Says how many locations lie beyond the map. @throws FarmError `input` when all do, unless FARM_OUTSIDE is `empty` */
+function checkOutside(
+  { config, log }: Context,
+  { name, count, outside }: LocationSource,
+  { pbf, bbox }: ImportInfo,
+): void {
+  if (outside.count === 0) return;
+  const share = ((100 * outside.count) / count).toFixed(outside.count < count ? 1 : 0);
+  const swapped = outside.swapped > 0 ? `; ${outside.swapped} lie in it with lon and lat swapped` : "";
+  const said =
+    `${name}: ${outside.count} of ${count} locations (${share}%) lie beyond the map ${pbf} ` +
+    `(${bbox.map((degrees) => degrees.toFixed(4)).join(", ")}), first ${outside.first.join(", ")}${swapped}`;
+  if (outside.count === count && config.outside === "error") {
+    throw new FarmError("input", said, "import a map of where they are, or set FARM_OUTSIDE=empty");
+  }
+  const end = config.outside === "error" ? "a worker sets them aside" : "their tiles are empty";
+  log(`${said}; ${end}`);
 }
 
 export interface WorkCommandOptions {
