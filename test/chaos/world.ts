@@ -9,7 +9,7 @@ import { fetchDemoMap } from "@loc2vec/gis";
 import { type DatasetStatus, datasetStatus } from "@loc2vec/producer";
 import { openQueues } from "@loc2vec/queue";
 import { type ServiceName, servicesStatus, servicesUp } from "@loc2vec/services";
-import { type ObjectStore, openStore } from "@loc2vec/shards";
+import { type ObjectStore, openStore, STORE_KEY, storeIdentity } from "@loc2vec/shards";
 import { guardHome } from "../../packages/services/test/guard.ts";
 import { CREDENTIALS, startMoto } from "../support/moto.ts";
 import { freePort } from "../support/ports.ts";
@@ -170,7 +170,11 @@ export class Place {
     if (services.some(({ state }) => state !== "up")) return undefined;
     const redisUrl = await redisUrlOf(this.#config);
     try {
-      const queues = await openQueues({ redisUrl, prefix: this.#prefix });
+      const queues = await openQueues({
+        redisUrl,
+        prefix: this.#prefix,
+        store: await storeIdentity(this.store),
+      });
       try {
         return await datasetStatus({ queues, store: this.store, name: DATASET });
       } finally {
@@ -181,10 +185,11 @@ export class Place {
     }
   }
 
-  /** The SHA-256 of every object, by key. */
+  /** The SHA-256 of every object, by key; but for the store's identity, which no two share. */
   async hashes(): Promise<Record<string, string>> {
     const found: [string, string][] = [];
     for await (const key of this.store.list("")) {
+      if (key === STORE_KEY) continue;
       const bytes = (await this.store.get(key)) as Uint8Array;
       found.push([key, createHash("sha256").update(bytes).digest("hex")]);
     }

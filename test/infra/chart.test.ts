@@ -287,7 +287,7 @@ describe("autoscaling", () => {
       expect(lists.sort()).toEqual(
         ["active", "delayed", "prioritized", "wait"].map((state) => queue.toKey(state)),
       );
-      const job = (shard: number) => ({ dataset: "city", shard });
+      const job = (shard: number) => ({ store: "0123456789abcdef", dataset: "city", shard });
       await queue.add("shard", job(0), { jobId: "city.0" });
       await queue.add("shard", job(1), { jobId: "city.1", priority: 1 });
       await queue.add("shard", job(2), { jobId: "city.2", delay: 3_600_000 });

@@ -6,7 +6,7 @@ import { FastifyAdapter } from "@bull-board/fastify";
 import helmet from "@fastify/helmet";
 import rateLimit from "@fastify/rate-limit";
 import { errorMessage, FarmError, QUEUE_NAMES } from "@loc2vec/core";
-import type { FarmQueues } from "@loc2vec/queue";
+import type { Queues } from "@loc2vec/queue";
 import Fastify, { type FastifyInstance } from "fastify";
 import { choosePassword, hostName, isForeign, isLoopback, samePassword, shownPassword } from "./access.ts";
 import { shared, startMetrics } from "./metrics.ts";
@@ -20,7 +20,7 @@ const REQUESTS_PER_MINUTE = 1200;
 
 export interface StartBoardOptions {
   /** Stay open when the board is closed. */
-  queues: FarmQueues;
+  queues: Queues;
   /** Address to listen on. Default 127.0.0.1; any but a loopback address needs a password. */
   host?: string;
   /** 0: any free one. */

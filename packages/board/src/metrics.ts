@@ -1,5 +1,5 @@
 import { NAME, QUEUE_NAMES, type QueueName } from "@loc2vec/core";
-import type { FarmQueues } from "@loc2vec/queue";
+import type { Queues } from "@loc2vec/queue";
 import { QueueEvents } from "bullmq";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { z } from "zod";
@@ -90,7 +90,7 @@ export interface Metrics {
 }
 
 /** Counts from now on what happens in the queues. Whatever Redis says is checked, and left out where it does not fit. */
-export async function startMetrics(queues: FarmQueues): Promise<Metrics> {
+export async function startMetrics(queues: Queues): Promise<Metrics> {
   const instruments = createInstruments();
   for (const queue of QUEUE_NAMES) {
     instruments.failures.inc({ queue }, 0);
@@ -100,19 +100,26 @@ export async function startMetrics(queues: FarmQueues): Promise<Metrics> {
   const followed = await Promise.all(
     QUEUE_NAMES.map((name) =>
       follow(queues, name, (events) => {
+        // Attempts that were counted, of jobs that will be tried again.
+        const counted = new Map<string, number>();
         events.on("completed", ({ jobId, returnvalue }) => {
+          counted.delete(jobId);
           if (name === "raster") addShard(instruments, returnvalue);
           observeJob(instruments, queues, name, jobId);
         });
         events.on("failed", ({ jobId }) => {
+          counted.delete(jobId);
           instruments.failures.inc({ queue: name });
           observeJob(instruments, queues, name, jobId);
         });
         // BullMQ says `failed` only of the last attempt. One that will be tried again is `delayed`, as is a job that is
-        // added with a delay; only the first has made an attempt.
+        // added with a delay or put off by a worker that cannot do it; only the first has made one attempt more.
         events.on("delayed", async ({ jobId }) => {
           const job = await queues[name].getJob(jobId).catch(() => undefined);
-          if ((job?.attemptsMade ?? 0) > 0) instruments.failures.inc({ queue: name });
+          const made = job?.attemptsMade ?? 0;
+          if (made <= (counted.get(jobId) ?? 0)) return;
+          counted.set(jobId, made);
+          instruments.failures.inc({ queue: name });
         });
         if (name === "train") events.on("progress", ({ jobId, data }) => onProgress(jobId, data));
       }),
@@ -144,7 +151,7 @@ export function shared<T>(action: () => Promise<T>): () => Promise<T> {
 
 /** Listens to a queue from now on; returns what ends it. */
 async function follow(
-  queues: FarmQueues,
+  queues: Queues,
   name: QueueName,
   listen: (events: QueueEvents) => void,
 ): Promise<() => Promise<void>> {
@@ -198,7 +205,7 @@ function addShard(instruments: Instruments, result: unknown): void {
 /** An event tells nothing of the time, the job does; one that is gone already is left out. */
 async function observeJob(
   { jobSeconds }: Instruments,
-  queues: FarmQueues,
+  queues: Queues,
   queue: QueueName,
   id: string,
 ): Promise<void> {
@@ -227,7 +234,7 @@ function trainingProgress({ loss, step, stepSeconds }: Instruments): (jobId: str
   };
 }
 
-async function readGauges({ jobs, memory, clients }: Instruments, queues: FarmQueues): Promise<void> {
+async function readGauges({ jobs, memory, clients }: Instruments, queues: Queues): Promise<void> {
   const info = await queues.connection.info();
   const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
   memory.set(field("used_memory"));

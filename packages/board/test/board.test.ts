@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../../test/support/ports.ts";
 import { startRedis, stop } from "../../queue/test/helpers.ts";
 import { startBoard } from "../src/index.ts";
-import { ask, freshBoard, freshQueues, PASSWORD } from "./helpers.ts";
+import { ask, freshBoard, freshQueues, metricsOf, PASSWORD, STORE } from "./helpers.ts";
 
 const PAGES = ["/", "/queue/raster", "/api/queues", "/static/favicon.ico", "/metrics"];
 const basic = (user: string, password: string): string =>
@@ -195,6 +195,26 @@ test("while Redis is away nothing hangs, and afterwards all is well", { timeout:
   await expect.poll(async () => (await ask(`${url}/healthz`)).status, { timeout: 15_000 }).toBe(200);
   expect((await ask(`${url}/metrics`, { as: PASSWORD })).status).toBe(200);
   expect((await ask(`${url}/api/queues`, { as: PASSWORD })).status).toBe(200);
+});
+
+test("on a Redis that takes no writes the board shows what there is, and says what it refuses", async () => {
+  const port = await freePort();
+  const server = await startRedis(port);
+  onTestFinished(() => stop(server));
+  const redisUrl = `redis://127.0.0.1:${port}`;
+  const writing = await openQueues({ redisUrl, prefix: "board" });
+  onTestFinished(() => writing.close());
+  await writing.raster.add("shard", { store: STORE, dataset: "city", shard: 0 });
+  await writing.connection.config("SET", "min-replicas-to-write", "1");
+  await expect(openQueues({ redisUrl, prefix: "board" })).rejects.toThrow("NOREPLICAS");
+  const queues = await openQueues({ redisUrl, prefix: "board", writes: false });
+  onTestFinished(() => queues.close());
+  const board = await freshBoard({ queues });
+  expect((await ask(`${board.url}/healthz`)).status).toBe(200);
+  expect((await metricsOf(board)).get('loc2vec_jobs{queue="raster",state="waiting"}')).toBe(1);
+  const headers = { "sec-fetch-site": "same-origin" };
+  const paused = await ask(`${board.url}/api/queues/raster/pause`, { method: "PUT", as: PASSWORD, headers });
+  expect(paused).toMatchObject({ status: 500, text: expect.stringContaining("NOREPLICAS") });
 });
 
 test("a board ends within a second, open connections and a dead Redis or not", async () => {

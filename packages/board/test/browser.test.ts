@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
+import { rasterJobId } from "@loc2vec/queue";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { freshBoard, PASSWORD, work } from "./helpers.ts";
+import { freshBoard, PASSWORD, STORE, work } from "./helpers.ts";
 
 let browser: Browser;
 
@@ -30,8 +31,8 @@ test("somebody logs in, reads why a shard failed, and has it tried again", async
   const failed = new Promise((resolve) => worker.once("failed", resolve));
   const job = await queues.raster.add(
     "shard",
-    { dataset: "city", shard: 7 },
-    { jobId: "city.7", attempts: 1 },
+    { store: STORE, dataset: "city", shard: 7 },
+    { jobId: rasterJobId({ store: STORE, dataset: "city", shard: 7 }), attempts: 1 },
   );
   await failed;
 
@@ -54,8 +55,8 @@ test("somebody logs in, reads why a shard failed, and has it tried again", async
     .first()
     .click();
   await page.getByText("the map ends at 60.1, 24.9").first().waitFor();
-  await page.getByRole("link", { name: "city.7" }).click();
-  await page.waitForURL("**/queue/raster/city.7**");
+  await page.getByRole("link", { name: `city.7@${STORE}` }).click();
+  await page.waitForURL(`**/queue/raster/city.7*${STORE}**`);
   await page.getByText("the map ends at 60.1, 24.9").first().waitFor();
   if (process.env.BOARD_SCREENSHOT !== undefined)
     await page.screenshot({ path: process.env.BOARD_SCREENSHOT });

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { QUEUE_NAMES } from "@loc2vec/core";
-import { type FarmQueues, openQueues } from "@loc2vec/queue";
+import { openQueues, type Queues } from "@loc2vec/queue";
 import { Worker } from "bullmq";
 import { expect, inject, onTestFinished } from "vitest";
 import { type Board, type StartBoardOptions, startBoard } from "../src/index.ts";
@@ -15,8 +15,11 @@ declare module "vitest" {
 
 export const PASSWORD = "correct-horse:battery";
 
+/** Identity of an object store. */
+export const STORE = "0123456789abcdef";
+
 /** Queues of the test's own. */
-export async function freshQueues(): Promise<FarmQueues> {
+export async function freshQueues(): Promise<Queues> {
   const queues = await openQueues({
     redisUrl: inject("redisUrl"),
     prefix: `test-${randomUUID()}`,
@@ -32,7 +35,7 @@ export async function freshQueues(): Promise<FarmQueues> {
 /** A board that a test asks, and what it logged. */
 export async function freshBoard(
   options: Partial<StartBoardOptions> = {},
-): Promise<Board & { queues: FarmQueues; lines: string[] }> {
+): Promise<Board & { queues: Queues; lines: string[] }> {
   const queues = options.queues ?? (await freshQueues());
   const lines: string[] = [];
   const log = (line: string): void => void lines.push(line);
@@ -66,7 +69,7 @@ export async function ask(
 
 /** A real worker, closed after the test. */
 export function work(
-  { connection, prefix }: FarmQueues,
+  { connection, prefix }: Queues,
   queue: string,
   action: ConstructorParameters<typeof Worker>[1],
 ): Worker {

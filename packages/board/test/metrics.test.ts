@@ -1,9 +1,9 @@
 import type { ShardResult } from "@loc2vec/core";
 import { modelJobId, rasterJobId } from "@loc2vec/queue";
-import { UnrecoverableError } from "bullmq";
+import { DelayedError, UnrecoverableError } from "bullmq";
 import { expect, test } from "vitest";
 import { METRIC_NAMES } from "../src/index.ts";
-import { ask, freshBoard, freshQueues, metricsOf, PASSWORD, work } from "./helpers.ts";
+import { ask, freshBoard, freshQueues, metricsOf, PASSWORD, STORE, work } from "./helpers.ts";
 
 const result = (shard: number): ShardResult => ({
   shard,
@@ -62,12 +62,19 @@ test("shards, failed attempts and times are counted once each", async () => {
   const add = (shard: number, delay = 0) =>
     queues.raster.add(
       "shard",
-      { dataset: "city", shard },
-      { jobId: rasterJobId({ dataset: "city", shard }), delay },
+      { store: STORE, dataset: "city", shard },
+      { jobId: rasterJobId({ store: STORE, dataset: "city", shard }), delay },
     );
   // Before the board: not counted.
-  const worker = work(queues, "raster", async (job) => {
+  let putOff = 0;
+  const worker = work(queues, "raster", async (job, token) => {
     const { shard } = job.data;
+    if (shard === 0 && job.attemptsMade === 0) throw new Error("not yet");
+    // As a worker does that has another map.
+    if (shard === 0 && putOff++ < 2) {
+      await job.moveToDelayed(Date.now() + 50, token);
+      throw new DelayedError();
+    }
     if (shard === 1 && job.attemptsMade < 2) throw new Error("not yet");
     if (shard === 2) throw new UnrecoverableError("never");
     if (shard === 3) return { ...result(3), tiles: -1 };
@@ -81,9 +88,10 @@ test("shards, failed attempts and times are counted once each", async () => {
   await done;
   const board = await freshBoard({ queues });
   for (const shard of [0, 1, 2, 3, 4, 5]) await add(shard);
+
   await add(6, 3_600_000);
   const seconds = 'loc2vec_job_seconds_count{queue="raster"}';
-  await expect.poll(async () => (await metricsOf(board)).get(seconds)).toBe(6);
+  await expect.poll(async () => (await metricsOf(board)).get(seconds), { timeout: 10_000 }).toBe(6);
   const values = await metricsOf(board);
   expect(Object.fromEntries(values)).toMatchObject({
     loc2vec_shards_total: 3,
@@ -91,8 +99,8 @@ test("shards, failed attempts and times are counted once each", async () => {
     loc2vec_shard_bytes_total: 15_000,
     loc2vec_empty_tiles_total: 60,
     loc2vec_quarantined_locations_total: 3,
-    // Two that were tried again, one that was not; a job added with a delay is none.
-    'loc2vec_job_failures_total{queue="raster"}': 3,
+    // Three that were tried again, one that was not; jobs added with a delay, or put off, are none.
+    'loc2vec_job_failures_total{queue="raster"}': 4,
     'loc2vec_job_failures_total{queue="train"}': 0,
     // A shard that was there already took no time.
     loc2vec_render_seconds_count: 2,
@@ -112,7 +120,7 @@ test("shards, failed attempts and times are counted once each", async () => {
 
 test("the jobs of a paused queue are paused, not waiting", async () => {
   const board = await freshBoard();
-  await board.queues.embed.add("embed", { dataset: "city", model: "m" });
+  await board.queues.embed.add("embed", { store: STORE, dataset: "city", model: "m" });
   const state = (name: string) => `loc2vec_jobs{queue="embed",state="${name}"}`;
   expect((await metricsOf(board)).get(state("waiting"))).toBe(1);
   await board.queues.embed.pause();
@@ -138,10 +146,10 @@ test("training is followed by model, by a few of them, and only where it makes s
       await job.updateProgress(junk);
   });
   const train = (jobId: string) => queues.train.add("train", {} as never, { jobId });
-  for (let i = 0; i < 25; i++) await train(modelJobId({ dataset: "city", model: `m${i}` }));
+  for (let i = 0; i < 25; i++) await train(modelJobId({ store: STORE, dataset: "city", model: `m${i}` }));
   for (const id of ["Bad Name@city", 'x"} 1@city', `${"x".repeat(64)}@city`, "@city"]) await train(id);
   const completed = 'loc2vec_job_seconds_count{queue="train"}';
-  await expect.poll(async () => (await metricsOf(board)).get(completed)).toBe(29);
+  await expect.poll(async () => (await metricsOf(board)).get(completed), { timeout: 10_000 }).toBe(29);
   const metrics = await metricsOf(board);
   const models = [...metrics.keys()].filter((name) => name.startsWith("loc2vec_train_step{"));
   expect(models.sort()).toEqual(
@@ -164,7 +172,7 @@ test("what is not an event of BullMQ's does not end the counting", async () => {
   await fake("event", "completed", "jobId", "gone", "returnvalue", "null");
   await fake("event", "completed", "jobId", "gone", "returnvalue", "{not json");
   await new Promise((resolve) => setTimeout(resolve, 1500));
-  await queues.raster.add("shard", { dataset: "city", shard: 1 });
+  await queues.raster.add("shard", { store: STORE, dataset: "city", shard: 1 });
   await expect
     .poll(async () => (await metricsOf(board)).get("loc2vec_shards_total"), { timeout: 5000 })
     .toBe(1);

@@ -5,10 +5,12 @@ import {
   DATASET_VERSION,
   type Dataset,
   DEFAULT_AUGMENTATION,
+  errorMessage,
   FarmError,
   type Levels,
   type Location,
   OSM_ATTRIBUTION,
+  onceAMinute,
   type QueueName,
   startProgress,
   TILE_PIXELS,
@@ -17,9 +19,10 @@ import {
 } from "@loc2vec/core";
 import type { Profile } from "@loc2vec/gis";
 import { type EnqueueDatasetResult, enqueueDataset } from "@loc2vec/producer";
-import { type FarmQueues, type Follow, openQueues } from "@loc2vec/queue";
+import { type FarmQueues, type Follow, onRedis, openQueues, placeOf } from "@loc2vec/queue";
 import { createRasterizer } from "@loc2vec/rasterizer";
 import type { Services } from "@loc2vec/services";
+import { storeIdentity } from "@loc2vec/shards";
 import {
   type EmbedResult,
   embedDataset,
@@ -71,15 +74,24 @@ export function describeDataset(
   };
 }
 
-/** Runs `work` with the queues, and closes them whatever happens. */
+/**
+ * Runs `work` with the queues of the context's store, and closes them whatever happens.
+ *
+ * @param writes whether a Redis that refuses to be written is refused at once
+ */
 export async function withQueues<T>(
-  { config }: Context,
+  context: Context,
   { redisUrl }: Pick<Services, "redisUrl">,
   work: (queues: FarmQueues) => Promise<T>,
+  { writes = true }: { writes?: boolean } = {},
 ): Promise<T> {
-  const queues = await openQueues({ redisUrl, prefix: config.queuePrefix });
+  const prefix = context.config.queuePrefix;
+  const store = await storeIdentity(context.store());
+  const queues = await openQueues({ redisUrl, prefix, store, writes });
+  const tell = onceAMinute((line) => context.log(`waiting: ${placeOf(queues.connection)}: ${line}`));
+  queues.connection.on("error", (error) => tell(errorMessage(error)));
   try {
-    return await work(queues);
+    return await onRedis(queues, () => work(queues));
   } finally {
     await queues.close();
   }
@@ -122,12 +134,15 @@ export interface WorkOptions {
   graceMs?: number | undefined;
 }
 
-/** @param services the database is needed for shards alone */
+/**
+ * @param services the database is needed for shards alone
+ * @param total tiles that there are to be rendered, where that is known
+ */
 export async function work(
   context: Context,
   { redisUrl, databaseUrl }: { redisUrl: string; databaseUrl: string | undefined },
   { queues = ["raster", "finalize"], concurrency, until, dataset, graceMs, lockMs }: WorkOptions,
-  total = 0,
+  total?: number,
 ): Promise<WorkerSummary> {
   const { config, signal, quiet, log } = context;
   const profile = await context.profile();
@@ -155,7 +170,8 @@ export async function work(
       progress.update(done);
     },
     onFailure: (id, reason, final) => log(`${id}: ${reason}${final ? "" : " (will be tried again)"}`),
-    onTrouble: (reason) => log(`Redis: ${reason}`),
+    onLeft: (reason) => log(`left for other workers: ${reason}`),
+    onTrouble: (reason) => log(`waiting: ${reason}`),
   });
   progress.update(done);
   progress.finish();
@@ -176,7 +192,7 @@ function trainConsumer(context: Context): Consumer<"train"> {
   return {
     queue: "train",
     handBack: "at once",
-    async process({ dataset, model, ...settings }, { signal, progress }) {
+    async process({ store: _, dataset, model, ...settings }, { signal, progress }) {
       let heldoutAccuracy: number | undefined;
       const onStep = ({ step, loss, seconds }: HistoryEntry): void =>
         progress(

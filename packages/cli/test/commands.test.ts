@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { NETWORKS } from "@loc2vec/encoder";
 import { ensureDatabase, fetchDemoMap } from "@loc2vec/gis";
 import { openQueues } from "@loc2vec/queue";
-import { openStore } from "@loc2vec/shards";
+import { openStore, storeIdentity } from "@loc2vec/shards";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { CREDENTIALS, startMoto } from "../../../test/support/moto.ts";
@@ -207,14 +207,23 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
         )
       ).json,
     ).toMatchObject({ shards: 2, added: 2 });
+    const id = await storeIdentity(openStore(settings.FARM_STORE as string, { endpoint: moto.endpoint }));
     const queues = await openQueues({
       redisUrl: settings.FARM_REDIS_URL as string,
       prefix: settings.FARM_QUEUE_PREFIX as string,
     });
-    const queued = (await queues.train.getJob("flow@table"))?.data;
+    const queued = (await queues.train.getJob(`flow@table@${id}`))?.data;
     await queues.close();
     expect(queued).toEqual({
-      ...{ dataset: "table", model: "flow", steps: 2, seed: 0, loss: "softpn", learningRate: 0.001 },
+      ...{
+        store: id,
+        dataset: "table",
+        model: "flow",
+        steps: 2,
+        seed: 0,
+        loss: "softpn",
+        learningRate: 0.001,
+      },
       ...{
         batch: { locations: 20, pairs: 4, negatives: 2 },
         checkpointEvery: 1,

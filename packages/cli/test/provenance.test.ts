@@ -56,7 +56,7 @@ async function writeMap(name: string, metres: number): Promise<string> {
   return file;
 }
 
-test("one data set, two imports: tiles of the second never get into it", async () => {
+test("one data set, two imports: tiles of the second never get into it", { timeout: 200_000 }, async () => {
   const [first, second] = [await writeMap("first.osm", 20), await writeMap("second.osm", 30)];
   const places = join(home, "places.csv");
   await writeFile(

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type { TrainJob } from "@loc2vec/core";
 import { modelJobId, openQueues } from "@loc2vec/queue";
-import { type ObjectStore, openStore } from "@loc2vec/shards";
+import { type ObjectStore, openStore, storeIdentity } from "@loc2vec/shards";
 import { type HistoryEntry, readCheckpoint, readHistory } from "@loc2vec/trainer";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
 import { NETWORK, writeStripes } from "../../../test/support/stripes.ts";
@@ -153,10 +153,11 @@ test("a checkpoint is named by best, last or its step, in commands and jobs", {
 
   const own = { ...settings, FARM_QUEUE_PREFIX: `embeds-${randomUUID()}` };
   const { embed: jobs } = await queue(own.FARM_QUEUE_PREFIX);
-  const payload = { dataset: "stripes", model: "kept", checkpoint: "last" } as const;
+  const place = { store: await storeIdentity(store), dataset: "stripes", model: "kept" };
+  const payload = { ...place, checkpoint: "last" } as const;
   await jobs.add("embed", payload, { jobId: modelJobId(payload) });
   await farm(["work", "--queues", "embed", "--until", "empty", "--json"], own);
-  expect((await jobs.getJob("kept@stripes"))?.returnvalue).toMatchObject({ step: 20, locations: 24 });
+  expect((await jobs.getJob(modelJobId(payload)))?.returnvalue).toMatchObject({ step: 20, locations: 24 });
 });
 
 test("networks are chosen by name or by their layers, and what is wrong with them is said", async () => {
@@ -182,7 +183,8 @@ test("networks are chosen by name or by their layers, and what is wrong with the
   ).toMatchObject({ code: 2, stderr: expect.stringMatching(/tiles of 32 pixels cannot be halved 6 times/) });
 });
 
-const job = (model: string, changes: Partial<TrainJob>): TrainJob => ({
+const job = async (model: string, changes: Partial<TrainJob>): Promise<TrainJob> => ({
+  store: await storeIdentity(store),
   dataset: "stripes",
   model,
   steps: 60,
@@ -219,7 +221,7 @@ test("a worker that is killed while it trains: another one goes on from its chec
   const own = { ...settings, FARM_QUEUE_PREFIX: `killed-${randomUUID()}` };
   const { train: jobs } = await queue(own.FARM_QUEUE_PREFIX);
   // Long, so that a busy machine has not ended it before it is killed.
-  const long = job("killed", { steps: 240 });
+  const long = await job("killed", { steps: 240 });
   await jobs.add("train", long, { jobId: modelJobId(long) });
   const killed = await farm(WORK, own, async (kill) => {
     while (!existsSync(join(folder, "store/models/killed/best.json"))) await sleep(1);
@@ -228,7 +230,7 @@ test("a worker that is killed while it trains: another one goes on from its chec
   expect(killed.code).toBeNull();
   expect(await jobs.getJobCountByTypes("active")).toBe(1);
   expect((await farm(WORK, own)).json).toMatchObject({ failures: 0 });
-  const done = await jobs.getJob("killed@stripes");
+  const done = await jobs.getJob(`killed@stripes@${await storeIdentity(store)}`);
   expect(await done?.getState()).toBe("completed");
   expect(done?.returnvalue).toMatchObject({ step: 240 });
   // The plain command with the same settings, never stopped.
@@ -245,13 +247,14 @@ test("a job whose time is over goes behind the others, and on until its steps ar
   const own = { ...settings, FARM_QUEUE_PREFIX: `turns-${randomUUID()}` };
   const { train: jobs } = await queue(own.FARM_QUEUE_PREFIX);
   for (const each of [
-    job("long", { steps: 150, maxSeconds: 0.8, warmup: 5, halveEvery: 50, patience: 140 }),
-    job("short", { steps: 3 }),
+    await job("long", { steps: 150, maxSeconds: 0.8, warmup: 5, halveEvery: 50, patience: 140 }),
+    await job("short", { steps: 3 }),
   ])
     await jobs.add("train", each, { jobId: modelJobId(each) });
   const { json } = await farm(WORK, own);
   expect(json).toMatchObject({ failures: 0 });
-  const [long, short] = [await jobs.getJob("long@stripes"), await jobs.getJob("short@stripes")];
+  const id = await storeIdentity(store);
+  const [long, short] = [await jobs.getJob(`long@stripes@${id}`), await jobs.getJob(`short@stripes@${id}`)];
   expect(long?.returnvalue).toMatchObject({ step: 150 });
   expect(short?.finishedOn).toBeLessThan(long?.finishedOn as number);
   expect(long?.attemptsMade).toBeLessThanOrEqual(1);

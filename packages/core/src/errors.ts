@@ -48,7 +48,10 @@ export class FarmError extends Error {
 /** What is wrong with one location, whatever the others are like: it can be left out, and the rest be done. */
 export class LocationError extends FarmError {}
 
-/** A job that this process cannot do as it is set up, and another one may: the job is left for that. */
+/**
+ * What lies between a job and this worker alone: another one, with the right map or object store, can do it. The job is left
+ * for that one.
+ */
 export class MismatchError extends FarmError {}
 
 /** The message of anything thrown, unwrapping AggregateError (which Node's network stack throws with an empty message). */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { NAME } from "./names.ts";
+import { NAME, STORE_ID } from "./names.ts";
 
 /** The BullMQ queues of the farm, in the order in which a data set passes them. */
 export const QUEUE_NAMES = ["raster", "finalize", "train", "embed"] as const;
@@ -9,6 +9,8 @@ const name = z
   .string()
   .regex(NAME)
   .refine((value) => !value.includes(".."), "must not hold '..'");
+/** Identity of the object store that a job's data set is in. */
+const store = z.string().regex(STORE_ID);
 const count = z.int().min(1);
 const rate = z.number().min(0).lt(1);
 
@@ -27,11 +29,12 @@ export type CheckpointChoice = z.infer<typeof CHECKPOINT_SCHEMA>;
 /** Payloads of the jobs, by queue: names and numbers, never data. */
 export const JOB_SCHEMAS = {
   /** Renders one shard of a data set. */
-  raster: z.strictObject({ dataset: name, shard: z.int().min(0) }),
+  raster: z.strictObject({ store, dataset: name, shard: z.int().min(0) }),
   /** Checks every shard, and marks the data set complete; `round` counts how often it had shards rendered again. */
-  finalize: z.strictObject({ dataset: name, round: z.int().min(0).optional() }),
+  finalize: z.strictObject({ store, dataset: name, round: z.int().min(0).optional() }),
   /** Trains a model up to a number of steps: what `farm train` can be told. */
   train: z.strictObject({
+    store,
     dataset: name,
     model: name,
     steps: count,
@@ -61,7 +64,7 @@ export const JOB_SCHEMAS = {
     maxSeconds: z.number().positive().optional(),
   }),
   /** Embeds every anchor of a data set. */
-  embed: z.strictObject({ dataset: name, model: name, checkpoint: CHECKPOINT_SCHEMA.optional() }),
+  embed: z.strictObject({ store, dataset: name, model: name, checkpoint: CHECKPOINT_SCHEMA.optional() }),
 } as const satisfies Record<QueueName, z.ZodType>;
 
 export type JobPayload<Q extends QueueName = QueueName> = z.infer<(typeof JOB_SCHEMAS)[Q]>;

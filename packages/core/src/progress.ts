@@ -8,7 +8,8 @@ export interface Progress {
 
 export interface ProgressOptions {
   label: string;
-  total: number;
+  /** Absent where nobody knows: then neither share nor ETA is shown. */
+  total?: number | undefined;
   unit: string;
   /** Done before. */
   from?: number;
@@ -41,9 +42,10 @@ export function startProgress({
   const line = (): string => {
     const seconds = (performance.now() - started) / 1000;
     const rate = seconds > 0 ? (done - from) / seconds : 0;
+    const note = lastNote === "" ? "" : `, ${lastNote}`;
+    if (total === undefined) return `${label}: ${done} ${unit}, ${rate.toPrecision(3)} ${unit}/s${note}`;
     const eta = done > from && done < total ? `, ETA ${formatDuration((total - done) / rate)}` : "";
     const share = total > 0 ? Math.floor((100 * done) / total) : 100;
-    const note = lastNote === "" ? "" : `, ${lastNote}`;
     return `${label}: ${done}/${total} ${unit} (${share}%), ${rate.toPrecision(3)} ${unit}/s${eta}${note}`;
   };
   const show = (end: boolean): void => {
@@ -63,5 +65,15 @@ export function startProgress({
       lastNote = note;
       show(true);
     },
+  };
+}
+
+/** Passes on a line a minute at most; those in between are lost. For trouble that comes again and again. */
+export function onceAMinute(tell: (line: string) => void): (line: string) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return (line) => {
+    if (performance.now() - last < 60_000) return;
+    last = performance.now();
+    tell(line);
   };
 }

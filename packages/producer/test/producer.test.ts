@@ -27,11 +27,12 @@ declare module "vitest" {
 let folder: string;
 let store: ObjectStore;
 let queues: FarmQueues;
+const STORE = "0123456789abcdef";
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "loc2vec-producer-"));
   store = openStore(pathToFileURL(folder).href);
-  queues = await openQueues({ redisUrl: inject("redisUrl"), prefix: `test-${randomUUID()}` });
+  queues = await openQueues({ redisUrl: inject("redisUrl"), prefix: `test-${randomUUID()}`, store: STORE });
 });
 
 afterEach(async () => {
@@ -163,9 +164,9 @@ test("the status adds up store and queue", async () => {
   await enqueueDataset({ store, dataset, queues, locations: locationsOf(50) });
   for (const shard of [0, 1]) {
     await render(dataset, shard);
-    await queues.raster.remove(`city.${shard}`);
+    await queues.raster.remove(`city.${shard}@${STORE}`);
   }
-  await queues.raster.remove("city.5");
+  await queues.raster.remove(`city.5@${STORE}`);
   expect(await datasetStatus({ queues, store, name: "city" })).toMatchObject({
     shards: 7,
     done: 2,

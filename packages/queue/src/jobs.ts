@@ -7,8 +7,16 @@ import {
   type TrainJob,
 } from "@loc2vec/core";
 import type { FlowJob, Job } from "bullmq";
-import { finalizeJobId, modelJobId, parsePayload, parseRasterJobId, rasterJobId } from "./payloads.ts";
+import {
+  datasetOfJob,
+  finalizeJobId,
+  modelJobId,
+  parsePayload,
+  parseRasterJobId,
+  rasterJobId,
+} from "./payloads.ts";
 import type { FarmQueue, FarmQueues } from "./queues.ts";
+import { onRedis } from "./refusal.ts";
 
 /** Jobs per round trip to Redis. */
 const BLOCK = 1000;
@@ -18,29 +26,111 @@ export type JobState = "waiting" | "active" | "delayed" | "failed" | "completed"
 /** The states in which a job will still run. */
 export const OPEN_STATES = ["waiting", "active", "delayed"] as const satisfies readonly JobState[];
 
-/** The shards of a data set whose jobs are in one of the states: a snapshot, taken in one step. */
+/**
+ * How long to wait before the ids of all jobs are read again, milliseconds: at least `leastMs`, and so long that reading
+ * them takes a fiftieth of the time, however many there are.
+ */
+export function untilNextLook(tookMs: number, leastMs: number): number {
+  return Math.max(leastMs, Math.min(50 * tookMs, 30_000));
+}
+
+/** The ids of a queue's jobs, of all stores, that are in one of the states: a snapshot, taken in one step. */
+async function idsInState(queue: FarmQueue, states: readonly JobState[]): Promise<string[]> {
+  // Jobs with a priority, which the board can give, wait in a set of their own.
+  return queue.getRanges(states.includes("waiting") ? [...states, "prioritized"] : [...states], 0, -1);
+}
+
+/**
+ * The shards of a data set whose jobs are in one of the states: a snapshot, taken in one step.
+ *
+ * @throws FarmError `service` when Redis refuses
+ */
 export async function shardsInState(
-  { raster }: FarmQueues,
+  queues: FarmQueues,
   dataset: string,
   states: readonly JobState[],
 ): Promise<Set<number>> {
-  // Jobs with a priority, which the board can give, wait in a set of their own.
-  const ids = await raster.getRanges(
-    states.includes("waiting") ? [...states, "prioritized"] : [...states],
-    0,
-    -1,
-  );
-  const shards = new Set<number>();
-  for (const id of ids) {
-    const job = parseRasterJobId(id);
-    if (job?.dataset === dataset) shards.add(job.shard);
-  }
-  return shards;
+  return onRedis(queues, async () => {
+    const shards = new Set<number>();
+    for (const id of await idsInState(queues.raster as FarmQueue, states)) {
+      const job = parseRasterJobId(id);
+      if (job?.store === queues.store && job.dataset === dataset) shards.add(job.shard);
+    }
+    return shards;
+  });
+}
+
+export interface Which {
+  queues: readonly QueueName[];
+  states: readonly JobState[];
+  /** Of this data set alone; else of all that are in the store. */
+  dataset?: string | undefined;
+  /** Told of each data set: false leaves its jobs out. */
+  accept?: (queue: QueueName, dataset: string) => boolean;
+}
+
+/**
+ * Counts the store's jobs that are in one of the states; with them, unless a data set is named, jobs whose ids are none of
+ * ours. It reads the ids of all jobs in those states: for what is asked every second there is {@link hasOpenJobs}.
+ *
+ * @throws FarmError `service` when Redis refuses
+ */
+export async function countJobs(farm: FarmQueues, which: Which): Promise<number> {
+  return onRedis(farm, async () => {
+    let count = 0;
+    // In the order in which a data set passes them: the last job of a queue opens the next one's in one step.
+    for (const name of QUEUE_NAMES) {
+      if (!which.queues.includes(name)) continue;
+      for (const id of await idsInState(farm[name] as FarmQueue, which.states)) {
+        const place = datasetOfJob(name, id);
+        if (place === undefined) {
+          if (which.dataset === undefined) count++;
+          continue;
+        }
+        if (place.store !== farm.store || (which.dataset ?? place.dataset) !== place.dataset) continue;
+        if (which.accept?.(name, place.dataset) ?? true) count++;
+      }
+    }
+    return count;
+  });
+}
+
+/**
+ * The identities of the other object stores whose jobs in these queues will run.
+ *
+ * @throws FarmError `service` when Redis refuses
+ */
+export async function otherStores(farm: FarmQueues, queues: readonly QueueName[]): Promise<Set<string>> {
+  return onRedis(farm, async () => {
+    const stores = new Set<string>();
+    for (const name of queues) {
+      for (const id of await idsInState(farm[name] as FarmQueue, OPEN_STATES)) {
+        const { store } = datasetOfJob(name, id) ?? {};
+        if (store !== undefined && store !== farm.store) stores.add(store);
+      }
+    }
+    return stores;
+  });
+}
+
+/**
+ * Whether the queues have a job that will run, of whichever store and data set: counted by Redis, in no time.
+ *
+ * @throws FarmError `service` when Redis refuses
+ */
+export async function hasOpenJobs(farm: FarmQueues, queues: readonly QueueName[]): Promise<boolean> {
+  return onRedis(farm, async () => {
+    for (const name of QUEUE_NAMES) {
+      if (!queues.includes(name)) continue;
+      if ((await farm[name].getJobCountByTypes(...OPEN_STATES, "prioritized")) > 0) return true;
+    }
+    return false;
+  });
 }
 
 /** What follows once the data set is complete. */
 export interface Follow {
-  train?: TrainJob | undefined;
+  train?: Omit<TrainJob, "store"> | undefined;
   /** Embeds the data set with the trained model. */
   embed?: boolean;
   /** Of the model, to embed with. Default `best`. */
@@ -73,15 +163,25 @@ export interface EnqueueResult {
  * `finalize` starts early, finds shards missing, and adds their jobs itself.
  *
  * @param shards shards that are not in the store yet
- * @throws FarmError `usage` for a bad name
+ * @throws FarmError `usage` for a bad name; `service` when Redis refuses
  */
 export async function enqueueShards(
   queues: FarmQueues,
   dataset: string,
   shards: Iterable<number>,
-  { signal, onBlock, follow, within = false }: EnqueueOptions = {},
+  options: EnqueueOptions = {},
 ): Promise<EnqueueResult> {
   checkName("data set", dataset);
+  return onRedis(queues, () => enqueueMissing(queues, dataset, shards, options));
+}
+
+async function enqueueMissing(
+  queues: FarmQueues,
+  dataset: string,
+  shards: Iterable<number>,
+  { signal, onBlock, follow, within = false }: EnqueueOptions,
+): Promise<EnqueueResult> {
+  const { store } = queues;
   // A job that fails or ends between these looks is at worst counted as queued; the next call sees to it.
   const failed = await shardsInState(queues, dataset, ["failed"]);
   const completed = await shardsInState(queues, dataset, ["completed"]);
@@ -100,7 +200,7 @@ export async function enqueueShards(
     onBlock?.(done);
   };
   for (const shard of shards) {
-    const job = parsePayload("raster", `shard ${shard} of ${dataset}`, { dataset, shard });
+    const job = parsePayload("raster", `shard ${shard} of ${dataset}`, { store, dataset, shard });
     if (open.has(shard)) result.queued++;
     else if (failed.has(shard)) {
       if (await retry(queues.raster, rasterJobId(job))) result.retried++;
@@ -122,11 +222,11 @@ const entry = (job: RasterJob) => ({ name: "shard", data: job, opts: { jobId: ra
 
 /** Adds shards to a finalize job that is there. */
 async function addChildren(
-  { raster, finalize }: FarmQueues,
+  { raster, finalize, store }: FarmQueues,
   dataset: string,
   jobs: readonly RasterJob[],
 ): Promise<void> {
-  const parent = { id: finalizeJobId(dataset), queue: finalize.qualifiedName };
+  const parent = { id: finalizeJobId({ store, dataset }), queue: finalize.qualifiedName };
   await raster.addBulk(
     jobs.map((job) => {
       const { opts, ...rest } = entry(job);
@@ -141,26 +241,29 @@ async function addFlow(
   shards: readonly RasterJob[],
   { train, embed = false, checkpoint }: Follow = {},
 ): Promise<void> {
-  const running = await renew(queues.finalize, finalizeJobId(dataset));
+  const { store } = queues;
+  const finalizeId = finalizeJobId({ store, dataset });
+  const running = await renew(queues.finalize, finalizeId);
   let root: FlowJob = {
     queueName: "finalize",
     name: "finalize",
-    data: parsePayload("finalize", `data set ${dataset}`, { dataset }),
-    opts: { jobId: finalizeJobId(dataset) },
+    data: parsePayload("finalize", `data set ${dataset}`, { store, dataset }),
+    opts: { jobId: finalizeId },
     children: shards.map((job) => ({ ...entry(job), queueName: "raster" })),
   };
   if (train !== undefined) {
-    const data = parsePayload("train", `model ${train.model}`, train);
-    await renew(queues.train, modelJobId(train));
-    root = { queueName: "train", name: "train", data, opts: { jobId: modelJobId(train) }, children: [root] };
+    const data = parsePayload("train", `model ${train.model}`, { ...train, store });
+    const jobId = modelJobId(data);
+    await renew(queues.train, jobId);
+    root = { queueName: "train", name: "train", data, opts: { jobId }, children: [root] };
     if (embed) {
-      await renew(queues.embed, modelJobId(train));
+      await renew(queues.embed, jobId);
       const { model } = train;
       root = {
         queueName: "embed",
         name: "embed",
-        data: parsePayload("embed", `model ${model}`, { dataset, model, checkpoint }),
-        opts: { jobId: modelJobId(train) },
+        data: parsePayload("embed", `model ${model}`, { store, dataset, model, checkpoint }),
+        opts: { jobId },
         children: [root],
       };
     }
@@ -198,21 +301,22 @@ async function retry(queue: FarmQueue, id: string): Promise<boolean> {
   }
 }
 
-/** Puts every failed job of a data set back, with all its attempts. @returns how many, by queue */
+/**
+ * Puts every failed job of a data set back, with all its attempts. @returns how many, by queue
+ *
+ * @throws FarmError `usage` for a bad name; `service` when Redis refuses
+ */
 export async function retryFailed(queues: FarmQueues, dataset: string): Promise<Record<QueueName, number>> {
   checkName("data set", dataset);
-  const retried = { raster: 0, finalize: 0, train: 0, embed: 0 };
-  for (const name of QUEUE_NAMES) {
-    for (const id of await queues[name].getRanges(["failed"], 0, -1)) {
-      if (datasetOfJob(name, id) === dataset && (await retry(queues[name], id))) retried[name]++;
+  return onRedis(queues, async () => {
+    const retried = { raster: 0, finalize: 0, train: 0, embed: 0 };
+    for (const name of QUEUE_NAMES) {
+      for (const id of await idsInState(queues[name] as FarmQueue, ["failed"])) {
+        const place = datasetOfJob(name, id);
+        if (place?.store !== queues.store || place.dataset !== dataset) continue;
+        if (await retry(queues[name], id)) retried[name]++;
+      }
     }
-  }
-  return retried;
-}
-
-/** The data set that a job works on, told by its id alone; undefined for an id that is none of ours. */
-export function datasetOfJob(queue: QueueName, id: string): string | undefined {
-  if (queue === "raster") return parseRasterJobId(id)?.dataset;
-  if (queue === "finalize") return /^(.+)\.finalize$/.exec(id)?.[1];
-  return /^[^@]+@([^@]+)$/.exec(id)?.[1];
+    return retried;
+  });
 }

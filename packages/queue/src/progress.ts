@@ -1,8 +1,9 @@
 import { checkName, QUEUE_NAMES, type QueueName } from "@loc2vec/core";
 import { QueueEvents } from "bullmq";
-import { datasetOfJob, OPEN_STATES, shardsInState } from "./jobs.ts";
-import { parseRasterJobId, rasterJobId } from "./payloads.ts";
+import { OPEN_STATES, shardsInState, untilNextLook } from "./jobs.ts";
+import { datasetOfJob, jobName, parseRasterJobId, rasterJobId } from "./payloads.ts";
 import type { FarmQueues } from "./queues.ts";
+import { onRedis } from "./refusal.ts";
 
 /** The most failures and running jobs that a report lists, and the most finished jobs that a rate is taken from. */
 const LISTED = 20;
@@ -21,7 +22,7 @@ export interface ShardFailure {
 export interface RasterProgress {
   waiting: number;
   active: number;
-  /** Failed before and waiting for the next attempt. */
+  /** Waiting to be tried again: failed before, or put off by a worker that cannot do them. */
   delayed: number;
   /** Given up, until somebody retries them. */
   failed: number;
@@ -37,10 +38,14 @@ export interface RasterProgress {
  * Where a data set stands in the queue. What is done is not asked here: finished jobs are forgotten after a while, the
  * object store knows.
  *
- * @throws FarmError `usage` for a bad name
+ * @throws FarmError `usage` for a bad name; `service` when Redis refuses
  */
 export async function rasterProgress(queues: FarmQueues, dataset: string): Promise<RasterProgress> {
   checkName("data set", dataset);
+  return onRedis(queues, () => readProgress(queues, dataset));
+}
+
+async function readProgress(queues: FarmQueues, dataset: string): Promise<RasterProgress> {
   const [waiting, active, delayed, failed] = (await Promise.all(
     (["waiting", "active", "delayed", "failed"] as const).map((state) =>
       shardsInState(queues, dataset, [state]),
@@ -61,20 +66,20 @@ export async function rasterProgress(queues: FarmQueues, dataset: string): Promi
 }
 
 async function failuresOf(
-  { raster }: FarmQueues,
+  { raster, store }: FarmQueues,
   dataset: string,
   shards: ReadonlySet<number>,
   retrying: boolean,
 ): Promise<ShardFailure[]> {
   const first = [...shards].sort((a, b) => a - b).slice(0, LISTED);
-  const jobs = await Promise.all(first.map((shard) => raster.getJob(rasterJobId({ dataset, shard }))));
+  const jobs = await Promise.all(first.map((shard) => raster.getJob(rasterJobId({ store, dataset, shard }))));
   return jobs.flatMap((job, i) =>
     job === undefined
       ? []
       : [
           {
             shard: first[i] as number,
-            reason: job.failedReason ?? "",
+            reason: job.failedReason || leftFor(job.progress),
             attempts: job.attemptsMade,
             retrying,
           },
@@ -82,12 +87,20 @@ async function failuresOf(
   );
 }
 
+/** Why a worker left a job for others. */
+function leftFor(progress: unknown): string {
+  const told = typeof progress === "object" && progress !== null && "left" in progress;
+  return told ? `left for another worker: ${progress.left}` : "put off";
+}
+
 async function activeLocations(
-  { raster }: FarmQueues,
+  { raster, store }: FarmQueues,
   dataset: string,
   shards: ReadonlySet<number>,
 ): Promise<number> {
-  const jobs = await Promise.all([...shards].map((shard) => raster.getJob(rasterJobId({ dataset, shard }))));
+  const jobs = await Promise.all(
+    [...shards].map((shard) => raster.getJob(rasterJobId({ store, dataset, shard }))),
+  );
   let sum = 0;
   for (const job of jobs) {
     const progress = job?.progress;
@@ -96,13 +109,13 @@ async function activeLocations(
   return sum;
 }
 
-async function rateOf({ raster }: FarmQueues, dataset: string): Promise<RasterProgress["rate"]> {
+async function rateOf({ raster, store }: FarmQueues, dataset: string): Promise<RasterProgress["rate"]> {
   const now = Date.now();
   // Newest first.
-  const jobs = (await raster.getJobs(["completed"], 0, RATE_JOBS - 1)).filter(
-    (job) =>
-      parseRasterJobId(job.id ?? "")?.dataset === dataset && now - (job.finishedOn ?? 0) <= RATE_WINDOW_MS,
-  );
+  const jobs = (await raster.getJobs(["completed"], 0, RATE_JOBS - 1)).filter((job) => {
+    const of = parseRasterJobId(job.id ?? "");
+    return of?.store === store && of.dataset === dataset && now - (job.finishedOn ?? 0) <= RATE_WINDOW_MS;
+  });
   if (jobs.length < 2) return undefined;
   const begin = Math.min(...jobs.map((job) => job.processedOn ?? now));
   const seconds = Math.max(now - begin, 1) / 1000;
@@ -113,6 +126,7 @@ async function rateOf({ raster }: FarmQueues, dataset: string): Promise<RasterPr
 /** A step of a data set after its shards. `waiting-children`: it waits for the steps before it. */
 export interface StageJob {
   queue: Exclude<QueueName, "raster">;
+  /** Without the store. */
   id: string;
   state: string;
   /** What it last said, where it runs. */
@@ -121,9 +135,17 @@ export interface StageJob {
   reason: string;
 }
 
-/** The jobs of a data set that are not shards. */
+/**
+ * The jobs of a data set that are not shards.
+ *
+ * @throws FarmError `usage` for a bad name; `service` when Redis refuses
+ */
 export async function stageJobs(queues: FarmQueues, dataset: string): Promise<StageJob[]> {
   checkName("data set", dataset);
+  return onRedis(queues, () => readStages(queues, dataset));
+}
+
+async function readStages(queues: FarmQueues, dataset: string): Promise<StageJob[]> {
   const found: StageJob[] = [];
   for (const queue of QUEUE_NAMES) {
     if (queue === "raster") continue;
@@ -133,12 +155,13 @@ export async function stageJobs(queues: FarmQueues, dataset: string): Promise<St
       0,
       -1,
     )) {
-      if (datasetOfJob(queue, id) !== dataset) continue;
+      const of = datasetOfJob(queue, id);
+      if (of?.store !== queues.store || of.dataset !== dataset) continue;
       const job = await queues[queue].getJob(id);
       if (job === undefined) continue;
       found.push({
         queue,
-        id,
+        id: jobName(id),
         state: await job.getState(),
         progress: job.progress,
         reason: job.failedReason ?? "",
@@ -174,7 +197,8 @@ export async function waitForDataset(
   events.on("error", () => {});
   let wake = (): void => {};
   const changed = ({ jobId }: { jobId: string }): void => {
-    if (parseRasterJobId(jobId)?.dataset === dataset) wake();
+    const of = parseRasterJobId(jobId);
+    if (of?.store === queues.store && of.dataset === dataset) wake();
   };
   events.on("completed", changed);
   events.on("failed", changed);
@@ -189,15 +213,17 @@ export async function waitForDataset(
       const woken = new Promise<void>((resolve) => {
         wake = resolve;
       });
+      const begin = performance.now();
       const open = (await shardsInState(queues, dataset, OPEN_STATES)).size;
       const failed = (await shardsInState(queues, dataset, ["failed"])).size;
       const now = `${open} ${failed}`;
+      const tookMs = performance.now() - begin;
       if (now !== last) onProgress?.({ open, failed });
       last = now;
       if (open === 0) return { failed };
       await Promise.race([woken, sleep(2000)]);
       // A burst of events needs one look only.
-      await sleep(250);
+      await sleep(untilNextLook(tookMs, 250));
     }
   } finally {
     signal?.removeEventListener("abort", stop);

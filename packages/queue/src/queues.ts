@@ -20,8 +20,8 @@ export interface JobResults {
 
 export type FarmQueue<Q extends QueueName = QueueName> = Queue<JobPayload<Q>, JobResults[Q], string>;
 
-/** The queues of the farm, and the connection they share. */
-export interface FarmQueues {
+/** The queues of the farm, and the connection they share: of all object stores that are worked on under the prefix. */
+export interface Queues {
   readonly raster: FarmQueue<"raster">;
   readonly finalize: FarmQueue<"finalize">;
   readonly train: FarmQueue<"train">;
@@ -34,12 +34,22 @@ export interface FarmQueues {
   close(): Promise<void>;
 }
 
+/** The queues as one object store sees them: jobs that are added, counted, listed and retried are its own. */
+export interface FarmQueues extends Queues {
+  /** The store's identity. */
+  readonly store: string;
+}
+
 export interface OpenQueuesOptions {
   /** Prefix of BullMQ's keys: queues with different prefixes share nothing. */
   prefix: string;
+  /** Identity of the object store whose jobs they are; absent: only to look at all of them. */
+  store?: string;
   redisUrl?: string;
   /** Instead of a URL; stays open. */
   connection?: Redis;
+  /** With a URL: whether a Redis that refuses to be written is refused. Default true. */
+  writes?: boolean;
   /** Before the second attempt, milliseconds; doubles with each further one. Default 5000. */
   retryDelayMs?: number;
 }
@@ -67,8 +77,10 @@ function jobOptions(retryDelayMs = 5000): JobsOptions {
  * @throws FarmError `usage` without or with both of URL and connection, or for a prefix that is not `[\w-]+`; what
  * {@link connectRedis} throws
  */
-export async function openQueues(options: OpenQueuesOptions): Promise<FarmQueues> {
-  const { prefix, redisUrl } = options;
+export async function openQueues(options: OpenQueuesOptions & { store: string }): Promise<FarmQueues>;
+export async function openQueues(options: OpenQueuesOptions): Promise<Queues>;
+export async function openQueues(options: OpenQueuesOptions): Promise<Queues & { store?: string }> {
+  const { prefix, redisUrl, store, writes = true } = options;
   if (!/^[\w-]+$/.test(prefix)) {
     throw new FarmError(
       "usage",
@@ -79,7 +91,8 @@ export async function openQueues(options: OpenQueuesOptions): Promise<FarmQueues
   if ((redisUrl === undefined) === (options.connection === undefined)) {
     throw new FarmError("usage", "the queues need either a Redis URL or a connection", "give one of them");
   }
-  const connection = options.connection ?? (await connectRedis(redisUrl as string));
+  const connection =
+    options.connection ?? (await connectRedis(redisUrl as string, writes ? { writeUnder: prefix } : {}));
   const defaultJobOptions = jobOptions(options.retryDelayMs);
   const open = <Q extends QueueName>(name: Q): FarmQueue<Q> => {
     const queue: FarmQueue<Q> = new Queue(name, { connection, prefix, defaultJobOptions });
@@ -100,6 +113,7 @@ export async function openQueues(options: OpenQueuesOptions): Promise<FarmQueues
     flow,
     connection,
     prefix,
+    ...(store === undefined ? {} : { store }),
     async close() {
       await Promise.all([...QUEUE_NAMES.map((name) => queues[name].close()), flow.close()]);
       if (options.connection === undefined) await closeRedis(connection);

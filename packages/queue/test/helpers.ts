@@ -13,11 +13,15 @@ declare module "vitest" {
 
 const opened: FarmQueues[] = [];
 
+/** Identity of the tests' object store. */
+export const STORE = "0123456789abcdef";
+
 /** Queues of its own on the tests' Redis, removed after the test. */
 export async function freshQueues(retryDelayMs = 10): Promise<FarmQueues> {
   const queues = await openQueues({
     redisUrl: inject("redisUrl"),
     prefix: `test-${randomUUID()}`,
+    store: STORE,
     retryDelayMs,
   });
   opened.push(queues);
@@ -31,15 +35,19 @@ afterEach(async () => {
   }
 });
 
-/** A Redis server of the test's own, up when this returns. */
-export async function startRedis(port: number, args: readonly string[] = []): Promise<ChildProcess> {
+/** A Redis server of the test's own, up when this returns: it has logged what `ready` says. */
+export async function startRedis(
+  port: number,
+  args: readonly string[] = [],
+  ready = "Ready to accept connections",
+): Promise<ChildProcess> {
   const server = spawn(
     "redis-server",
-    ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--daemonize", "no", ...args],
+    [...args, "--port", String(port), "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"],
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   for await (const chunk of server.stdout) {
-    if (String(chunk).includes("Ready to accept connections")) break;
+    if (String(chunk).includes(ready)) break;
   }
   return server;
 }

@@ -13,7 +13,7 @@ import {
   shardsInState,
   waitForDataset,
 } from "../src/index.ts";
-import { freshQueues } from "./helpers.ts";
+import { freshQueues, STORE } from "./helpers.ts";
 
 const HOSTILE = [
   "",
@@ -67,10 +67,13 @@ function work(queues: FarmQueues, action: (shard: number, attempt: number) => vo
 test("an id tells data set and shard, whatever dots the name has", () => {
   for (const dataset of ["city", "v1.2", "5", "a.0"]) {
     for (const shard of [0, 7, 23_437]) {
-      expect(parseRasterJobId(rasterJobId({ dataset, shard }))).toEqual({ dataset, shard });
+      const job = { store: STORE, dataset, shard };
+      expect(parseRasterJobId(rasterJobId(job))).toEqual(job);
     }
   }
   for (const id of ["12", "city", "city.01", "city.-1", ".3", "repeat:x:1"])
+    expect(parseRasterJobId(`${id}@${STORE}`)).toBeUndefined();
+  for (const id of ["city.1", "city.1@", `city.1@${STORE.toUpperCase()}`])
     expect(parseRasterJobId(id)).toBeUndefined();
 });
 
@@ -82,8 +85,8 @@ test("enqueueing twice, and twice at once, adds nothing twice", async () => {
   await Promise.all([enqueueShards(queues, "town", shards), enqueueShards(queues, "town", shards)]);
   expect((await queues.raster.getJobCounts("waiting")).waiting).toBe(5000);
   expect((await rasterProgress(queues, "town")).waiting).toBe(2500);
-  const job = await queues.raster.getJob("city.17");
-  expect(job?.data).toEqual({ dataset: "city", shard: 17 });
+  const job = await queues.raster.getJob(`city.17@${STORE}`);
+  expect(job?.data).toEqual({ store: STORE, dataset: "city", shard: 17 });
   expect(job?.opts).toMatchObject({ attempts: ATTEMPTS, backoff: { type: "exponential", jitter: 0.5 } });
 });
 
@@ -92,17 +95,21 @@ test("hostile names and payloads are refused on the way in and on the way out", 
   for (const name of HOSTILE) {
     await expect(enqueueShards(queues, name, [0]), name).rejects.toThrow(FarmError);
     await expect(rasterProgress(queues, name), name).rejects.toThrow(FarmError);
-    expect(() => parsePayload("raster", "job x", { dataset: name, shard: 0 }), name).toThrow(/^job x/);
+    expect(() => parsePayload("raster", "job x", { store: STORE, dataset: name, shard: 0 }), name).toThrow(
+      /^job x/,
+    );
   }
   for (const payload of [
     null,
     "city",
     {},
-    { dataset: "city" },
-    { dataset: "city", shard: -1 },
-    { dataset: "city", shard: 0.5 },
-    { dataset: "city", shard: "0" },
-    { dataset: "city", shard: 0, command: "rm" },
+    { store: STORE, dataset: "city" },
+    { store: STORE, dataset: "city", shard: -1 },
+    { store: STORE, dataset: "city", shard: 0.5 },
+    { store: STORE, dataset: "city", shard: "0" },
+    { store: STORE, dataset: "city", shard: 0, command: "rm" },
+    { dataset: "city", shard: 0 },
+    { store: "../etc", dataset: "city", shard: 0 },
   ]) {
     expect(() => parsePayload("raster", "job x", payload)).toThrow(FarmError);
   }

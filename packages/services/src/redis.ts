@@ -96,10 +96,13 @@ export const redis: Service = {
     try {
       return (await infoOf(url)).get("redis_version") ?? "unknown";
     } catch (error) {
+      const reason = reasonOf(error);
       throw new FarmError(
         "service",
-        `Redis at ${hostOf(url, 6379)}: ${reasonOf(error)}`,
-        "start it, or correct FARM_REDIS_URL, or unset that: then a private one is started",
+        `Redis at ${hostOf(url, 6379)}: ${reason}`,
+        /^NOPERM/.test(reason)
+          ? "let the user of FARM_REDIS_URL do more: ACL SETUSER name +info"
+          : "start it, or correct FARM_REDIS_URL, or unset that: then a private one is started",
         { cause: error },
       );
     }

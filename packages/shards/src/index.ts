@@ -33,6 +33,7 @@ export {
   writeShard,
 } from "./dataset.ts";
 export { writeGroup } from "./group.ts";
+export { STORE_KEY, storeIdentity } from "./identity.ts";
 export { type DataType, describe, readGroup } from "./metadata.ts";
 export { listQuarantine, readQuarantine, writeQuarantine } from "./quarantine.ts";
 export {

@@ -1,5 +1,20 @@
-import { type ErrorKind, errorMessage, FarmError, type JobPayload, type QueueName } from "@loc2vec/core";
-import { type FarmQueues, type JobResults, parsePayload } from "@loc2vec/queue";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  type ErrorKind,
+  errorMessage,
+  FarmError,
+  type JobPayload,
+  MismatchError,
+  type QueueName,
+} from "@loc2vec/core";
+import {
+  explainRefusal,
+  type FarmQueues,
+  type JobResults,
+  jobName,
+  parsePayload,
+  placeOf,
+} from "@loc2vec/queue";
 import {
   DelayedError,
   type Job,
@@ -14,6 +29,10 @@ const HOPELESS: readonly ErrorKind[] = ["usage", "input", "data"];
 const PROGRESS_MS = 1000;
 /** How long a worker takes no job after the store or the map could not be reached: at first, and at most. */
 const REST_MS = [1000, 30_000] as const;
+/** After so long a job that another worker must do is offered again: at first, and at most. */
+const PUT_OFF_MS = [500, 30_000] as const;
+/** A worker passes so many jobs on that are not for it, and no more: it must not become Redis's main work. */
+const PASSED_PER_SECOND = 20;
 
 /** What a processor returns when other jobs must be done first: it is called again after them. */
 export const WAIT_FOR_SHARDS = Symbol("wait for shards");
@@ -44,7 +63,10 @@ export interface Consumer<Q extends QueueName = QueueName> {
   readonly concurrency?: number;
   /** When a worker that is stopped asks for its jobs back. Default `grace`: after the grace period; else `at once`. */
   readonly handBack?: "grace" | "at once";
-  /** @throws FarmError `usage`, `input` or `data` for what no attempt can mend; anything else is tried again */
+  /**
+   * @throws MismatchError when another worker must do it; FarmError `usage`, `input` or `data` for what no attempt can mend;
+   * anything else is tried again
+   */
   process(
     payload: JobPayload<Q>,
     task: Task<Q>,
@@ -57,19 +79,35 @@ export interface ConsumeOptions {
   handBack: AbortSignal;
   onHandBack: () => void;
   onFailure: (id: string, reason: string, final: boolean) => void;
-  onTrouble: (reason: string) => void;
+  /** A job was left for other workers. */
+  onLeft: (job: LeftJob) => void;
+  /** A job was done. */
+  onDone: (queue: QueueName, dataset: string) => void;
+  /** Whatever BullMQ meets outside of jobs. */
+  onError: (error: unknown) => void;
+}
+
+/** A job that this worker cannot do, and another may. */
+export interface LeftJob {
+  queue: QueueName;
+  /** Identity of the object store that the data set is in. */
+  store: string;
+  dataset: string;
+  reason: string;
 }
 
 /** Begins to do the jobs of a queue. */
 export function consume<Q extends QueueName>(
   consumer: Consumer<Q>,
-  { queues, lockMs, handBack, onHandBack, onFailure, onTrouble }: ConsumeOptions,
+  { queues, lockMs, handBack, onHandBack, onFailure, ...given }: ConsumeOptions,
 ): Worker {
   const outage = restAfterOutage(() => worker);
   const process = async (job: Job<JobPayload<Q>, JobResults[Q]>, token?: string): Promise<JobResults[Q]> => {
     let later = false;
+    let payload: JobPayload<Q> | undefined;
     try {
-      const payload = parsePayload(consumer.queue, `job ${job.id}`, job.data);
+      payload = parsePayload(consumer.queue, `job ${job.id}`, job.data);
+      checkStore(payload, queues);
       const result = await consumer.process(payload, {
         signal: handBack,
         queues,
@@ -80,15 +118,26 @@ export function consume<Q extends QueueName>(
           ((await job.getDependenciesCount({ unprocessed: true })).unprocessed ?? 0) > 0,
       });
       outage.over();
+      given.onDone(consumer.queue, payload.dataset);
       later = result === GO_ON_LATER;
       if (!later && result !== WAIT_FOR_SHARDS) return result as JobResults[Q];
-    } catch (error) {
+    } catch (thrown) {
+      const error = explainRefusal(thrown, placeOf(queues.connection), queues.prefix);
       if (handBack.aborted && error === handBack.reason) {
         await job.moveToWait(token);
         onHandBack();
         throw new WaitingError();
       }
       const line = errorMessage(error);
+      if (error instanceof MismatchError && payload !== undefined) {
+        const { store, dataset } = payload;
+        given.onLeft({ queue: consumer.queue, store, dataset, reason: line });
+        // For whoever asks where the data set stands.
+        if (store === queues.store) await job.updateProgress({ left: line });
+        await sleep(1000 / PASSED_PER_SECOND);
+        await job.moveToDelayed(Date.now() + putOffMs(job), token);
+        throw new DelayedError();
+      }
       if (error instanceof FarmError && error.kind === "service") outage.begin();
       if (error instanceof FarmError && HOPELESS.includes(error.kind)) throw new UnrecoverableError(line);
       throw new Error(line, { cause: error });
@@ -112,12 +161,36 @@ export function consume<Q extends QueueName>(
     stalledInterval: lockMs / 2,
     maxStalledCount: 5,
   });
-  worker.on("error", (error) => onTrouble(errorMessage(error)));
+  worker.on("error", given.onError);
   worker.on("closing", outage.over);
   worker.on("failed", (job, error) => {
-    onFailure(job?.id ?? "unknown", error.message, job === undefined || job.finishedOn !== undefined);
+    onFailure(
+      jobName(job?.id ?? "unknown"),
+      error.message,
+      job === undefined || job.finishedOn !== undefined,
+    );
   });
   return worker;
+}
+
+/** @throws MismatchError when the job is of another object store than the worker's */
+function checkStore(payload: { store: string }, { store }: FarmQueues): void {
+  if (payload.store !== store) throw ofAnotherStore(payload.store, store);
+}
+
+export function ofAnotherStore(its: string, own: string): MismatchError {
+  return new MismatchError(
+    "data",
+    `jobs of the object store ${its} wait in these queues, too; this worker's store is ${own}`,
+    "they are done by workers with that FARM_STORE; a FARM_QUEUE_PREFIX for each store keeps them apart",
+  );
+}
+
+/** Until a job that was not for this worker is offered again: longer each time, so that idle workers do not pass it round. */
+function putOffMs({ attemptsStarted, attemptsMade }: Job): number {
+  const times = Math.max(0, attemptsStarted - attemptsMade - 1);
+  const [first, most] = PUT_OFF_MS;
+  return Math.min(first * 2 ** Math.min(times, 10), most) * (0.5 + 0.5 * Math.random());
 }
 
 /**

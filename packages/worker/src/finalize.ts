@@ -23,7 +23,7 @@ const ROUNDS = 3;
 export function finalizeConsumer(store: ObjectStore): Consumer<"finalize"> {
   return {
     queue: "finalize",
-    async process({ dataset: name, round = 0 }, { signal, queues, progress, ...task }) {
+    async process({ store: id, dataset: name, round = 0 }, { signal, queues, progress, ...task }) {
       if (await task.hasOpenChildren()) return WAIT_FOR_SHARDS;
       const { dataset } = await openDataset(store, name);
       const expected = (await readDigests(store, dataset)) ?? digestsOf(await task.childResults());
@@ -50,7 +50,7 @@ export function finalizeConsumer(store: ObjectStore): Consumer<"finalize"> {
           "see what damages or removes them, then pnpm farm:retry",
         );
       }
-      await task.update({ dataset: name, round: round + 1 });
+      await task.update({ store: id, dataset: name, round: round + 1 });
       await enqueueShards(queues, name, wanting, { signal, within: true });
       return WAIT_FOR_SHARDS;
     },

@@ -26,7 +26,7 @@ import type { Rasterizer } from "./rasterizer.ts";
 
 export interface RenderShardOptions {
   store: ObjectStore;
-  job: RasterJob;
+  job: Pick<RasterJob, "dataset" | "shard">;
   rasterizer: Rasterizer;
   /** Looked at before each location; its reason is thrown. */
   signal?: AbortSignal | undefined;
@@ -145,7 +145,7 @@ function checkRasterizer(dataset: Dataset, { channels, source }: Rasterizer): vo
 async function renderLocation(
   dataset: Dataset,
   rasterizer: Rasterizer,
-  { shard }: RasterJob,
+  { shard }: Pick<RasterJob, "shard">,
   index: number,
   { lon, lat }: { lon: number; lat: number },
 ): Promise<readonly Uint8Array[]> {
@@ -165,6 +165,7 @@ async function renderLocation(
     }
     return tiles;
   } catch (error) {
+    if (error instanceof MismatchError) throw error; // of the worker, not of the location
     const kind: ErrorKind = error instanceof FarmError ? error.kind : "internal";
     const mend = error instanceof FarmError ? error.mend : "";
     const message = error instanceof FarmError ? error.message : errorMessage(error);

@@ -3,17 +3,21 @@ import {
   checkClock,
   closeRedis,
   connectRedis,
+  countJobs,
   type FarmQueues,
+  hasOpenJobs,
   OPEN_STATES,
   openQueues,
-  shardsInState,
-  stageJobs,
+  otherStores,
+  placeOf,
+  untilNextLook,
 } from "@loc2vec/queue";
-import type { ObjectStore } from "@loc2vec/shards";
+import { type ObjectStore, storeIdentity } from "@loc2vec/shards";
 import type { Worker } from "bullmq";
-import { type Consumer, consume } from "./consumer.ts";
+import { type Consumer, consume, type LeftJob, ofAnotherStore } from "./consumer.ts";
 import { finalizeConsumer } from "./finalize.ts";
 import type { Rasterizer } from "./rasterizer.ts";
+import { restWhileRefused } from "./refused.ts";
 import { type RenderedShard, renderShard } from "./shard.ts";
 
 /** How long a job that does not even look at its signal holds up the end, after the grace period. */
@@ -37,7 +41,10 @@ export interface RunWorkerOptions {
   signal?: AbortSignal | undefined;
   /** Grace period after the signal, milliseconds. Default 20,000: Kubernetes kills after 30 s. */
   graceMs?: number;
-  /** `empty`: until no job is left that will run, here or in another worker. Default `forever`: until the signal. */
+  /**
+   * `empty`: until no job of the store is left that will run, here or in another worker; those that only others can do are
+   * not waited for. Default `forever`: until the signal.
+   */
   until?: "empty" | "forever";
   /** With `until: "empty"`: of this data set alone. */
   dataset?: string;
@@ -50,7 +57,9 @@ export interface RunWorkerOptions {
   onShard?: (job: RasterJob, shard: RenderedShard) => void;
   /** An attempt at a job failed. `final`: there will be no further one. */
   onFailure?: (id: string, reason: string, final: boolean) => void;
-  /** Trouble with Redis that the worker waits out. */
+  /** Jobs wait that this worker cannot do and leaves for others: told once per data set, or object store. */
+  onLeft?: (reason: string) => void;
+  /** Trouble with Redis that the worker waits out: told once a minute. */
   onTrouble?: (reason: string) => void;
 }
 
@@ -74,6 +83,10 @@ export interface WorkerSummary {
   seconds: number;
   /** Whether the signal ended it. */
   interrupted: boolean;
+  /** With `until: "empty"`: jobs of these queues (of the data set, where one is named) that were given up, by whomever. */
+  failed?: number;
+  /** With `until: "empty"`: jobs that were left, as only another worker can do them. */
+  left?: { queue: QueueName; dataset: string; jobs: number; reason: string }[];
 }
 
 /**
@@ -81,9 +94,11 @@ export interface WorkerSummary {
  *
  * A worker may die at any moment: what it had begun goes to another after `lockMs`, and is given up only when five
  * workers died of it. An error is retried with growing delays if time can mend it; else the job fails at once and says
- * why.
+ * why. A job of another object store, or one that a consumer refuses with MismatchError, is left for other workers. While
+ * Redis refuses to be written the worker waits.
  *
- * @throws FarmError what `connectRedis`, `checkClock` and the rasterizer's opening throw; errors of single jobs end in them
+ * @throws FarmError what `connectRedis`, `checkClock`, `storeIdentity` and the rasterizer's opening throw; errors of single
+ * jobs end in them
  */
 export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummary> {
   const { concurrency = 1, graceMs = 20_000, lockMs = 60_000, until = "forever", signal } = options;
@@ -104,12 +119,14 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
     seconds: 0,
     interrupted: false,
   };
-  const connection = await connectRedis(options.redisUrl);
+  const connection = await connectRedis(options.redisUrl, { writeUnder: options.prefix });
+  const ended = new AbortController();
   let own: Rasterizer | undefined;
   let queues: FarmQueues | undefined;
   try {
-    await checkClock(connection, "Redis");
-    queues = await openQueues({ connection, prefix: options.prefix });
+    await checkClock(connection, placeOf(connection));
+    const store = await storeIdentity(options.store);
+    queues = await openQueues({ connection, prefix: options.prefix, store });
     if (typeof options.rasterizer === "function") own = await options.rasterizer();
     const rasterizer = own ?? (options.rasterizer as Rasterizer | undefined);
     const consumers: Consumer[] = [...(options.consumers ?? [])];
@@ -118,6 +135,20 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
     // During an outage of Redis the questions below wait for an answer; the signal does not.
     const stopped = aborted(signal);
     const handBack = new AbortController();
+    let workers: Worker[] = [];
+    const refused = restWhileRefused({
+      queues,
+      workers: () => workers,
+      stopped: ended.signal,
+      tell: (line) => options.onTrouble?.(line),
+    });
+    // Redis refuses even to be read, or loads: the workers meet the same, and tell it.
+    const waitOut = (error: unknown): boolean => {
+      if (!(error instanceof FarmError && error.kind === "service")) throw error;
+      refused.onError(error.cause);
+      return false;
+    };
+    const left = leftJobs(store, options.onLeft);
     const given = {
       queues,
       lockMs,
@@ -126,23 +157,37 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
         summary.failures++;
         options.onFailure?.(id, reason, final);
       },
-      onTrouble: (reason: string) => options.onTrouble?.(reason),
+      onLeft: left.add,
+      onDone: left.forget,
+      onError: refused.onError,
     };
     const atOnce = new AbortController();
-    stopped.promise.then(() => atOnce.abort(new Error("the worker was stopped")));
-    const workers = consumers.map((consumer) =>
+    stopped.promise.then(() => {
+      atOnce.abort(new Error("the worker was stopped"));
+      ended.abort();
+    });
+    workers = consumers.map((consumer) =>
       consume(consumer, { ...given, handBack: (consumer.handBack === "at once" ? atOnce : handBack).signal }),
     );
     const watched = consumers.map(({ queue }) => queue);
+    const which = { queues: watched, dataset: options.dataset };
+    const empty = emptiness(queues, which, left.has);
     while (!(signal?.aborted ?? false)) {
-      const empty = (): Promise<boolean> => isEmpty(queues as FarmQueues, watched, options.dataset);
-      if (until === "empty" && (await Promise.race([empty(), stopped.promise]))) break;
+      if (until === "empty" && (await Promise.race([empty().catch(waitOut), stopped.promise]))) break;
       await Promise.race([new Promise((resolve) => setTimeout(resolve, POLL_MS)), stopped.promise]);
     }
     await close(workers, handBack, stopped.promise, graceMs);
     stopped.forget();
     summary.interrupted = signal?.aborted ?? false;
+    if (until === "empty" && !summary.interrupted) {
+      summary.failed = await countJobs(queues, { ...which, states: ["failed"] });
+      summary.left = await left.stillOpen(queues, which);
+      // Jobs of another store may be all that there is, and none of them have come by here.
+      for (const other of await otherStores(queues, watched))
+        left.tell(other, ofAnotherStore(other, store).line);
+    }
   } finally {
+    ended.abort();
     await own?.close();
     await queues?.close();
     await closeRedis(connection);
@@ -183,24 +228,65 @@ function rasterConsumer(
   };
 }
 
-/** Whether none of these queues has a job that will run; of one data set, or of all. */
-async function isEmpty(
+/** What a worker looks after: its queues, and of them one data set or all. */
+interface Watched {
+  queues: readonly QueueName[];
+  dataset: string | undefined;
+}
+
+/**
+ * Tells whether no job is left that will run, but for those that are left to others. Redis counts; only where that leaves
+ * it open are the ids of all jobs read, and the more there are the less often.
+ */
+function emptiness(
   queues: FarmQueues,
-  watched: readonly QueueName[],
-  dataset: string | undefined,
-): Promise<boolean> {
-  if (dataset === undefined) {
-    const counts = await Promise.all(
-      watched.map((name) => queues[name].getJobCountByTypes(...OPEN_STATES, "prioritized")),
-    );
-    return counts.every((count) => count === 0);
-  }
-  // Shards first: the last of them opens the job after it in one step.
-  if (watched.includes("raster") && (await shardsInState(queues, dataset, OPEN_STATES)).size > 0)
-    return false;
-  const open: readonly string[] = [...OPEN_STATES, "prioritized"];
-  const stages = await stageJobs(queues, dataset);
-  return !stages.some(({ queue, state }) => watched.includes(queue) && open.includes(state));
+  watched: Watched,
+  isLeft: (queue: QueueName, dataset: string) => boolean,
+): () => Promise<boolean> {
+  let notBefore = 0;
+  return async () => {
+    if (!(await hasOpenJobs(queues, watched.queues))) return true;
+    const begin = performance.now();
+    if (begin < notBefore) return false;
+    const accept = (queue: QueueName, dataset: string): boolean => !isLeft(queue, dataset);
+    const open = await countJobs(queues, { ...watched, states: OPEN_STATES, accept });
+    const now = performance.now();
+    notBefore = now + untilNextLook(now - begin, POLL_MS);
+    return open === 0;
+  };
+}
+
+/** The jobs that were left for other workers. */
+function leftJobs(store: string, tell: RunWorkerOptions["onLeft"]) {
+  const left = new Map<string, LeftJob>();
+  const told = new Set<string>();
+  const key = (queue: QueueName, dataset: string): string => `${queue} ${dataset}`;
+  const tellOnce = (about: string, reason: string): void => {
+    if (told.has(about)) return;
+    told.add(about);
+    tell?.(reason);
+  };
+  return {
+    add(job: LeftJob): void {
+      const own = job.store === store;
+      if (own) left.set(key(job.queue, job.dataset), job);
+      tellOnce(own ? `data set ${job.dataset}` : job.store, job.reason);
+    },
+    tell: tellOnce,
+    has: (queue: QueueName, dataset: string): boolean => left.has(key(queue, dataset)),
+    /** What was done here is not left: the worker may have another map by now. */
+    forget: (queue: QueueName, dataset: string): void => void left.delete(key(queue, dataset)),
+    /** Those of the store that nobody has done yet. */
+    async stillOpen(queues: FarmQueues, watched: Watched): Promise<NonNullable<WorkerSummary["left"]>> {
+      const found: NonNullable<WorkerSummary["left"]> = [];
+      for (const { queue, dataset, reason } of left.values()) {
+        if ((watched.dataset ?? dataset) !== dataset) continue;
+        const jobs = await countJobs(queues, { queues: [queue], dataset, states: OPEN_STATES });
+        if (jobs > 0) found.push({ queue, dataset, jobs, reason });
+      }
+      return found;
+    },
+  };
 }
 
 /** Lets the jobs begun be finished; for the grace period only once stopped, then they go back at their next location. */

@@ -34,7 +34,9 @@ test("after the last shard the data set is checked, its checksums recorded, and 
   const dataset = datasetOf();
   await enqueue(farm, dataset);
   expect((await openDataset(farm.store, "city")).complete).toBeUndefined();
-  expect(await stateOf(farm, "finalize", finalizeJobId("city"))).toBe("waiting-children");
+  expect(await stateOf(farm, "finalize", finalizeJobId({ store: farm.queues.store, dataset: "city" }))).toBe(
+    "waiting-children",
+  );
   await run(farm);
   const reader = await openDataset(farm.store, "city");
   const digests = await readDigests(farm.store, dataset);
@@ -51,7 +53,9 @@ test("after the last shard the data set is checked, its checksums recorded, and 
 
   // All is the same when it is done again.
   await enqueueShards(farm.queues, "city", []);
-  expect(await stateOf(farm, "finalize", finalizeJobId("city"))).toBe("waiting");
+  expect(await stateOf(farm, "finalize", finalizeJobId({ store: farm.queues.store, dataset: "city" }))).toBe(
+    "waiting",
+  );
   await run(farm);
   expect(await hashes(farm.store)).toEqual(found);
 });
@@ -82,7 +86,9 @@ test("a shard that went missing, one that is damaged, and one that is another's 
   const farm = await freshFarm();
   await enqueue(farm, datasetOf());
   await run(farm, { finalize: false });
-  expect(await stateOf(farm, "finalize", finalizeJobId("city"))).toBe("waiting");
+  expect(await stateOf(farm, "finalize", finalizeJobId({ store: farm.queues.store, dataset: "city" }))).toBe(
+    "waiting",
+  );
   const [zero, one, two] = [0, 1, 2].map((shard) => shardKey("city", shard)) as [string, string, string];
   const bytes = (await farm.store.get(one)) as Uint8Array;
   await farm.store.remove(zero);
@@ -156,7 +162,9 @@ test("a location that cannot be rendered is set aside and listed; its shard is d
   // Found there by another worker, it is still told.
   await enqueueShards(farm.queues, "city", [1]);
   expect(await run(farm, { finalize: false })).toMatchObject({ skipped: 1 });
-  expect((await farm.queues.raster.getJob("city.1"))?.returnvalue).toMatchObject({ quarantined: 1 });
+  expect((await farm.queues.raster.getJob(`city.1@${farm.queues.store}`))?.returnvalue).toMatchObject({
+    quarantined: 1,
+  });
 });
 
 test("an error that is of the map, not of a location, sets nothing aside", async () => {
@@ -175,7 +183,7 @@ test("an error that is of the map, not of a location, sets nothing aside", async
   expect(summary).toMatchObject({ shards: 2, quarantined: 0 });
 });
 
-const TRAIN: TrainJob = {
+const TRAIN: Omit<TrainJob, "store"> = {
   dataset: "city",
   model: "m1",
   steps: 2,
@@ -232,10 +240,10 @@ test("training waits for the complete data set, embedding for the training; a st
   expect(summary).toMatchObject({ shards: 3, handedBack: 1, interrupted: true });
   expect(performance.now() - begin).toBeLessThan(10_000);
   expect(done).toEqual([]);
-  expect(await stateOf(farm, "train", modelJobId(TRAIN))).toBe("waiting");
+  expect(await stateOf(farm, "train", modelJobId({ ...TRAIN, store: farm.queues.store }))).toBe("waiting");
   await run(farm, { rasterizer: undefined, finalize: false, consumers });
   expect(done).toEqual(["train m1", "embed m1 city"]);
-  expect(await stateOf(farm, "embed", modelJobId(TRAIN))).toBe("completed");
+  expect(await stateOf(farm, "embed", modelJobId({ ...TRAIN, store: farm.queues.store }))).toBe("completed");
 });
 
 test("a worker whose clock is an hour off is refused, and told so", async () => {

@@ -185,7 +185,11 @@ test("a shard of another map, cartography or of other channels than a worker dra
 
 test("a payload that somebody else wrote is refused", async () => {
   const farm = await freshFarm();
-  await farm.queues.raster.add("shard", { dataset: "../etc", shard: 0 }, { jobId: "evil.0" });
+  await farm.queues.raster.add(
+    "shard",
+    { store: farm.queues.store, dataset: "../etc", shard: 0 },
+    { jobId: "evil.0" },
+  );
   const failures: string[] = [];
   await run(farm, { onFailure: (_, reason, final) => failures.push(`${reason} ${final}`) });
   expect(failures).toHaveLength(1);
@@ -236,7 +240,7 @@ test("after the grace period it hands its shard back at once and without the los
   });
   expect(performance.now() - begin).toBeLessThan(3000);
   expect(summary).toMatchObject({ shards: 0, handedBack: 1, failures: 0, interrupted: true });
-  expect((await farm.queues.raster.getJob("city.0"))?.attemptsMade).toBe(0);
+  expect((await farm.queues.raster.getJob(`city.0@${farm.queues.store}`))?.attemptsMade).toBe(0);
   expect(await rasterProgress(farm.queues, "city")).toMatchObject({
     waiting: 3,
     active: 0,

@@ -14,6 +14,7 @@ import {
   type ObjectStore,
   openStore,
   type ShardFacts,
+  storeIdentity,
 } from "@loc2vec/shards";
 import { renderShard } from "@loc2vec/worker";
 import { Queue } from "bullmq";
@@ -90,9 +91,10 @@ async function throughQueue(
   const folder = await mkdtemp(join(tmpdir(), "loc2vec-bench-"));
   const url = pathToFileURL(folder).href;
   const prefix = `bench-${process.pid}`;
-  const queues = await openQueues({ redisUrl, prefix });
+  const store = openStore(url);
+  const queues = await openQueues({ redisUrl, prefix, store: await storeIdentity(store) });
   try {
-    await createDataset(openStore(url), dataset, locations);
+    await createDataset(store, dataset, locations);
     // The workers start first, so that none has an advantage.
     const settings = {
       FARM_HOME: context.config.home,

@@ -94,6 +94,12 @@ export async function demo(context: Context, { pbf, locations, steps, seed }: De
         "demo: stopped while rendering",
         "run it again: it goes on from there",
       );
+    if ((worked.failed ?? 0) > 0 || (worked.left ?? []).length > 0)
+      throw new FarmError(
+        "data",
+        `demo: ${worked.failed} jobs failed${worked.left?.map(({ reason }) => `; ${reason}`).join("") ?? ""}`,
+        `pnpm farm:status --dataset ${dataset.name} says why; pnpm farm:retry puts them back`,
+      );
     const rendered = await sizeOf(context, dataset);
     const model = `${dataset.name}-s${steps}`;
     const trained = await stage("train", () =>

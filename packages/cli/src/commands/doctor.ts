@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
 import { EXIT_CODES, errorMessage } from "@loc2vec/core";
+import { closeRedis, connectRedis } from "@loc2vec/queue";
 import { rendererInfo } from "@loc2vec/rasterizer";
 import { servicesStatus } from "@loc2vec/services";
 import {
@@ -90,8 +91,12 @@ export async function doctor(context: Context): Promise<void> {
     });
   }
   for (const { service, state, version, problem } of await servicesStatus(context.config)) {
-    await look(service, () => {
+    await look(service, async () => {
       if (problem !== undefined) throw new Error(problem);
+      const { redisUrl, queuePrefix } = context.config;
+      // A private one is as the farm set it up.
+      if (service === "redis" && redisUrl !== undefined)
+        await closeRedis(await connectRedis(redisUrl, { writeUnder: queuePrefix }));
       return `${state}${version === undefined ? "" : `, ${version}`}`;
     });
   }

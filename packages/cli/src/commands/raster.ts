@@ -25,7 +25,7 @@ import {
   sampleLocations,
 } from "@loc2vec/gis";
 import { type DatasetStatus, datasetStatus, verifyDataset } from "@loc2vec/producer";
-import { type Follow, retryFailed } from "@loc2vec/queue";
+import { type Follow, retryFailed, untilNextLook } from "@loc2vec/queue";
 import { sourceOf } from "@loc2vec/rasterizer";
 import { openDataset } from "@loc2vec/shards";
 import type { WorkerSummary } from "@loc2vec/worker";
@@ -167,31 +167,48 @@ export async function workCommand(
     work(context, services, given),
   );
   const rate = summary.tiles / summary.seconds;
+  const { failed = 0, left = [] } = summary;
   context.result(summary, [
     `${summary.shards} shards, ${summary.tiles} tiles in ${summary.seconds.toFixed(1)} s (${rate.toFixed(0)} tiles/s), ${summary.empty} of them empty; ` +
       `${summary.skipped} there already, ${summary.failures} failed attempts, ${summary.handedBack} handed back`,
+    ...(failed > 0
+      ? [`${failed} jobs failed; pnpm farm:status --dataset NAME says why, farm:retry puts them back`]
+      : []),
+    ...left.map(
+      ({ queue, dataset, jobs, reason }) => `data set ${dataset}: ${jobs} ${queue} jobs left: ${reason}`,
+    ),
   ]);
   if (summary.interrupted && options.until === "empty") process.exitCode = EXIT_CODES.interrupted;
+  else if (failed > 0 || left.length > 0) process.exitCode = EXIT_CODES.data;
 }
 
 export async function status(
   context: Context,
   { dataset, once = false }: { dataset: string; once?: boolean },
 ): Promise<void> {
+  const store = context.store();
+  await openDataset(store, dataset); // before anything is started for it
   await withServices(context, ["redis"], (services) =>
-    withQueues(context, services, async (queues) => {
-      const look = (): Promise<DatasetStatus> =>
-        datasetStatus({ queues, store: context.store(), name: dataset });
-      let found = await look();
-      if (context.json || once || !process.stdout.isTTY) return context.result(found, statusLines(found));
-      const live = startLive();
-      live.draw(statusLines(found));
-      while (isOpen(found) && !context.signal.aborted) {
-        await sleep(1000, undefined, { signal: context.signal }).catch(() => {});
-        found = await look();
+    withQueues(
+      context,
+      services,
+      async (queues) => {
+        const look = (): Promise<DatasetStatus> => datasetStatus({ queues, store, name: dataset });
+        let begin = performance.now();
+        let found = await look();
+        if (context.json || once || !process.stdout.isTTY) return context.result(found, statusLines(found));
+        const live = startLive();
         live.draw(statusLines(found));
-      }
-    }),
+        while (isOpen(found) && !context.signal.aborted) {
+          const pause = untilNextLook(performance.now() - begin, 1000);
+          await sleep(pause, undefined, { signal: context.signal }).catch(() => {});
+          begin = performance.now();
+          found = await look();
+          live.draw(statusLines(found));
+        }
+      },
+      { writes: false },
+    ),
   );
 }
 
@@ -204,7 +221,7 @@ function statusLines(found: DatasetStatus): string[] {
   const { dataset, shards, done, waiting, active, delayed, failed, lost, failures, rate, complete } = found;
   const begun = found.activeLocations / dataset.shardLocations;
   return [
-    `data set ${dataset.name}: ${done} of ${shards} shards done, ${active} active, ${waiting} waiting, ${delayed} to be retried, ${failed} failed, ${lost} not queued`,
+    `data set ${dataset.name}: ${done} of ${shards} shards done, ${active} active, ${waiting} waiting, ${delayed} to be tried again, ${failed} failed, ${lost} not queued`,
     `${bar(Math.min(shards, done + begun) / shards)}${rate ? ` ${rate.tilesPerSecond.toFixed(0)} tiles/s` : ""}${eta(found.etaSeconds)}`,
     ...found.stages.map(({ queue, id, state, progress, reason }) => {
       const said = typeof progress === "object" && progress !== null ? ` ${JSON.stringify(progress)}` : "";
