@@ -84,9 +84,11 @@ for _, rule in ipairs(profile.rules) do
   table.insert(rules_of_key[rule.key], rule)
 end
 
--- The importer counts these lines.
+-- The importer counts these lines. An object is bare where the map holds none of its nodes, or none of its ways.
 local function report_invalid(object)
-  print(string.format('loc2vec-invalid %s %d', object.type, object.id))
+  local lines = object.type == 'way' and object:as_linestring() or object.type == 'relation' and object:as_multilinestring()
+  local kind = lines and lines:is_null() and 'bare' or 'invalid'
+  print(string.format('loc2vec-%s %s %d', kind, object.type, object.id))
 end
 
 -- draw(rule) gives the geometry, nil where the rule is not for such an object, or a null geometry where it is invalid.

@@ -84,6 +84,20 @@ test.each(Object.keys(ARROWS))(
   },
 );
 
+test("settings are read in core's configuration alone, by set-up too", () => {
+  const sources = [
+    ...Object.keys(ARROWS).map((name) => join(PACKAGES, name, "src")),
+    resolve(PACKAGES, "../infra"),
+  ]
+    .flatMap((folder) =>
+      readdirSync(folder, { recursive: true, encoding: "utf8" }).map((file) => join(folder, file)),
+    )
+    .filter((file) => /\.(?:ts|mjs)$/.test(file));
+  expect(sources.length).toBeGreaterThan(100);
+  const readers = sources.filter((file) => /\benv(?:\.|\[["'`])FARM_/.test(readFileSync(file, "utf8")));
+  expect(readers).toEqual([]);
+});
+
 test("the README draws the same arrows", () => {
   const readme = readFileSync(resolve(PACKAGES, "../README.md"), "utf8");
   const drawn = [...readme.matchAll(/^\| `(\w+)` *\| ([^|]*)\|/gm)].map(([, name, uses]) => [

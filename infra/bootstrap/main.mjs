@@ -59,13 +59,10 @@ function installDependencies() {
   return "installed";
 }
 
-/** The folder of services and caches: the one setting of the farm that set-up needs, as core's configuration reads it. */
-const home = resolve(root, process.env.FARM_HOME || ".farm");
-
+/** Where to and which, core's configuration says: the build is done by now, so settings are read there alone. */
 function bindTensorflow() {
-  const variant = process.env.FARM_TENSORFLOW || "cpu";
   const cli = join(root, "packages/tensorflow/dist/setup-cli.js");
-  const result = spawnSync("node", [cli, home, variant], {
+  const result = spawnSync("node", [cli, root], {
     cwd: root,
     env,
     stdio: ["ignore", "pipe", "inherit"],

@@ -18,6 +18,8 @@ function missingPackages({ tests }) {
   if (!onPath("redis-server")) missing.push("redis-server");
   if (!hasPostgis()) missing.push("postgresql-postgis");
   if (!onPath("osm2pgsql")) missing.push("osm2pgsql");
+  if (!onPath("osmium")) missing.push("osmium-tool");
+  if (!onPath("bzip2")) missing.push("bzip2");
   if (!onPath("g++")) missing.push("g++");
   if (!onPath("python3")) missing.push("python3");
   // Debian takes these two out of Python: one fetches TensorFlow's wheel, the other serves the tests.

@@ -49,6 +49,7 @@ export const FAULTS: Readonly<Record<string, (scene: Scene) => Promise<string>>>
   "S3 answers 500 and 503": s3("error", 0.6),
   "S3 is slow": s3("slow", 0.7),
   "S3 cuts connections": s3("cut", 0.6),
+  "S3 falls silent": s3("stall", 0.4),
   "S3 is full": s3("full", 1),
   "S3 is down": s3("down", 1),
   async "a shard is cut off"({ place, random }) {

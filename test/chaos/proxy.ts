@@ -6,14 +6,42 @@ import type { Random } from "@loc2vec/core";
 /**
  * What the way to S3 does to a request: `error` answers 500 or 503 and does nothing; `slow` waits a second or two;
  * `cut` breaks the connection, before the request or after it was done, or half way through the answer; `full`
- * refuses to store, as a server whose disk is full; `down` accepts nobody.
+ * refuses to store, as a server whose disk is full; `down` accepts nobody; `stall` keeps the connection and is silent for
+ * ever: before it takes the request, after it was done, or half way through the answer.
  */
-export type S3Fault = "error" | "slow" | "cut" | "full" | "down";
+export type S3Fault = "error" | "slow" | "cut" | "full" | "down" | "stall";
+
+/** A request as the proxy sees it. */
+export interface Asked {
+  method: string;
+  /** With the query. */
+  path: string;
+  headers: IncomingMessage["headers"];
+}
+
+/** What is answered in place of the server. */
+export interface Reply {
+  status: number;
+  headers?: Readonly<Record<string, string>>;
+  body?: string | Uint8Array;
+  /** Whether the server does the request all the same, and only its answer is lost. */
+  done?: boolean;
+  /** After how many bytes of the body the connection falls silent (`stall`) or breaks (`cut`); undefined: before the headers. */
+  ends?: { how: "stall" | "cut"; after?: number };
+}
+
+/** S3's own form of an error. */
+export function s3Error(status: number, code: string, message = code, headers = {}): Reply {
+  const body = `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${message}</Message></Error>`;
+  return { status, headers: { "content-type": "application/xml", ...headers }, body };
+}
 
 export interface FaultProxy {
   readonly endpoint: string;
   /** Each request suffers from the fault with this probability. Undefined: from none. */
   fault: { kind: S3Fault; probability: number } | undefined;
+  /** Asked for each request, before faults: what is answered in place of the server; undefined: nothing is. */
+  reply: ((asked: Asked) => Reply | undefined) | undefined;
   /** Requests that suffered so far. */
   readonly suffered: number;
   /** The SHA-256 of every body that was stored under a key, in order of arrival. */
@@ -25,7 +53,11 @@ export interface FaultProxy {
 export async function startProxy(target: string, random: Random): Promise<FaultProxy> {
   const stored = new Map<string, string[]>();
   const { hostname, port } = new URL(target);
-  const state: { fault: FaultProxy["fault"]; suffered: number } = { fault: undefined, suffered: 0 };
+  const state: { fault: FaultProxy["fault"]; reply: FaultProxy["reply"]; suffered: number } = {
+    fault: undefined,
+    reply: undefined,
+    suffered: 0,
+  };
 
   const forward = (
     incoming: IncomingMessage,
@@ -45,27 +77,39 @@ export async function startProxy(target: string, random: Random): Promise<FaultP
     });
 
   const handle = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
-    const body = await bodyOf(incoming);
+    const { method = "", url: path = "", headers } = incoming;
+    const reply = state.reply?.({ method, path, headers });
     const { fault } = state;
-    const kind = fault !== undefined && random.uniform() < fault.probability ? fault.kind : undefined;
-    if (kind !== undefined) state.suffered++;
+    const kind =
+      reply === undefined && fault !== undefined && random.uniform() < fault.probability
+        ? fault.kind
+        : undefined;
+    if (kind !== undefined || reply !== undefined) state.suffered++;
     const draw = random.uniform();
+    // The body of an upload is not even read.
+    if (kind === "stall" && draw < 0.3) return;
+    const body = await bodyOf(incoming);
+    if (reply !== undefined) {
+      if (reply.done) await forward(incoming, body);
+      return send(outgoing, reply, method);
+    }
     if (kind === "down" || (kind === "cut" && draw < 0.3)) return void incoming.socket.destroy();
     if (kind === "error")
-      return refuse(outgoing, draw < 0.5 ? 500 : 503, draw < 0.5 ? "InternalError" : "SlowDown");
-    if (kind === "full" && incoming.method === "PUT") return refuse(outgoing, 507, "XMinioStorageFull");
+      return send(outgoing, draw < 0.5 ? s3Error(500, "InternalError") : s3Error(503, "SlowDown"), method);
+    if (kind === "full" && method === "PUT") return send(outgoing, s3Error(507, "XMinioStorageFull"), method);
     if (kind === "slow") await new Promise((resolve) => setTimeout(resolve, 500 + 1500 * draw));
     const answer = await forward(incoming, body);
-    const key = decodeURIComponent(new URL(incoming.url ?? "/", target).pathname);
-    if (incoming.method === "PUT" && answer.head.statusCode === 200) {
+    const key = decodeURIComponent(new URL(path, target).pathname);
+    if (method === "PUT" && answer.head.statusCode === 200) {
       const digest = createHash("sha256").update(body).digest("hex");
       stored.set(key, [...(stored.get(key) ?? []), digest]);
     }
     if (kind === "cut" && draw < 0.6) return void incoming.socket.destroy();
+    if (kind === "stall" && (draw < 0.6 || answer.body.length < 2)) return;
     outgoing.writeHead(answer.head.statusCode ?? 502, answer.head.rawHeaders as unknown as string[]);
-    if (kind === "cut" && answer.body.length > 1) {
-      outgoing.write(answer.body.subarray(0, answer.body.length >> 1), () => incoming.socket.destroy());
-    } else outgoing.end(answer.body);
+    if ((kind === "cut" || kind === "stall") && answer.body.length > 1)
+      partOf(outgoing, answer.body, kind, answer.body.length >> 1);
+    else outgoing.end(answer.body);
   };
   const server = createServer((incoming, outgoing) => {
     incoming.on("error", () => {});
@@ -81,6 +125,12 @@ export async function startProxy(target: string, random: Random): Promise<FaultP
     },
     set fault(fault) {
       state.fault = fault;
+    },
+    get reply() {
+      return state.reply;
+    },
+    set reply(reply) {
+      state.reply = reply;
     },
     get suffered() {
       return state.suffered;
@@ -99,7 +149,22 @@ async function bodyOf(message: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-function refuse(outgoing: ServerResponse, status: number, code: string): void {
-  outgoing.writeHead(status, { "content-type": "application/xml" });
-  outgoing.end(`<?xml version="1.0"?><Error><Code>${code}</Code><Message>chaos</Message></Error>`);
+function send(outgoing: ServerResponse, { status, headers, body = "", ends }: Reply, method: string): void {
+  if (ends !== undefined && ends.after === undefined) {
+    if (ends.how === "cut") outgoing.socket?.destroy();
+    return;
+  }
+  const bytes = Buffer.from(body);
+  outgoing.writeHead(status, { "content-length": bytes.length, ...headers });
+  if (method === "HEAD") outgoing.end();
+  else if (ends === undefined) outgoing.end(bytes);
+  else partOf(outgoing, bytes, ends.how, ends.after);
+}
+
+/** Begins an answer and leaves it at that. */
+function partOf(outgoing: ServerResponse, body: Buffer, how: "stall" | "cut", after = 0): void {
+  outgoing.flushHeaders();
+  outgoing.write(body.subarray(0, after), () => {
+    if (how === "cut") outgoing.socket?.destroy();
+  });
 }

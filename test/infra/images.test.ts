@@ -116,6 +116,15 @@ test("only the trainers carry TensorFlow, and the board tells whether it is well
   expect(inherited("worker", "HEALTHCHECK")).toBeUndefined();
 });
 
+test("the import's image and the set-up carry the programs that the import runs", () => {
+  const packages = stage("import").lines.map(([, rest]) => rest);
+  const setUp = readFileSync(join(ROOT, "infra/bootstrap/system.mjs"), "utf8");
+  for (const each of ["bzip2", "osm2pgsql", "osmium-tool"]) {
+    expect(packages.join("\n")).toMatch(new RegExp(` ${each}( |$)`));
+    expect(setUp).toContain(`missing.push("${each}")`);
+  }
+});
+
 test("the builder gets what the build needs, and neither secrets nor data", () => {
   const lines = readFileSync(join(ROOT, ".dockerignore"), "utf8").split("\n");
   expect(lines.find((line) => line !== "" && !line.startsWith("#"))).toBe("*");

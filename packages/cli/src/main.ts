@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { DEFAULT_HOLDOUT, EXIT_CODES, errorMessage, FarmError } from "@loc2vec/core";
+import { DEFAULT_HOLDOUT, EXIT_CODES, errorMessage, FarmError, redactText } from "@loc2vec/core";
 import { countParameters, DROPOUT, LOC2VEC, NETWORKS } from "@loc2vec/encoder";
 import { Command, CommanderError, Option } from "commander";
 import { benchCommand } from "./bench/index.ts";
@@ -274,23 +274,29 @@ command(
 const json = process.argv.includes("--json");
 for (const each of [program, ...program.commands])
   each.exitOverride().configureOutput({ outputError: () => {} });
+// Node itself would print such an error with all its fields, URLs and arguments of commands among them.
+process.on("uncaughtException", (error) => {
+  report(error);
+  process.exit();
+});
 try {
   await program.parseAsync();
 } catch (error) {
-  const failure = toFailure(error);
-  if (failure !== undefined) {
-    if (json)
-      process.stdout.write(
-        `${JSON.stringify({ error: { kind: failure.kind, message: failure.message, mend: failure.mend } })}\n`,
-      );
-    process.stderr.write(`error: ${failure.line}\n`);
-    if (failure.kind === "internal" && failure.cause instanceof Error)
-      process.stderr.write(`${failure.cause.stack}\n`);
-    process.exitCode = failure.exitCode;
-  }
+  report(error);
 }
 // Native libraries keep threads that would hold up the end.
 process.exit();
+
+function report(error: unknown): void {
+  const failure = toFailure(error);
+  if (failure === undefined) return;
+  const { kind, message, mend, cause } = failure;
+  if (json) process.stdout.write(`${JSON.stringify({ error: { kind, message, mend } })}\n`);
+  process.stderr.write(`error: ${failure.line}\n`);
+  if (kind === "internal" && cause instanceof Error)
+    process.stderr.write(`${redactText(String(cause.stack))}\n`);
+  process.exitCode = failure.exitCode;
+}
 
 function toFailure(error: unknown): FarmError | undefined {
   if (error instanceof FarmError) return error;

@@ -1,18 +1,22 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { z } from "zod";
 import { FarmError } from "./errors.ts";
+import { redact } from "./secrets.ts";
+import { endpointProblem, homeProblem, type Problem, readStoreUrl, resolvePath, urlProblem } from "./urls.ts";
 
-const url = (schemes: readonly string[]) =>
-  z.string().refine(
-    (value) => {
-      try {
-        return schemes.includes(new URL(value).protocol.replace(":", ""));
-      } catch {
-        return false;
-      }
-    },
-    `must be a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`,
-  );
+/** What text says against a setting, before its schema is asked. */
+type Check = (text: string, root: string) => Problem | undefined;
+
+const server =
+  (...schemes: readonly string[]): Check =>
+  (text) =>
+    urlProblem(text, schemes);
+
+const store: Check = (text, root) => {
+  const place = readStoreUrl(text, root);
+  return "what" in place ? place : undefined;
+};
 
 const integer = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 
@@ -20,27 +24,32 @@ const integer = (min: number, max: number) => z.coerce.number().int().min(min).m
 const SETTINGS = {
   home: {
     env: "FARM_HOME",
-    schema: z.string().min(1),
+    schema: z.string(),
+    check: homeProblem,
     help: "folder of the local services, caches and reports",
   },
   redisUrl: {
     env: "FARM_REDIS_URL",
-    schema: url(["redis", "rediss"]).optional(),
+    schema: z.string().optional(),
+    check: server("redis", "rediss"),
     help: "Redis of the queues; unset: a private one under FARM_HOME",
   },
   databaseUrl: {
     env: "FARM_DATABASE_URL",
-    schema: url(["postgres", "postgresql"]).optional(),
+    schema: z.string().optional(),
+    check: server("postgres", "postgresql"),
     help: "PostgreSQL with PostGIS; unset: a private one under FARM_HOME",
   },
   store: {
     env: "FARM_STORE",
-    schema: url(["file", "s3"]),
+    schema: z.string(),
+    check: store,
     help: "object store of data sets and models: file:///folder or s3://bucket/prefix",
   },
   s3Endpoint: {
     env: "FARM_S3_ENDPOINT",
-    schema: url(["http", "https"]).optional(),
+    schema: z.string().optional(),
+    check: endpointProblem,
     help: "S3 endpoint other than AWS; credentials and region come from the AWS SDK's usual variables",
   },
   redisPort: { env: "FARM_REDIS_PORT", schema: integer(1, 65535), help: "port of the private Redis" },
@@ -81,7 +90,17 @@ const SETTINGS = {
     secret: true,
   },
   style: { env: "FARM_STYLE", schema: z.string().min(1), help: "the channel profile (YAML)" },
-} as const;
+} as const satisfies Record<string, Setting>;
+
+interface Setting {
+  env: string;
+  schema: z.ZodType;
+  /** Asked before the schema. */
+  check?: Check;
+  help: string;
+  /** Never shown. */
+  secret?: boolean;
+}
 
 export type SettingName = keyof typeof SETTINGS;
 
@@ -103,19 +122,37 @@ export interface Config {
 }
 
 /**
- * Reads the settings once, from environment variables over defaults.
+ * Reads the settings once, from environment variables over defaults. A variable that is empty is as good as unset.
  *
- * @param root folder of the project; `.farm/` and `styles/` are found under it
+ * @param root folder of the project; `.farm/` and `styles/` are found under it, and a relative home
  * @throws FarmError `usage` naming the variable, for a value that does not fit or an unknown `FARM_…` variable
  */
 export function readConfig(
   root: string,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Config {
-  const home = resolve(root, env.FARM_HOME ?? ".farm");
-  const defaults: Partial<Record<SettingName, unknown>> = {
-    home,
-    store: `file://${home}/store`,
+  const known = new Set<string>(Object.values(SETTINGS).map((setting) => setting.env));
+  const unknown = Object.keys(env).find((name) => name.startsWith("FARM_") && !known.has(name));
+  if (unknown !== undefined) {
+    throw new FarmError("usage", `unknown setting ${unknown}`, `one of ${[...known].sort().join(", ")}`);
+  }
+  const read = (name: SettingName, preset: unknown): unknown => {
+    const setting: Setting = SETTINGS[name];
+    const refuse = (what = "does not fit", mend = setting.help): never => {
+      const value = setting.secret === true ? "***" : redact(String(given));
+      throw new FarmError("usage", `${setting.env}=${value}: ${what}`, mend);
+    };
+    const given = tidy(env[setting.env] || preset);
+    if (typeof given === "string") {
+      const problem = setting.check?.(given, root);
+      if (problem !== undefined) refuse(problem.what, problem.mend);
+    }
+    const parsed = setting.schema.safeParse(given);
+    return parsed.success ? parsed.data : refuse(parsed.error.issues[0]?.message);
+  };
+  const home = resolvePath(read("home", ".farm") as string, root);
+  const presets: Partial<Record<SettingName, unknown>> = {
+    store: pathToFileURL(join(home, "store")).href,
     redisPort: 46379,
     databasePort: 45432,
     queuePrefix: "loc2vec",
@@ -125,38 +162,14 @@ export function readConfig(
     outside: "error",
     style: resolve(root, "styles/loc2vec.yaml"),
   };
-  const known = new Set<string>(Object.values(SETTINGS).map((setting) => setting.env));
-  const unknown = Object.keys(env).find((name) => name.startsWith("FARM_") && !known.has(name));
-  if (unknown !== undefined) {
-    throw new FarmError("usage", `unknown setting ${unknown}`, `one of ${[...known].sort().join(", ")}`);
-  }
-  const values: Record<string, unknown> = {};
-  for (const [name, setting] of Object.entries(SETTINGS)) {
-    const given = env[setting.env];
-    const raw = given === undefined || given === "" ? defaults[name as SettingName] : given;
-    const parsed = setting.schema.safeParse(raw);
-    if (!parsed.success) {
-      throw new FarmError(
-        "usage",
-        `${setting.env}=${shown(setting, raw)}: ${parsed.error.issues[0]?.message}`,
-        setting.help,
-      );
-    }
-    values[name] = parsed.data;
-  }
-  values.home = home;
-  return values as unknown as Config;
+  const names = (Object.keys(SETTINGS) as SettingName[]).filter((name) => name !== "home");
+  return { ...Object.fromEntries(names.map((name) => [name, read(name, presets[name])])), home } as Config;
 }
 
-/** Hides the password of a URL, before its host or among its parameters: `redis://user:***@host`. */
-export function redact(value: string): string {
-  return value
-    .replace(/(\/\/[^/@:]*):[^/]*@/, "$1:***@")
-    .replace(/([?&](?:password|sslpassword|passphrase|secret|token)=)[^&#]*/gi, "$1***");
-}
-
-function shown(setting: { env: string; secret?: boolean }, value: unknown): string {
-  return setting.secret === true ? "***" : redact(String(value));
+/** Environments that are read from files bring line ends along, and drivers compare schemes in lower case. */
+function tidy(given: unknown): unknown {
+  if (typeof given !== "string" || !/^\s*[a-z][a-z\d+.-]*:\/\//i.test(given)) return given;
+  return given.trim().replace(/^[^:]*/, (scheme) => scheme.toLowerCase());
 }
 
 export interface SettingDescription {
@@ -174,7 +187,7 @@ export function describeConfig(config: Config): SettingDescription[] {
     return {
       name: name as SettingName,
       env: setting.env,
-      value: value === undefined ? "" : shown(setting, value),
+      value: value === undefined ? "" : "secret" in setting ? "***" : redact(String(value)),
       help: setting.help,
     };
   });

@@ -1,3 +1,5 @@
+import { redactText } from "./secrets.ts";
+
 /** The classes of failure that a script can tell apart by exit code. */
 export const EXIT_CODES = {
   /** A fault of the farm itself. */
@@ -54,11 +56,14 @@ export class LocationError extends FarmError {}
  */
 export class MismatchError extends FarmError {}
 
-/** The message of anything thrown, unwrapping AggregateError (which Node's network stack throws with an empty message). */
+/**
+ * The message of anything thrown, unwrapping AggregateError (which Node's network stack throws with an empty message).
+ * Secrets in the messages of others are hidden.
+ */
 export function errorMessage(error: unknown): string {
   if (error instanceof FarmError) return error.line;
   if (error instanceof AggregateError && error.message === "" && error.errors.length > 0) {
     return errorMessage(error.errors[0]);
   }
-  return error instanceof Error ? error.message : String(error);
+  return redactText(error instanceof Error ? error.message : String(error));
 }

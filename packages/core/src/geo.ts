@@ -9,6 +9,9 @@ export const EARTH_RADIUS_M = 6_371_008.8;
 /** Of latitude. */
 export const METRES_PER_DEGREE = (EARTH_RADIUS_M * Math.PI) / 180;
 
+/** Half of the Web Mercator world's width, its metres. */
+export const HALF_WORLD_M = 6_378_137 * Math.PI;
+
 /** A place on the globe. */
 export interface Place {
   /** Degrees, WGS 84. */
@@ -16,25 +19,23 @@ export interface Place {
   lat: number;
 }
 
-/** West, south, east, north, degrees; west is greater than east where the box lies across the antimeridian. */
+/**
+ * West, south, east, north, degrees. A box over the antimeridian has its west in the eastern hemisphere and its east in the
+ * western one (RFC 7946, 5.2): west is greater than east.
+ */
 export type Box = readonly [west: number, south: number, east: number, north: number];
 
-/** Whether a place lies in a box or on its border. The antimeridian is both 180° and -180°. */
-export function withinBox([west, south, east, north]: Box, { lon, lat }: Place): boolean {
-  const between = (x: number): boolean => (west <= east ? x >= west && x <= east : x >= west || x <= east);
-  return lat >= south && lat <= north && (between(lon) || (Math.abs(lon) === 180 && between(-lon)));
-}
-
-/** A box and all that lies within so many metres of it. */
-export function grownBox([west, south, east, north]: Box, metres: number): Box {
-  const dLat = metres / METRES_PER_DEGREE;
-  const [low, high] = [Math.max(-90, south - dLat), Math.min(90, north + dLat)];
-  // Where it is farthest from the equator, a metre is most degrees.
-  const dLon = dLat / Math.max(0.01, Math.cos((Math.max(-low, high) * Math.PI) / 180));
-  const width = east - west + (west <= east ? 0 : 360);
-  if (width + 2 * dLon >= 360) return [-180, low, 180, high];
-  const turned = (lon: number): number => (lon < -180 ? lon + 360 : lon > 180 ? lon - 360 : lon);
-  return [turned(west - dLon), low, turned(east + dLon), high];
+/**
+ * Whether a place lies in a box, on its border, or near it. The antimeridian is both 180° and -180°.
+ *
+ * @param marginM how near, metres, eastwards and northwards each
+ */
+export function withinBox([west, south, east, north]: Box, { lon, lat }: Place, marginM = 0): boolean {
+  const dLat = marginM / METRES_PER_DEGREE;
+  if (!(lat >= south - dLat && lat <= north + dLat)) return false;
+  const dLon = dLat / Math.max(0.01, Math.cos((lat * Math.PI) / 180));
+  const end = east < west ? east + 360 : east;
+  return [lon - 360, lon, lon + 360].some((each) => each >= west - dLon && each <= end + dLon);
 }
 
 /** Metres between two places on a sphere (haversine formula; Sinnott 1984). */

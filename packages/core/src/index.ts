@@ -8,5 +8,7 @@ export * from "./names.ts";
 export * from "./process.ts";
 export * from "./progress.ts";
 export * from "./random.ts";
+export * from "./secrets.ts";
 export * from "./source.ts";
 export * from "./tile.ts";
+export { readStoreUrl, type StorePlace } from "./urls.ts";

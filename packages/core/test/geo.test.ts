@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import {
   DEFAULT_HOLDOUT,
   distanceM,
-  grownBox,
   type NearestPlace,
   nearestOf,
   partOf,
@@ -35,28 +34,25 @@ test("within a box: its border too, across the antimeridian, and on it by either
   expect([within(taveuni, -180, -16.5), within(taveuni, -179.9, -16.5)]).toEqual([true, false]);
 });
 
-test("a box grown by metres, across the antimeridian and around the globe", () => {
-  const [west, south, east, north] = grownBox([24.9, 60.1, 25, 60.2], 255);
-  expect(distanceM({ lon: 24.9, lat: 60.2 }, { lon: west, lat: 60.2 })).toBeCloseTo(255, 0);
-  expect(distanceM({ lon: 25, lat: 60.1 }, { lon: 25, lat: south })).toBeCloseTo(255, 3);
-  expect([24.95 - west, north - 60.15]).toEqual([
-    expect.closeTo(east - 24.95, 9),
-    expect.closeTo(60.15 - south, 9),
-  ]);
-  const taveuni = grownBox([179, -17, 179.999, -16], 1000);
-  expect([-179.995, 179.5, -179.98].map((lon) => withinBox(taveuni, { lon, lat: -16.5 }))).toEqual([
-    true,
-    true,
-    false,
-  ]);
-  const fiji = grownBox([177, -20, -178, -15], 1000);
-  expect([176.995, -177.995, 176.98, 0].map((lon) => withinBox(fiji, { lon, lat: -17 }))).toEqual([
-    true,
-    true,
-    false,
-    false,
-  ]);
-  expect(grownBox([-180, -90, 180, 90], 1000)).toEqual([-180, -90, 180, 90]);
+test("within a box: its edges, a margin in metres, over the antimeridian", () => {
+  const helsinki = [24.9, 60.1, 25, 60.2] as const;
+  expect(withinBox(helsinki, { lon: 24.95, lat: 60.15 })).toBe(true);
+  expect(withinBox(helsinki, { lon: 24.9, lat: 60.2 })).toBe(true);
+  expect(withinBox(helsinki, { lon: 24.95, lat: 60.2001 })).toBe(false);
+  expect(withinBox(helsinki, { lon: 25.0001, lat: 60.15 })).toBe(false);
+  // A thousandth of a degree: 111 m northwards, 55 m eastwards at 60° north.
+  expect(withinBox(helsinki, { lon: 24.95, lat: 60.201 }, 110)).toBe(false);
+  expect(withinBox(helsinki, { lon: 24.95, lat: 60.201 }, 112)).toBe(true);
+  expect(withinBox(helsinki, { lon: 25.001, lat: 60.15 }, 54)).toBe(false);
+  expect(withinBox(helsinki, { lon: 25.001, lat: 60.15 }, 56)).toBe(true);
+  const taveuni = [179.9, -17, -179.9, -16] as const;
+  for (const lon of [179.9, 179.95, 180, -180, -179.9])
+    expect(withinBox(taveuni, { lon, lat: -16.5 })).toBe(true);
+  for (const lon of [0, 30, 179.8, -179.8]) expect(withinBox(taveuni, { lon, lat: -16.5 })).toBe(false);
+  expect(withinBox(taveuni, { lon: 0, lat: -16.5 }, 1000)).toBe(false);
+  const west = [-180, -17, -179.9, -16] as const;
+  expect(withinBox(west, { lon: 179.999, lat: -16.5 })).toBe(false);
+  expect(withinBox(west, { lon: 179.999, lat: -16.5 }, 120)).toBe(true);
 });
 
 describe("the split by geography", () => {

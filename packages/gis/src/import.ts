@@ -3,12 +3,16 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { errorMessage, FarmError, randomOf } from "@loc2vec/core";
+import { type Box, errorMessage, FarmError, randomOf } from "@loc2vec/core";
 import type pg from "pg";
-import { isMissingTable, libpqEnvironment, withDatabase } from "./database.ts";
+import { boxOfAreas, cutAtAntimeridian, mapAreas } from "./areas.ts";
+import { isMissingTable, libpqEnvironment, withCancel, withDatabase } from "./database.ts";
 import { checkOsmFile, type OsmFile, sha256File } from "./osmfile.ts";
+import { findNotUtf8, type PreparedMap, prepareMap, withNodes, xmlOf } from "./prepare.ts";
 import type { Profile } from "./profile.ts";
+import { assembleSea } from "./sea.ts";
 import { flexStyle } from "./style.ts";
+import { notUtf8 } from "./xml.ts";
 
 /** What the imported map is: the single row of `farm.import_info`. */
 export interface ImportInfo {
@@ -18,8 +22,8 @@ export interface ImportInfo {
   sha256: string;
   /** Of the file, bytes. */
   size: number;
-  /** Of the imported features, degrees: west, south, east, north. */
-  bbox: readonly [number, number, number, number];
+  /** Of the imported features. */
+  bbox: Box;
   profile: string;
   importHash: string;
   /** Rows of `farm.feature` per channel name. */
@@ -35,14 +39,14 @@ export interface ImportInfo {
 }
 
 export interface ImportOptions {
-  /** An `.osm.pbf`, `.osm` or `.osm.bz2` file. */
+  /** A file that {@link checkOsmFile} knows. */
   pbf: string;
   databaseUrl: string;
   profile: Profile;
   /** Imports even what is imported already. */
   force?: boolean;
   log?: (line: string) => void;
-  /** Stops osm2pgsql; the previous import stays. */
+  /** Stops it wherever it is; the previous import stays. */
   signal?: AbortSignal;
 }
 
@@ -58,8 +62,8 @@ const SLIM_BYTES = 1024 ** 3;
  * failed or stopped import leaves the previous one usable. Returns at once when the same file is already imported with
  * the same matching rules.
  *
- * @throws FarmError `input` (file missing, corrupt, or without a feature), `missing` (osm2pgsql or PostGIS), `service`,
- *   `interrupted`
+ * @throws FarmError `input` (file missing, corrupt, of another kind, or without a feature), `missing` (osm2pgsql, osmium,
+ *   bzip2 or PostGIS), `service`, `interrupted`
  */
 export async function importPbf({
   pbf,
@@ -82,14 +86,20 @@ export async function importPbf({
       log(`${before.pbf}: already imported at ${before.importedAt}`);
       return before;
     }
-    await createPostgis(client);
-    await client.query(`DROP SCHEMA IF EXISTS ${STAGING} CASCADE; CREATE SCHEMA ${STAGING}`);
+    const folder = await mkdtemp(join(tmpdir(), "loc2vec-import-"));
     try {
-      const dropped = await runOsm2pgsql({ path, file, databaseUrl, profile, log, signal });
-      return await finish(client, { path, file, sha256, profile, dropped, log });
+      const map = await prepareMap({ path, file, folder, log, signal });
+      await createPostgis(client);
+      await client.query(`DROP SCHEMA IF EXISTS ${STAGING} CASCADE; CREATE SCHEMA ${STAGING}`);
+      const left = await runOsm2pgsql({ path, file, map, folder, databaseUrl, profile, log, signal });
+      return await withCancel(client, signal, `import of ${path}`, () =>
+        finish(client, { path, file, sha256, profile, left, log }),
+      );
     } catch (error) {
       await client.query(`ROLLBACK; DROP SCHEMA IF EXISTS ${STAGING} CASCADE`).catch(() => {});
       throw error;
+    } finally {
+      await rm(folder, { recursive: true, force: true });
     }
   });
 }
@@ -151,71 +161,84 @@ async function createPostgis(client: pg.Client): Promise<void> {
 }
 
 interface Run extends Pick<ImportOptions, "databaseUrl" | "profile"> {
+  /** What was given, and what is read. */
   path: string;
   file: OsmFile;
+  map: PreparedMap;
+  /** For temporary files. */
+  folder: string;
   log: (line: string) => void;
   signal: AbortSignal | undefined;
 }
 
-/** Runs osm2pgsql into the staging schema; resolves to the objects it found invalid, e.g. `relation 42`. */
-async function runOsm2pgsql({ path, file, databaseUrl, profile, log, signal }: Run): Promise<Set<string>> {
-  const folder = await mkdtemp(join(tmpdir(), "loc2vec-import-"));
-  try {
-    const style = join(folder, "style.lua");
-    await writeFile(style, flexStyle(profile, STAGING));
-    const slim =
-      file.size > SLIM_BYTES
-        ? ["--slim", "--drop", `--middle-schema=${STAGING}`, `--flat-nodes=${join(folder, "nodes")}`]
-        : [];
-    const format = file.format === "pbf" ? "pbf" : "xml";
-    const reader = file.format === "bz2" ? [] : [`--input-reader=${format}`];
-    const args = [
-      "--create",
-      "--output=flex",
-      "--style",
-      style,
-      "--log-progress=false",
-      ...reader,
-      ...slim,
-      path,
-    ];
-    const child = spawn("osm2pgsql", args, {
-      env: { ...process.env, ...libpqEnvironment(databaseUrl) },
-      stdio: ["ignore", "pipe", "pipe"],
-      ...(signal ? { signal } : {}),
-    });
-    const invalid = new Set<string>();
-    const errors: string[] = [];
-    const onLine = (line: string): void => {
-      if (line.startsWith("loc2vec-invalid ")) invalid.add(line.slice("loc2vec-invalid ".length));
-      else if (/\bERROR:/.test(line)) errors.push(line.replace(/^.*?ERROR:\s*/, ""));
-      else if (line.trim() !== "") log(line.replace(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s*/, ""));
-    };
-    createInterface(child.stdout).on("line", onLine);
-    createInterface(child.stderr).on("line", onLine);
-    const code = await new Promise<number | null>((done, fail) => {
-      child.once("error", fail);
-      child.once("close", done);
-    }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") {
-        throw new FarmError("missing", "osm2pgsql is not installed", "apt-get install osm2pgsql");
-      }
-      if (signal?.aborted) throw new FarmError("interrupted", `import of ${path} stopped`, "run it again");
-      throw error;
-    });
-    if (code !== 0) {
-      const why = errors[0] ?? `osm2pgsql ended with code ${code ?? "none (killed)"}`;
-      const service = /database|connect|server|schema|permission/i.test(why);
-      throw new FarmError(
-        service ? "service" : "input",
-        `${path}: ${why}`,
-        service ? "" : "fetch the file again",
-      );
+/** Objects that osm2pgsql found no geometry for, e.g. `relation 42`. */
+interface LeftOut {
+  /** All. */
+  invalid: Set<string>;
+  /** Of these: ways whose nodes, and relations whose ways the map does not hold. */
+  bare: number;
+}
+
+/** Runs osm2pgsql into the staging schema. */
+async function runOsm2pgsql({
+  path,
+  file,
+  map,
+  folder,
+  databaseUrl,
+  profile,
+  log,
+  signal,
+}: Run): Promise<LeftOut> {
+  const style = join(folder, "style.lua");
+  await writeFile(style, flexStyle(profile, STAGING));
+  const slim =
+    map.size > SLIM_BYTES
+      ? ["--slim", "--drop", `--middle-schema=${STAGING}`, `--flat-nodes=${join(folder, "nodes")}`]
+      : [];
+  const args = ["--create", "--output=flex", "--style", style, "--log-progress=false"];
+  args.push(`--input-reader=${map.format}`, ...slim, map.path);
+  const child = spawn("osm2pgsql", args, {
+    env: { ...process.env, ...libpqEnvironment(databaseUrl) },
+    stdio: ["ignore", "pipe", "pipe"],
+    ...(signal ? { signal } : {}),
+  });
+  const left: LeftOut = { invalid: new Set(), bare: 0 };
+  const errors: string[] = [];
+  const onLine = (line: string): void => {
+    const [, kind, object] = /^loc2vec-(invalid|bare) (.*)$/.exec(line) ?? [];
+    if (object !== undefined) {
+      left.invalid.add(object);
+      if (kind === "bare") left.bare++;
+    } else if (/\bERROR:/.test(line)) errors.push(line.replace(/^.*?ERROR:\s*/, ""));
+    else if (line.trim() !== "") log(line.replace(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s*/, ""));
+  };
+  createInterface(child.stdout).on("line", onLine);
+  createInterface(child.stderr).on("line", onLine);
+  const code = await new Promise<number | null>((done, fail) => {
+    child.once("error", fail);
+    child.once("close", done);
+  }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") {
+      throw new FarmError("missing", "osm2pgsql is not installed", "apt-get install osm2pgsql");
     }
-    return invalid;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+    if (signal?.aborted) throw new FarmError("interrupted", `import of ${path} stopped`, "run it again");
+    throw error;
+  });
+  if (code !== 0) {
+    const why = errors[0] ?? `osm2pgsql ended with code ${code ?? "none (killed)"}`;
+    if (/invalid byte sequence|UTF-?8/i.test(why)) {
+      const object = await findNotUtf8(map, signal);
+      if (object !== undefined) throw notUtf8(path, object, xmlOf(path, file.format));
+    }
+    const service = /database|connect|server|schema|permission/i.test(why);
+    throw new FarmError(
+      service ? "service" : "input",
+      `${path}: ${why}`,
+      service ? "" : "fetch the file again",
+    );
   }
+  return left;
 }
 
 interface Outcome {
@@ -223,12 +246,34 @@ interface Outcome {
   file: OsmFile;
   sha256: string;
   profile: Profile;
-  dropped: ReadonlySet<string>;
+  left: LeftOut;
   log: (line: string) => void;
 }
 
 /** Invalid objects that are named. */
 const NAMED = 20;
+/**
+ * The largest share of ways and relations that may be bare. Of extracts that cut ways off at their border it is 3 % for a
+ * city, and a quarter for a single block; of maps without the nodes of their ways it is nearly all.
+ */
+const MAX_BARE = 1 / 3;
+
+/** @throws FarmError `input` where the map lacks what a large share of its objects consists of */
+async function checkBare(client: pg.Client, path: string, { bare }: LeftOut): Promise<void> {
+  if (bare === 0) return;
+  const { rows } = await client.query(
+    `SELECT count(*)::float8 AS drawn FROM (
+       SELECT DISTINCT osm_type, osm_id FROM ${STAGING}.feature WHERE osm_type IN ('W', 'R')
+     ) AS objects`,
+  );
+  const all = bare + rows[0].drawn;
+  if (bare <= MAX_BARE * all) return;
+  throw new FarmError(
+    "input",
+    `${path}: ${bare} of ${all} ways and relations have no geometry: the map does not hold the nodes that they consist of`,
+    withNodes(path),
+  );
+}
 
 /**
  * Makes a denser map of the imported one, for measurements: each feature `density` times, the copies up to 100 Web Mercator
@@ -273,82 +318,7 @@ export async function spreadFeatures(databaseUrl: string, copies: number): Promi
   });
 }
 
-/** Web Mercator metres to the left and right of a coastline, where it is asked what lies there. */
-const BESIDE = 0.1;
-/** An extract cuts coastlines off: they go on to its border the way that their last metres (Web Mercator) go. */
-const HEADING = 300;
-/** Seas of more points are cut up, by squares that overlap by so many metres, lest seams show. */
-const SEA_POINTS = 1000;
-const OVERLAP = 2;
-
-/**
- * The sea, which no object of OpenStreetMap is: the coastlines (land to the left, water to the right of them:
- * wiki.openstreetmap.org/wiki/Tag:natural=coastline) and the border of the imported area cut that area into faces; those to
- * the right of their coastlines are sea. A face that lies on both sides of its coastlines is left out.
- * Goes to the polygon rules that match natural=coastline, which no area has.
- */
-async function assembleSea(client: pg.Client, profile: Profile): Promise<void> {
-  const rules = profile.channels.flatMap((channel) => channel.rules);
-  const coastline = (geometry: string): number[] =>
-    rules
-      .filter((rule) => {
-        const wanted = rule.match.natural;
-        return rule.geometry === geometry && Array.isArray(wanted) && wanted.includes("coastline");
-      })
-      .map((rule) => rule.index);
-  const [lines, areas] = [coastline("line"), coastline("polygon")];
-  if (lines.length === 0 || areas.length === 0) return;
-  await client.query(
-    `WITH frame AS (
-       SELECT ST_SetSRID(ST_Extent(geom)::geometry, 3857) AS box FROM ${STAGING}.feature WHERE rule <> ALL($3::smallint[])
-     ), coast AS (
-       SELECT geom FROM ${STAGING}.feature WHERE rule = $1
-     ), chains AS (
-       SELECT (ST_Dump(ST_LineMerge(ST_Collect(geom)))).geom FROM coast
-     ), ends AS (
-       SELECT ST_EndPoint(way) AS last, ST_LineInterpolatePoint(way, greatest(0, 1 - ${HEADING} / ST_Length(way))) AS before
-       FROM chains, LATERAL (VALUES (geom), (ST_Reverse(geom))) AS ways (way) WHERE NOT ST_IsClosed(geom)
-     ), extensions AS (
-       SELECT ST_MakeLine(last, ST_Translate(last, (ST_X(last) - ST_X(before)) * reach, (ST_Y(last) - ST_Y(before)) * reach)) AS geom
-       FROM ends, frame, LATERAL (SELECT ST_Perimeter(box) / greatest(ST_Distance(last, before), 1) AS reach) AS far
-       WHERE ST_Contains(box, last)
-     ), faces AS (
-       SELECT row_number() OVER () AS id, face.geom FROM (
-         SELECT (ST_Dump(ST_Polygonize(lines))).geom FROM (
-           SELECT ST_Node(ST_Collect(geom)) AS lines FROM (
-             SELECT (ST_Dump(ST_Intersection(geom, box))).geom
-             FROM (SELECT geom FROM coast UNION ALL SELECT geom FROM extensions) AS shores, frame
-             UNION ALL SELECT ST_Boundary(box) FROM frame
-           ) AS edges WHERE ST_Dimension(geom) = 1
-         ) AS noded
-       ) AS face
-     ), segments AS (
-       SELECT ST_X(a) AS x, ST_Y(a) AS y, ST_X(b) - ST_X(a) AS dx, ST_Y(b) - ST_Y(a) AS dy, ST_Distance(a, b) AS length
-       FROM (
-         SELECT ST_StartPoint(segment.geom) AS a, ST_EndPoint(segment.geom) AS b
-         FROM coast, LATERAL ST_DumpSegments(coast.geom) AS segment
-       ) AS ends WHERE NOT ST_Equals(a, b)
-     ), asked AS (
-       SELECT side, ST_SetSRID(ST_MakePoint(
-         x + dx / 2 + side * dy / length * ${BESIDE}, y + dy / 2 - side * dx / length * ${BESIDE}), 3857) AS point
-       FROM segments, (VALUES (1), (-1)) AS sides (side)
-     ), sea AS (
-       SELECT faces.id, faces.geom FROM faces JOIN asked ON ST_Contains(faces.geom, asked.point)
-       GROUP BY faces.id, faces.geom HAVING count(*) FILTER (WHERE side = 1) > 20 * count(*) FILTER (WHERE side = -1)
-     ), pieces AS (
-       SELECT id, geom FROM sea WHERE ST_NPoints(geom) <= ${SEA_POINTS}
-       UNION ALL
-       SELECT id, ST_Intersection(geom, ST_Expand(ST_Envelope(piece), ${OVERLAP}))
-       FROM sea, LATERAL ST_Subdivide(geom, ${SEA_POINTS}) AS piece WHERE ST_NPoints(geom) > ${SEA_POINTS}
-     )
-     INSERT INTO ${STAGING}.feature (osm_type, osm_id, rule, geom)
-     SELECT 'X', row_number() OVER (ORDER BY pieces.id, ST_XMin(geom), ST_YMin(geom)), area, geom
-     FROM pieces, unnest($2::smallint[]) AS areas (area) WHERE ST_Dimension(geom) = 2`,
-    [lines[0], areas, farReaching(profile)],
-  );
-}
-
-/** Numbers of the rules whose features do not count to the map's area: a ferry or the border of a park goes on beyond an extract. */
+/** Numbers of the rules whose features do not count to the map's area. */
 function farReaching(profile: Profile): number[] {
   const rules = profile.channels.flatMap((channel) => channel.rules);
   return rules.filter((rule) => rule.geometry === "line" && rule.members).map((rule) => rule.index);
@@ -357,18 +327,22 @@ function farReaching(profile: Profile): number[] {
 /** Removes what is invalid, counts, and swaps the staging schema in. */
 async function finish(
   client: pg.Client,
-  { path, file, sha256, profile, dropped, log }: Outcome,
+  { path, file, sha256, profile, left, log }: Outcome,
 ): Promise<ImportInfo> {
+  await checkBare(client, path, left);
+  await cutAtAntimeridian(client, STAGING);
   const { rows: invalid } = await client.query(
     `DELETE FROM ${STAGING}.feature WHERE ST_IsEmpty(geom) OR NOT ST_IsValid(geom) RETURNING osm_type, osm_id`,
   );
-  await assembleSea(client, profile);
+  await mapAreas(client, STAGING, farReaching(profile));
+  await assembleSea(client, STAGING, profile);
   const words: Record<string, string> = { N: "node", W: "way", R: "relation" };
-  const all = new Set([...dropped, ...invalid.map((row) => `${words[row.osm_type]} ${row.osm_id}`)]);
+  const all = new Set([...left.invalid, ...invalid.map((row) => `${words[row.osm_type]} ${row.osm_id}`)]);
   const { rows: counts } = await client.query(
     `SELECT rule, count(*)::float8 AS count FROM ${STAGING}.feature GROUP BY rule`,
   );
-  if (counts.length === 0) {
+  const bbox = await boxOfAreas(client, STAGING);
+  if (bbox === undefined) {
     throw new FarmError(
       "input",
       `${path}: no object of the map fits any rule of the profile`,
@@ -392,12 +366,7 @@ async function finish(
       samples jsonb NOT NULL, imported_at timestamptz NOT NULL DEFAULT now())`);
   await client.query(
     `INSERT INTO ${STAGING}.import_info (pbf, sha256, size, profile, import_hash, channels, invalid, samples, bbox, labels)
-     SELECT $1, $2, $3, $4, $5, $6, $7, $8, ARRAY[ST_XMin(box), ST_YMin(box), ST_XMax(box), ST_YMax(box)],
-       (SELECT count(*) FROM ${STAGING}.label)
-     FROM (
-       SELECT coalesce(ST_Extent(box) FILTER (WHERE rule <> ALL($9::smallint[])), ST_Extent(box)) AS box
-       FROM (SELECT rule, ST_Transform(ST_Envelope(geom), 4326) AS box FROM ${STAGING}.feature) AS boxes
-     ) AS extent`,
+     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, count(*) FROM ${STAGING}.label`,
     [
       basename(path),
       sha256,
@@ -407,10 +376,10 @@ async function finish(
       JSON.stringify(channels),
       all.size,
       JSON.stringify({ visit: sampled("visit"), transport: sampled("transport") }),
-      farReaching(profile),
+      bbox,
     ],
   );
-  await client.query(`ANALYZE ${STAGING}.feature; ANALYZE ${STAGING}.label`);
+  await client.query(`DROP TABLE ${STAGING}.area; ANALYZE ${STAGING}.feature; ANALYZE ${STAGING}.label`);
   await client.query(
     `BEGIN; DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE; ALTER SCHEMA ${STAGING} RENAME TO ${SCHEMA}; COMMIT`,
   );

@@ -117,7 +117,7 @@ async function sampleVisits(
     if (place === undefined) throw new FarmError("internal", `place ${at} vanished while sampling`);
     const lat = place.lat + north * DEGREES_PER_METRE;
     const lon = place.lon + (east * DEGREES_PER_METRE) / Math.cos((place.lat * Math.PI) / 180);
-    return { lon, lat, kind: "visit" };
+    return { lon: lon > 180 ? lon - 360 : lon < -180 ? lon + 360 : lon, lat, kind: "visit" };
   });
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   importPbf,
   loadProfile,
@@ -12,43 +12,25 @@ import {
   readImportInfo,
   sampleLocations,
 } from "../src/index.ts";
-
-declare module "vitest" {
-  interface ProvidedContext {
-    /** A PostgreSQL with PostGIS, whose user may create databases. */
-    databaseUrl: string;
-  }
-}
+import { createDatabase, query, type TestDatabase } from "./database.ts";
 
 const TOWN = fileURLToPath(new URL("fixtures/town.osm", import.meta.url));
 const COAST = fileURLToPath(new URL("./fixtures/coast.osm", import.meta.url));
 const STYLE = fileURLToPath(new URL("../../../styles/loc2vec.yaml", import.meta.url));
-const NAME = `gis_test_${process.pid}`;
 
 let profile: Profile;
+let database: TestDatabase;
 let databaseUrl: string;
 let folder: string;
 
-async function query(url: string, text: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(text)).rows;
-  } finally {
-    await client.end();
-  }
-}
-
 beforeAll(async () => {
-  const server = new URL(inject("databaseUrl"));
-  await query(server.href, `CREATE DATABASE ${NAME}`);
-  server.pathname = `/${NAME}`;
-  databaseUrl = server.href;
+  database = await createDatabase("gis");
+  databaseUrl = database.databaseUrl;
   profile = await loadProfile(STYLE);
   folder = await mkdtemp(join(tmpdir(), "gis-import-"));
 });
 afterAll(async () => {
-  await query(inject("databaseUrl"), `DROP DATABASE IF EXISTS ${NAME} WITH (FORCE)`);
+  await database?.drop();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -185,15 +167,15 @@ describe("a failed import names the file and leaves the previous one", () => {
 
   test.each([
     ["empty.osm.pbf", Buffer.alloc(0), /the file is empty/],
-    ["text.osm.pbf", "<!doctype html><p>404</p>", /not an OpenStreetMap PBF/],
-    ["short.osm.pbf", "PK", /not an OpenStreetMap PBF/],
-    ["page.osm", "<?xml version='1.0'?><html/>", /XML, but not OpenStreetMap/],
+    ["text.osm.pbf", "<!doctype html><title>404</title>", /a page of the web \(404\)/],
+    ["short.osm.pbf", "PK", /not OpenStreetMap data/],
+    ["gpx.osm", "<?xml version='1.0'?><gpx/>", /XML of another kind \(<gpx>\)/],
     ["cut.osm.pbf", garbage.subarray(0, -30), /truncated after \d+ bytes/],
     ["cut-header.osm.pbf", garbage.subarray(0, 122), /truncated after \d+ bytes/],
     ["foreign.osm.pbf", Buffer.concat([garbage, block("Else", Buffer.alloc(4))]), /damaged at byte \d+/],
     ["garbage.osm.pbf", garbage, /garbage\.osm\.pbf: /],
     ["cut.osm", "<?xml version='1.0'?><osm version='0.6'><node id='1'", /cut\.osm: /],
-    ["void.osm", "<?xml version='1.0'?><osm version='0.6'></osm>", /no object of the map fits/],
+    ["void.osm", "<?xml version='1.0'?><osm version='0.6'></osm>", /the map is empty/],
   ])("%s", async (name, bytes, message) => {
     const path = await write(name, bytes);
     const error = await load(path).then(

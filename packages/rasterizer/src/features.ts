@@ -1,8 +1,8 @@
-import { errorMessage, FarmError, redact } from "@loc2vec/core";
+import { errorMessage, FarmError, HALF_WORLD_M, redact } from "@loc2vec/core";
 import { type ImportInfo, noMap } from "@loc2vec/gis";
 import pg from "pg";
 import { type Coat, isDot } from "./style.ts";
-import { type Frame, HALF_WORLD } from "./window.ts";
+import type { Frame } from "./window.ts";
 
 /** Corners of the polygon that stands for a disc. */
 const DISC = 24;
@@ -79,8 +79,8 @@ export function openFeatures(databaseUrl: string, map: ImportInfo): FeatureSourc
     more: readonly number[],
   ): Promise<Row[]> => {
     const square = [x - half * kx, y - half * ky, x + half * kx, y + half * ky];
-    const beyond = x + half * kx > HALF_WORLD ? 1 : x - half * kx < -HALF_WORLD ? -1 : 0;
-    const values = [...square, map.sha256, map.importHash, 2 * HALF_WORLD * beyond, ...more];
+    const beyond = x + half * kx > HALF_WORLD_M ? 1 : x - half * kx < -HALF_WORLD_M ? -1 : 0;
+    const values = [...square, map.sha256, map.importHash, 2 * HALF_WORLD_M * beyond, ...more];
     let rows: Row[];
     try {
       ({ rows } = await pool.query<Row>({ ...query, values, rowMode: "array" }));

@@ -8,6 +8,7 @@ import {
   TILE_RADIUS_M,
   type TileSource,
   type TileTransform,
+  withinBox,
 } from "@loc2vec/core";
 import { type ImportInfo, type Profile, requireImport } from "@loc2vec/gis";
 import mapnik from "@mapnik/mapnik";
@@ -15,7 +16,7 @@ import { createExact } from "./exact.ts";
 import { createFast } from "./fast.ts";
 import { type FeatureSource, openFeatures } from "./features.ts";
 import { type Coat, coatsOf, reachOf } from "./style.ts";
-import { areaOf, type Frame, frameOf } from "./window.ts";
+import { type Frame, frameOf } from "./window.ts";
 
 /** Part of every style hash: to be raised when the same style is drawn otherwise. */
 const DRAWING = 3;
@@ -132,7 +133,6 @@ export async function createRasterizer({
   const draw = create({ channels, coats: coatsOf(profile), pixels, radius, reach, features, onStage });
   // Where geometry is clipped, its cut edges lie outside all windows, and so does their paint.
   const half = footprint(radius, MAX_OFFSET_M).halfSideM + reach + 1;
-  const area = areaOf(map.bbox);
   const render: Rasterizer["render"] = async ({ lon, lat }, transforms, levels = 256) => {
     if (!(Math.abs(lon) <= 180 && Math.abs(lat) <= 85)) {
       throw new LocationError(
@@ -142,7 +142,7 @@ export async function createRasterizer({
       );
     }
     const frame = frameOf(lon, lat);
-    if (outside === "error" && !area.reaches(frame, half)) {
+    if (outside === "error" && !withinBox(map.bbox, { lon, lat }, half)) {
       throw new LocationError(
         "input",
         `lon ${lon}, lat ${lat} lies beyond the map ${map.pbf} (${map.bbox.map((degrees) => degrees.toFixed(4)).join(", ")})`,

@@ -30,22 +30,3 @@ export function frameOf(lon: number, lat: number): Frame {
     ky: w ** 1.5 / ((1 - E2) * cos),
   };
 }
-
-/** Half of the Web Mercator world's width, metres. */
-export const HALF_WORLD = A * Math.PI;
-
-/** @param bbox degrees: west, south, east, north */
-export function areaOf([west, south, east, north]: readonly [number, number, number, number]): {
-  /** Whether a square of `half` ground metres each way about the frame's place has a point in common with the area. */
-  reaches(frame: Frame, half: number): boolean;
-} {
-  const [low, high] = [frameOf(west, south), frameOf(east, north)];
-  return {
-    reaches: ({ x, y, kx, ky }, half) =>
-      y + half * ky >= low.y &&
-      y - half * ky <= high.y &&
-      [0, 2 * HALF_WORLD, -2 * HALF_WORLD].some(
-        (turn) => x + turn + half * kx >= low.x && x + turn - half * kx <= high.x,
-      ),
-  };
-}

@@ -222,6 +222,29 @@ describe("with a map", () => {
   });
 });
 
+test("a map over the antimeridian: what lies around the world from it is beyond it", async () => {
+  const place: Place = { lon: 179.9999, lat: -17 };
+  const blocks = [box(20, 25, 70, 50), box(-70, -50, -20, -25)];
+  await map.load(
+    blocks.map((points) => ({ at: place, tags: { building: "yes" }, points, ring: true })),
+    profile,
+  );
+  const strict = await createRasterizer({ databaseUrl, profile });
+  try {
+    for (const lon of [0, 30, -170]) {
+      expect(await kindOf(strict.render({ lon, lat: -17 }, [ANCHOR]))).toMatch(
+        /^input: lon \S+, lat -17 lies beyond the map map\.osm \(179\.999\d, -17\.\d+, -179\.999\d, -16\.\d+\)/,
+      );
+    }
+    for (const lon of [179.9999, -179.9999]) {
+      const [tile] = await strict.render({ lon, lat: -17 }, [ANCHOR]);
+      expect(tile?.some((value) => value > 0)).toBe(true);
+    }
+  } finally {
+    await strict.close();
+  }
+});
+
 describe("the style hash", () => {
   const yaml = (intensity: number, title: string) => `
 name: tiny

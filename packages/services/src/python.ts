@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { FarmError } from "@loc2vec/core";
+import { FarmError, redactText } from "@loc2vec/core";
 import { withLock } from "./lock.ts";
 
 const run = promisify(execFile);
@@ -51,7 +51,7 @@ export async function pythonEnvironment(
       const line = told.find((each) => /error/i.test(each)) ?? told.at(-1) ?? String(error);
       throw new FarmError(
         "missing",
-        `pip install ${requirements.join(" ")}: ${line.trim()}`,
+        `pip install ${requirements.join(" ")}: ${redactText(line.trim())}`,
         "python3 with venv and pip, and a way to PyPI",
         { cause: error },
       );

@@ -64,9 +64,10 @@ const urlOf = (port: number, password: string): string => `redis://:${password}@
 async function ask(folder: string, port: number): Promise<Running> {
   const url = urlOf(port, await passwordIn(join(folder, "password")));
   const info = await infoOf(url);
-  if (info.get("config_file") !== join(folder, "redis.conf")) throw new Error("another Redis answers there");
+  const pid = Number(info.get("process_id"));
+  if (!worksIn(pid, folder)) throw new Error("another Redis answers there");
   if (info.get("loading") === "1") throw new Error("it still loads its data");
-  return { url, port, pid: Number(info.get("process_id")), version: info.get("redis_version") ?? "unknown" };
+  return { url, port, pid, version: info.get("redis_version") ?? "unknown" };
 }
 
 /** @throws FarmError `missing` */
@@ -145,13 +146,14 @@ export const redis: Service = {
     });
     const port = config.redisPort;
     await checkPort("Redis", port, "FARM_REDIS_PORT");
-    const settings = join(folder, "redis.conf");
-    await onDisk(folder, async () => {
-      const password = await passwordIn(join(folder, "password"));
-      await writeFile(settings, configuration(folder, port, password), { mode: 0o600 });
+    const settings = await onDisk(folder, async () => {
+      const text = configuration(folder, port, await passwordIn(join(folder, "password")));
+      await writeFile(join(folder, "redis.conf"), text, { mode: 0o600 });
+      return text;
     });
     log(`starting a private Redis on port ${port}`);
-    const server = { title: "Redis", command, args: [settings], log: join(folder, "redis.log") };
+    // Over standard input: Redis takes *, ? and [ in a path for a pattern, and where no file fits it runs without settings.
+    const server = { title: "Redis", command, args: ["-"], input: settings, log: join(folder, "redis.log") };
     return startServer(server, () => ask(folder, port));
   },
 

@@ -17,6 +17,8 @@ export interface ServerCommand {
   title: string;
   command: string;
   args: readonly string[];
+  /** For its standard input. */
+  input?: string;
   /** Where standard output and error go; the log of the run before is kept beside it as `….old`. */
   log: string;
   account?: Account | undefined;
@@ -37,7 +39,7 @@ export const SERVER_ENV: Readonly<Record<string, string>> = {
  * @throws FarmError `service` when the server ends (its last words quoted) or does not answer in time (it is stopped)
  */
 export async function startServer<T>(
-  { title, command, args, log, account }: ServerCommand,
+  { title, command, args, input, log, account }: ServerCommand,
   answer: () => Promise<T>,
   { timeoutMs = 300_000 } = {},
 ): Promise<T> {
@@ -51,7 +53,7 @@ export async function startServer<T>(
       cwd: "/",
       detached: true,
       env: SERVER_ENV,
-      stdio: ["ignore", output, output],
+      stdio: [input === undefined ? "ignore" : "pipe", output, output],
       ...account,
     });
     await once(child, "spawn");
@@ -63,6 +65,8 @@ export async function startServer<T>(
     closeSync(output);
   }
   child.unref();
+  child.stdin?.on("error", () => {}); // It ended before it read all: that is seen below.
+  child.stdin?.end(input);
   const fail = async (what: string): Promise<FarmError> =>
     new FarmError("service", `the private ${title} ${what}: ${await lastWords(log)}`, `see ${log}`);
 

@@ -61,6 +61,31 @@ test("started when needed, stopped when let go; what they hold stays", async () 
   await again.release();
 });
 
+test.each([
+  ["any character", `a%20b 100%c#d?é"q'u$x:y;z\\w*[東]`],
+  ["a path of the greatest length", null],
+])("a home with %s", async (_, name) => {
+  const long = `${"long/".repeat(200)}`.slice(0, 899 - home.length);
+  const odd = { ...config, home: join(home, name ?? long) };
+  await mkdir(odd.home, { recursive: true });
+  const services = await ensureServices(odd, BOTH);
+  try {
+    expect(services.started).toEqual(["redis", "database"]);
+    // With its settings, and found again by the next one.
+    await withRedis(services.redisUrl, async (client) => {
+      expect(await client.config("GET", "appendonly")).toEqual(["appendonly", "yes"]);
+      expect(await client.config("GET", "dir")).toEqual(["dir", join(odd.home, "redis")]);
+    });
+    expect(await query(services.databaseUrl, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+    const again = await ensureServices(odd, BOTH);
+    expect(again.started).toEqual([]);
+    await again.release();
+  } finally {
+    await services.release();
+  }
+  expect((await servicesStatus(odd)).map(({ state }) => state)).toEqual(["down", "down"]);
+});
+
 test("the last user to leave stops them; up keeps them until down", async () => {
   const first = await ensureServices(config, { need: ["redis"] });
   const second = await ensureServices(config, { need: ["redis"] });

@@ -132,10 +132,10 @@ export async function completeDataset(
   await writeArray(store, `${prefix}/shard_sha256`, {
     shape: [total, 32],
     dtype: "uint8",
-    dimensionNames: ["shard", "byte"],
+    dimensionNames: ["shard", "digest_byte"],
     data: digests,
   });
-  if (lines.length > 0) await writeLines(store, `${prefix}/quarantine`, lines);
+  if (lines.length > 0) await writeLines(store, `${prefix}/quarantine`, "quarantine_byte", lines);
   const attributes = await readGroup(store, prefix);
   if (attributes === undefined) {
     throw new FarmError("input", `data set ${dataset.name} has gone from ${store.url}`, "pnpm farm:enqueue");

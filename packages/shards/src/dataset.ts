@@ -72,7 +72,7 @@ export async function createDataset(
   }
   await removeLeftovers(store, prefix, parsed.name);
   const labels = await writeLocations(store, prefix, parsed, locations, hash);
-  if (labels.length > 0) await writeLines(store, `${prefix}/labels`, labels);
+  if (labels.length > 0) await writeLines(store, `${prefix}/labels`, "label_byte", labels);
   await writeMetadata(store, `${prefix}/tiles`, tilesMetadata(parsed, DEFAULT_ZSTD_LEVEL));
   const digest = hash.digest("hex");
   const group = groupMetadata({ loc2vec: parsed, [LOCATIONS_HASH]: digest });

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { FarmError } from "@loc2vec/core";
+import { errorMessage, FarmError } from "@loc2vec/core";
 import { checkKey, checkPrefix, TEMPORARY } from "./keys.ts";
 import type { ByteRange, ObjectStore, PutOptions } from "./store.ts";
 
@@ -168,23 +168,45 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
+const SPACE = "free some space, or set FARM_STORE to a larger disk";
+const ACCESS = "give this user access to the folder, or set FARM_STORE to another";
+const ELSEWHERE = "set FARM_STORE to another folder";
+const DISK =
+  "look at the system's log (dmesg): disk, cable or controller may be failing; then pnpm farm:verify";
+const SERVER = "mount it again, and look at the file server and the way to it";
+const SHORTER = "set FARM_STORE to a folder with a shorter path";
+const FILES = "raise the limit of open files (ulimit -n), or let fewer workers run";
 const FILE_ERRORS: Readonly<Record<string, readonly [what: string, mend: string]>> = {
-  ENOSPC: ["no space left on the disk", "free some space, or set FARM_STORE to a larger disk"],
+  ENOSPC: ["no space left on the disk", SPACE],
   EDQUOT: ["the disk quota is used up", "free some space, or set FARM_STORE to another disk"],
+  EFBIG: ["the file is too large for the file system", "set FARM_STORE to another disk"],
   EROFS: ["the file system is read-only", "set FARM_STORE to a folder that can be written"],
-  EACCES: ["permission denied", "give this user access to the folder, or set FARM_STORE to another"],
-  EPERM: ["operation not permitted", "give this user access to the folder, or set FARM_STORE to another"],
-  ENOTDIR: ["a part of the path is a file, not a folder", "set FARM_STORE to another folder"],
-  EEXIST: ["a part of the path is a file, not a folder", "set FARM_STORE to another folder"],
+  EACCES: ["permission denied", ACCESS],
+  EPERM: ["operation not permitted", ACCESS],
+  ENOTDIR: ["a part of the path is a file, not a folder", ELSEWHERE],
+  EEXIST: ["a part of the path is a file, not a folder", ELSEWHERE],
+  ELOOP: ["its symbolic links lead in a circle", ELSEWHERE],
   EISDIR: ["it is a folder, not a file", "move the folder away"],
+  ENAMETOOLONG: ["the path is too long for the file system", SHORTER],
+  EMFILE: ["this process has too many files open", FILES],
+  ENFILE: ["the system has too many files open", FILES],
+  ENOMEM: ["the system has no memory left", "let fewer workers run"],
+  EIO: ["the disk has failed to read or write", DISK],
+  EUCLEAN: ["the file system is damaged", DISK],
+  ENXIO: ["the device is gone", DISK],
+  ENODEV: ["the device is gone", DISK],
+  ESTALE: ["the file server no longer knows the folder", SERVER],
+  ETIMEDOUT: ["the file server does not answer", SERVER],
+  EHOSTDOWN: ["the file server does not answer", SERVER],
+  EREMOTEIO: ["the file server has failed", SERVER],
+  ENOTCONN: ["the mount has lost its connection", SERVER],
 };
 
-/** The error of the file system, in one line for the user. */
+/** The error of the file system, with its code, in one line for the user. */
 export function fileError(verb: string, path: string, error: unknown): FarmError {
   if (error instanceof FarmError) return error;
-  const [what, mend] = FILE_ERRORS[codeOf(error)] ?? [
-    error instanceof Error ? error.message : String(error),
-    "",
-  ];
-  return new FarmError("service", `cannot ${verb} ${path}: ${what}`, mend, { cause: error });
+  const code = codeOf(error);
+  const [what, mend] = FILE_ERRORS[code] ?? [errorMessage(error), "see to the disk of FARM_STORE"];
+  const named = FILE_ERRORS[code] === undefined ? what : `${what} (${code})`;
+  return new FarmError("service", `cannot ${verb} ${path}: ${named}`, mend, { cause: error });
 }

@@ -1,10 +1,16 @@
 import { readArray, writeArray } from "./array.ts";
 import type { ObjectStore } from "./store.ts";
 
-/** Short texts of some locations, `[location, text]`, as lines of JSON in an array of bytes: compressed, checked, and readable as Zarr. */
+/**
+ * Writes short texts of some locations, `[location, text]`, as lines of JSON in an array of bytes: compressed, checked, and
+ * readable wherever Zarr is. (Its data types for text are not: tensorstore has none of them.)
+ *
+ * @param dimension of the array. Of its own: readers like xarray take a name for one length throughout a group.
+ */
 export async function writeLines(
   store: ObjectStore,
   prefix: string,
+  dimension: string,
   lines: Iterable<readonly [location: number, text: string]>,
 ): Promise<void> {
   let text = "";
@@ -14,7 +20,7 @@ export async function writeLines(
     shape: [data.length],
     dtype: "uint8",
     chunkRows: 1 << 20,
-    dimensionNames: ["byte"],
+    dimensionNames: [dimension],
     attributes: { content: "application/x-ndjson: [location, text]" },
     data,
   });

@@ -1,5 +1,4 @@
-import { fileURLToPath } from "node:url";
-import { FarmError, redact } from "@loc2vec/core";
+import { FarmError, readStoreUrl, redact } from "@loc2vec/core";
 import { FileStore } from "./file-store.ts";
 import { S3Store } from "./s3-store.ts";
 
@@ -39,6 +38,8 @@ export interface ObjectStore {
 export interface StoreOptions {
   /** S3 endpoint other than AWS, e.g. `http://127.0.0.1:9000`. Default: `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`. */
   endpoint?: string | undefined;
+  /** How long S3 may be silent, in the middle of an answer too, before a request is begun again, milliseconds. Default 30,000. */
+  idleMs?: number;
 }
 
 /**
@@ -48,33 +49,9 @@ export interface StoreOptions {
  * @throws FarmError `usage` for any other URL
  */
 export function openStore(url: string, options: StoreOptions = {}): ObjectStore {
-  const refuse = (why: string): never => {
-    throw new FarmError(
-      "usage",
-      `object store ${redact(url)}: ${why}`,
-      "use file:///folder or s3://bucket/prefix",
-    );
-  };
-  const parsed = URL.canParse(url) ? new URL(url) : refuse("not a URL");
-  if (parsed.search !== "" || parsed.hash !== "") refuse("'?' and '#' must be written %3F and %23");
-  switch (parsed.protocol) {
-    case "file:":
-      if (parsed.host !== "")
-        refuse(`'${parsed.host}' stands where a host would; a folder starts with a third '/'`);
-      return new FileStore(fileURLToPath(parsed), url);
-    case "s3:": {
-      if (parsed.username !== "" || parsed.password !== "") {
-        refuse("credentials do not belong in the URL; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
-      }
-      if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(parsed.host))
-        refuse(`'${parsed.host}' is not a bucket's name`);
-      const prefix = decodeURIComponent(parsed.pathname)
-        .split("/")
-        .filter((part) => part !== "")
-        .join("/");
-      return new S3Store(parsed.host, prefix, url, options.endpoint);
-    }
-    default:
-      return refuse(`unknown scheme ${parsed.protocol}`);
-  }
+  const place = readStoreUrl(url);
+  if ("what" in place) throw new FarmError("usage", `object store ${redact(url)}: ${place.what}`, place.mend);
+  return place.kind === "file"
+    ? new FileStore(place.folder, url)
+    : new S3Store(place.bucket, place.prefix, url, options);
 }

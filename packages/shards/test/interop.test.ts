@@ -15,7 +15,16 @@ import {
   randomOf,
 } from "@loc2vec/core";
 import { expect, inject, onTestFinished, test } from "vitest";
-import { createDataset, openStore, shardKey, writeShard } from "../src/index.ts";
+import {
+  completeDataset,
+  createDataset,
+  inspectShard,
+  openStore,
+  type ShardFacts,
+  shardKey,
+  writeQuarantine,
+  writeShard,
+} from "../src/index.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -29,7 +38,7 @@ const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes)
 const bytesOf = (values: Float32Array | Float64Array | Uint8Array): Uint8Array =>
   new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 
-test("Python's zarr and tensorstore read the same values, and find a flipped byte", async () => {
+test("Python's zarr, tensorstore and xarray read the same values, labels and quarantine too, and find a flipped byte", async () => {
   const folder = await mkdtemp(join(tmpdir(), "interop-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const store = openStore(pathToFileURL(folder).href);
@@ -55,6 +64,7 @@ test("Python's zarr and tensorstore read the same values, and find a flipped byt
     lon: i / 3,
     lat: -i / 7,
     kind: "transport",
+    ...(i === 3 ? { label: "Café “Ö” 東京" } : {}),
   }));
   await createDataset(store, dataset, locations);
   const area = 128 * 128;
@@ -76,13 +86,36 @@ test("Python's zarr and tensorstore read the same values, and find a flipped byt
     }
     await writeShard(store, dataset, shard, tiles);
   }
-  const { stdout } = await run(inject("python"), [SCRIPT, join(folder, "datasets/city")], {
-    maxBuffer: 1 << 24,
+  // biome-ignore lint/suspicious/noExplicitAny: what Python prints is looked at field by field
+  const read = async (): Promise<any> =>
+    JSON.parse((await run(inject("python"), [SCRIPT, join(folder, "datasets/city")])).stdout);
+  const unfinished = await read();
+  expect(unfinished.consolidated).toBe(false);
+  await writeQuarantine(store, dataset, 1, [{ location: 2, reason: "beyond the map" }]);
+  const facts = await Promise.all([0, 1, 2].map((shard) => inspectShard(store, dataset, shard)));
+  await completeDataset(store, dataset, facts as ShardFacts[]);
+  const found = await read();
+  expect(found).toMatchObject({
+    consolidated: true,
+    labels: [[3, "Café “Ö” 東京"]],
+    quarantine: [[2, "beyond the map"]],
+    dimensions: {
+      ...{ location: 5, sample: 3, y: 128, x: 128, channel: 12, axis: 2, shard: 3 },
+      ...{ label_byte: 28, digest_byte: 32, quarantine_byte: 21 },
+    },
   });
-  const found = JSON.parse(stdout);
+  const { shard_bytes, shard_sha256, labels, quarantine, ...arrays } = found.arrays;
+  expect(unfinished).toMatchObject({ labels: found.labels, arrays: { ...arrays, labels } });
+  expect(shard_bytes.sha256).toBe(
+    sha256(bytesOf(Float64Array.from(facts, (each) => each?.bytes ?? Number.NaN))),
+  );
+  expect(shard_sha256.sha256).toBe(
+    sha256(Buffer.concat(facts.map((each) => Buffer.from(each?.sha256 ?? "", "hex")))),
+  );
+  expect(quarantine.dtype).toBe("uint8");
   expect(found.attributes.loc2vec).toEqual(dataset);
   const transforms = locations.flatMap((_, i) => locationTransforms(dataset, i));
-  expect(found.arrays).toEqual({
+  expect(arrays).toEqual({
     tiles: { shape: [5, 3, 128, 128, 12], dtype: "uint8", sha256: sha256(nhwc) },
     lon: {
       shape: [5],

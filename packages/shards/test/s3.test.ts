@@ -43,6 +43,31 @@ test("objects come and go as in a folder", async () => {
   expect(await openStore("s3://tiles", { endpoint }).get("some/prefix/a/new")).toEqual(Uint8Array.of(1));
 });
 
+test.each([
+  ["s3://tiles/100%25done", "100%done"],
+  ["s3://tiles/a b", "a b"],
+  ["s3://tiles/a%20b%2Bc/", "a b+c"],
+  ["s3://tiles//Überall//東京/😀", "Überall/東京/😀"],
+  ["s3://tiles/<&>\"'`{}|^", "<&>\"'`{}|^"],
+  ["s3://tiles/%3Fa=b%23c", "?a=b#c"],
+  ["s3://tiles/%2541", "%41"],
+  ["s3://tiles/team@corp:x;y=1,2!*()[]~$", "team@corp:x;y=1,2!*()[]~$"],
+  ["s3://tiles/back\\slash", "back\\slash"],
+  ["S3://tiles/upper", "upper"],
+])("any character in the prefix, and lists that come back: %s", async (url, prefix) => {
+  const odd = openStore(url, { endpoint });
+  await odd.put("a/b.c", Uint8Array.of(7));
+  const keys: string[] = [];
+  for await (const key of odd.list("a")) keys.push(key);
+  expect(keys).toEqual(["a/b.c"]);
+  expect(await odd.getRange("a/b.c", { offset: 0, length: 1 })).toEqual(Uint8Array.of(7));
+  const all: string[] = [];
+  for await (const key of openStore("s3://tiles", { endpoint }).list("")) all.push(key);
+  expect(all).toContain(`${prefix}/a/b.c`);
+  await odd.remove("a/b.c");
+  expect(await odd.head("a/b.c")).toBeUndefined();
+});
+
 test("more keys than one answer lists", async () => {
   for (let from = 0; from < 1050; from += 50) {
     await Promise.all(Array.from({ length: 50 }, (_, i) => store.put(`many/${from + i}`, Uint8Array.of(0))));

@@ -16,6 +16,7 @@ import { FileSystemStore } from "@zarrita/storage";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import * as zarr from "zarrita";
 import {
+  completeDataset,
   crc32c,
   createDataset,
   encodeShard,
@@ -25,8 +26,10 @@ import {
   openDataset,
   openStore,
   readArray,
+  type ShardFacts,
   shardKey,
   writeArray,
+  writeQuarantine,
   writeShard,
 } from "../src/index.ts";
 
@@ -199,7 +202,19 @@ test("zarrita reads every array, tiles included", async () => {
   for (let y = 0; y < 16; y++)
     for (let x = 0; x < 16; x++)
       for (let c = 0; c < 2; c++) expect(value(y, x, c)).toBe(expected[c * 256 + y * 16 + x]);
+  await writeQuarantine(store, DATASET, 0, [{ location: 1, reason: "beyond the map" }]);
+  const facts = await Promise.all([0, 1, 2].map((shard) => inspectShard(store, DATASET, shard)));
+  await completeDataset(store, DATASET, facts as ShardFacts[]);
+  for (const [name, text] of [
+    ["labels", '[3,"Café “Ö”"]\n'],
+    ["quarantine", '[1,"beyond the map"]\n'],
+  ] as const) {
+    const bytes = await zarr.get(await zarr.open.v3(root.resolve(name), { kind: "array" }));
+    expect(new TextDecoder().decode(bytes.data as Uint8Array)).toBe(text);
+  }
   for (const [name, shape] of [
+    ["shard_bytes", [3]],
+    ["shard_sha256", [3, 32]],
     ["lon", [5]],
     ["lat", [5]],
     ["kind", [5]],
@@ -278,7 +293,7 @@ test.runIf(process.getuid?.() === 0)(
       await full.put("a", new Uint8Array(1000));
       await expect(full.put("b", new Uint8Array(200_000))).rejects.toMatchObject({
         kind: "service",
-        line: expect.stringMatching(/small\/b: no space left on the disk \(mend: free some space/),
+        line: expect.stringMatching(/small\/b: no space left on the disk \(ENOSPC\) \(mend: free some space/),
       });
       expect(await full.get("b")).toBeUndefined();
       expect(await readdir(join(small, ".tmp"))).toEqual([]);
@@ -286,7 +301,7 @@ test.runIf(process.getuid?.() === 0)(
       await full.put("b", new Uint8Array(200_000));
       spawnSync("mount", ["-o", "remount,ro", small]);
       await expect(full.put("c", new Uint8Array(1))).rejects.toThrowError(
-        /small\/c: the file system is read-only/,
+        /small\/c: the file system is read-only \(EROFS\)/,
       );
     } finally {
       spawnSync("umount", ["-l", small]);

@@ -1,15 +1,14 @@
-/** `node setup-cli.js HOME cpu|gpu|official`: for set-up scripts, before the command line of the farm can run. */
-import { errorMessage, FarmError } from "@loc2vec/core";
+/** `node setup-cli.js ROOT`: for set-up scripts, before the command line of the farm can run. */
+import { errorMessage, FarmError, readConfig } from "@loc2vec/core";
 import { setupTensorflow } from "./setup.ts";
 
-const [home, variant = "cpu"] = process.argv.slice(2);
+const [root] = process.argv.slice(2);
 try {
-  if (home === undefined || (variant !== "cpu" && variant !== "gpu" && variant !== "official")) {
-    throw new FarmError("usage", "usage: setup-cli HOME cpu|gpu|official");
-  }
+  if (root === undefined) throw new FarmError("usage", "usage: setup-cli ROOT");
+  const { home, tensorflow } = readConfig(root);
   const { inPlace, source } = await setupTensorflow({
     home,
-    variant,
+    variant: tensorflow,
     log: (line) => console.error(`  ${line}`),
   });
   console.log(`${source}${inPlace ? ", in place" : ""}`);

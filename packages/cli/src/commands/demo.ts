@@ -52,7 +52,14 @@ export async function demo(context: Context, { pbf, locations, steps, seed }: De
     const databaseUrl = await demoDatabase(context, services);
     await checkForeign(context, databaseUrl, map.path);
     const info = await stage("import", async () =>
-      importPbf({ pbf: map.path, databaseUrl, profile, log: () => {}, signal }),
+      importPbf({
+        pbf: map.path,
+        databaseUrl,
+        profile,
+        // What was done to the map, and not what osm2pgsql says.
+        log: (line) => void (line.startsWith(map.path) && log(line)),
+        signal,
+      }),
     );
     const sampled = await stage("locations", () => sampleLocations({ databaseUrl, count: locations, seed }));
     const name = datasetName(map.name, info, [locations, seed]);

@@ -51,6 +51,8 @@ export async function doctor(context: Context): Promise<void> {
   await look("node", () => process.version);
   for (const [program, flag, install] of [
     ["osm2pgsql", "--version", "apt-get install osm2pgsql"],
+    ["osmium", "--version", "apt-get install osmium-tool"],
+    ["bzip2", "--version", "apt-get install bzip2"],
     ["g++", "--version", "apt-get install g++"],
     ["python3", "--version", "apt-get install python3 python3-pip python3-venv"],
   ] as const) {

@@ -6,7 +6,6 @@ import {
   EXIT_CODES,
   FarmError,
   footprint,
-  grownBox,
   type Levels,
   type LocationKind,
   MAX_OFFSET_M,
@@ -117,7 +116,7 @@ async function openLocations(
     };
   }
   const { reachM } = footprint(TILE_RADIUS_M, MAX_OFFSET_M);
-  const given = { kind, skipBad, signal, bbox: grownBox(map.bbox, reachM) };
+  const given = { kind, skipBad, signal, bbox: map.bbox, reachM };
   const source =
     table !== undefined
       ? await openLocationTable(databaseUrl, table, given)

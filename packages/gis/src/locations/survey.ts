@@ -11,8 +11,10 @@ import { coordinatesOf, MEND_ROW, onGlobe, type Row, toLocation } from "./locati
 export interface ReadOptions {
   /** Kind of locations that name none. Default `visit`. */
   kind?: LocationKind;
-  /** The imported area, and as much beside it as tiles reach: which locations lie outside is counted, and swapped columns are told by it. */
+  /** The imported area: which locations lie outside is counted, and swapped columns are told by it. */
   bbox?: Box;
+  /** How far tiles reach from their location, metres: as near to `bbox` a location lies within it. Default 0. */
+  reachM?: number;
   /** So many bad rows, and no more, are left out. Default 0. */
   skipBad?: number;
   signal?: AbortSignal;
@@ -60,7 +62,7 @@ const BLOCK = 1024;
 export async function openSource(
   name: string,
   rows: () => AsyncIterable<Row>,
-  { kind = "visit", bbox, skipBad = 0, signal }: ReadOptions,
+  { kind = "visit", bbox, reachM = 0, skipBad = 0, signal }: ReadOptions,
 ): Promise<LocationSource> {
   const bad = { count: 0, first: [] as string[] };
   const outside = { count: 0, first: [] as string[], swapped: 0 };
@@ -75,7 +77,7 @@ export async function openSource(
       const [fits, fitsSwapped] = [
         { lon, lat },
         { lon: lat, lat: lon },
-      ].map((each) => onGlobe(each) && (bbox === undefined || withinBox(bbox, each)));
+      ].map((each) => onGlobe(each) && (bbox === undefined || withinBox(bbox, each, reachM)));
       if (!fits && fitsSwapped && swapped.count++ === 0) swapped.first = `${place} (${lon}, ${lat})`;
       toLocation(fields, { lon, lat }, kind);
       count++;
