@@ -314,6 +314,10 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       ...Array(4).fill("baseline"),
     ]);
     for (const each of json.results) expect(each.recall_at_10).toBeGreaterThan(0);
+    // Both were judged by held-out triplets while they were trained, and figure 11 shows it.
+    const judged = json.curves.map(({ heldout }: { heldout: { step: number }[] }) => heldout);
+    expect(judged).toEqual(Array(2).fill([{ step: 2, accuracy: expect.any(Number) }]));
+    expect(await readFile(json.files[2], "utf8")).toContain("triplets right at held-out locations");
     for (const file of json.files) expect(existsSync(file)).toBe(true);
     expect(await run(...evaluate, "m")).toMatchObject({
       code: 3,
