@@ -313,6 +313,7 @@ export async function embed(
     busyMs,
     signal: context.signal,
     progress: onProgress,
+    onWarning: (line) => context.log(`embed: ${line}`),
   });
   context.log(
     `embed: ${result.locations} locations${result.kept > 0 ? ` (${result.kept} of them before)` : ""}, ${result.size}-D, by step ${result.step}, to ${result.prefix}`,

@@ -131,15 +131,19 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
 
   test("jobs that failed are put back by retry", async () => {
     expect((await run("enqueue", "--dataset", "far", "--sample", "4", "--positives", "1")).code).toBe(0);
-    const failing = await farm(["work", "--until", "empty", "--json"], {
-      ...settings,
-      FARM_RENDERER: "exact",
+    const store = openStore(settings.FARM_STORE as string, { endpoint: moto.endpoint });
+    const lon = "datasets/far/lon/c/0";
+    const bytes = (await store.get(lon)) as Uint8Array;
+    await store.remove(lon);
+    expect(await run("work", "--until", "empty", "--json")).toMatchObject({
+      code: 6,
+      json: { shards: 0, failures: 1, failed: 1 },
     });
-    expect(failing.json).toMatchObject({ shards: 0, failures: 1 });
+    await store.put(lon, bytes);
     const { json } = await run("status", "--dataset", "far", "--json");
     expect(json).toMatchObject({
       failed: 1,
-      failures: [{ shard: 0, reason: expect.stringMatching(/cartography/) }],
+      failures: [{ shard: 0, reason: expect.stringMatching(/lon\/c\/0 .*: the chunk is missing/) }],
     });
     expect((await run("retry", "--dataset", "far", "--json")).json.retried).toMatchObject({ raster: 1 });
     expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ shards: 1, failures: 0 });
@@ -314,6 +318,10 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       ...Array(4).fill("baseline"),
     ]);
     for (const each of json.results) expect(each.recall_at_10).toBeGreaterThan(0);
+    // Both were judged by held-out triplets while they were trained, and figure 11 shows it.
+    const judged = json.curves.map(({ heldout }: { heldout: { step: number }[] }) => heldout);
+    expect(judged).toEqual(Array(2).fill([{ step: 2, accuracy: expect.any(Number) }]));
+    expect(await readFile(json.files[2], "utf8")).toContain("triplets right at held-out locations");
     for (const file of json.files) expect(existsSync(file)).toBe(true);
     expect(await run(...evaluate, "m")).toMatchObject({
       code: 3,

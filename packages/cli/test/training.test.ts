@@ -153,10 +153,11 @@ test("a checkpoint is named by best, last or its step, in commands and jobs", {
 
   const own = { ...settings, FARM_QUEUE_PREFIX: `embeds-${randomUUID()}` };
   const { embed: jobs } = await queue(own.FARM_QUEUE_PREFIX);
-  const payload = { dataset: "stripes", model: "kept", checkpoint: "last" } as const;
+  const place = { store: await storeIdentity(store), dataset: "stripes", model: "kept" };
+  const payload = { ...place, checkpoint: "last" } as const;
   await jobs.add("embed", payload, { jobId: modelJobId(payload) });
   await farm(["work", "--queues", "embed", "--until", "empty", "--json"], own);
-  expect((await jobs.getJob("kept@stripes"))?.returnvalue).toMatchObject({ step: 20, locations: 24 });
+  expect((await jobs.getJob(modelJobId(payload)))?.returnvalue).toMatchObject({ step: 20, locations: 24 });
 });
 
 test("networks are chosen by name or by their layers, and what is wrong with them is said", async () => {

@@ -59,7 +59,7 @@ describe("of archipelagos", () => {
        FROM sea_test.feature`,
     );
     await client.query("DROP TABLE IF EXISTS sea_test.area");
-    await mapAreas(client, "sea_test");
+    await mapAreas(client, "sea_test", []);
   }
   /** Seconds; the best of three, for others work on this machine too. */
   async function secondsOf(islands: number): Promise<number> {

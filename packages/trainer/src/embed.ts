@@ -35,6 +35,8 @@ export interface EmbedOptions {
   busyMs?: number | undefined;
   signal?: AbortSignal | undefined;
   progress?: (done: number, total: number) => void;
+  /** Something that it goes on with: it waits for another embedding. */
+  onWarning?: ((line: string) => void) | undefined;
 }
 
 export interface EmbedResult {
@@ -86,7 +88,7 @@ export async function embedDataset(options: EmbedOptions): Promise<EmbedResult> 
   }
   const lease = await acquireLease(store, `${modelPrefix(model)}/embeddings-lease/${name}`, {
     ...{ what: `embeddings of data set ${name} by model ${model}`, purpose: "embedding" },
-    ...{ waitMs: busyMs, signal },
+    ...{ waitMs: busyMs, signal, onWait: options.onWarning },
   });
   try {
     return await embedAnchors(options, reader, checkpoint, lease.confirm);

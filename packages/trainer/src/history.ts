@@ -1,4 +1,6 @@
-import type { ObjectStore } from "@loc2vec/shards";
+import { FarmError } from "@loc2vec/core";
+import { describe, type ObjectStore } from "@loc2vec/shards";
+import { z } from "zod";
 import { type HistoryEntry, modelPrefix } from "./model.ts";
 import { encodeEvents } from "./tensorboard.ts";
 
@@ -28,19 +30,51 @@ async function listHistory(store: ObjectStore, model: string): Promise<Map<numbe
   return new Map(found.sort(([a], [b]) => a - b));
 }
 
-/** A model's history, step by step; empty before its first checkpoint. A file counts up to where the next begins. */
+const entrySchema = z.object({
+  step: z.int().min(1),
+  loss: z.number(),
+  positive: z.number(),
+  negative: z.number(),
+  accuracy: z.number(),
+  seconds: z.number(),
+  waited: z.number(),
+});
+
+/**
+ * A model's history, step by step; empty before its first checkpoint. A file counts up to where the next begins.
+ *
+ * @throws FarmError `data` naming the file and the line that is damaged
+ */
 export async function readHistory(store: ObjectStore, model: string): Promise<HistoryEntry[]> {
   const files = [...(await listHistory(store, model))];
   const history: HistoryEntry[] = [];
   for (const [at, [, key]] of files.entries()) {
     const end = files[at + 1]?.[0] ?? Number.POSITIVE_INFINITY;
-    for (const line of new TextDecoder().decode(await store.get(key)).split("\n")) {
+    for (const [i, line] of new TextDecoder()
+      .decode(await store.get(key))
+      .split("\n")
+      .entries()) {
       if (line === "") continue;
-      const entry = JSON.parse(line) as HistoryEntry;
+      const entry = parseEntry(line, `${key} in ${store.url}, line ${i + 1}`);
       if (entry.step < end) history.push(entry);
     }
   }
   return history;
+}
+
+function parseEntry(line: string, place: string): HistoryEntry {
+  try {
+    const entry: unknown = JSON.parse(line);
+    entrySchema.parse(entry);
+    return entry as HistoryEntry;
+  } catch (error) {
+    throw new FarmError(
+      "data",
+      `${place}: ${describe(error)}`,
+      "remove the file: the training goes on without that part of its curve",
+      { cause: error },
+    );
+  }
 }
 
 export interface History {

@@ -51,6 +51,8 @@ export interface LeaseOptions {
   /** How long to wait for another holder to end, or to be found dead, milliseconds. Default 0. */
   waitMs?: number | undefined;
   signal?: AbortSignal | undefined;
+  /** Told once, for people, when it takes a while. */
+  onWait?: ((line: string) => void) | undefined;
 }
 
 export interface Lease {
@@ -76,11 +78,19 @@ export async function acquireLease(
   folder: string,
   options: LeaseOptions,
 ): Promise<Lease> {
-  const { leaseMs = LEASE_MS, waitMs = 0, signal } = options;
+  const { leaseMs = LEASE_MS, waitMs = 0, signal, what, purpose, onWait } = options;
   const deadline = performance.now() + waitMs;
+  let told = false;
+  const tell = ({ lease }: Found): void => {
+    if (!told)
+      onWait?.(
+        `${what}: another ${purpose} (${describeHolder(lease)}, heard of ${secondsSince(lease)} s ago) may still live: waiting for a sign of it`,
+      );
+    told = true;
+  };
   for (;;) {
     const found = await newest(store, folder);
-    if (found === undefined || (await isFree(store, folder, found, leaseMs, signal))) {
+    if (found === undefined || (await isFree(store, folder, found, { leaseMs, signal, tell }))) {
       const generation = (found?.generation ?? 0) + 1;
       const own = newLease();
       await store.put(keyOf(folder, generation), encode(own), { ifAbsent: true });
@@ -93,6 +103,7 @@ export async function acquireLease(
       continue;
     }
     if (performance.now() >= deadline) throw held(store, folder, found, options);
+    tell(found);
     await sleep(leaseMs / 12, undefined, { signal });
   }
 }
@@ -188,14 +199,18 @@ async function isFree(
   store: ObjectStore,
   folder: string,
   found: Found,
-  leaseMs: number,
-  signal: AbortSignal | undefined,
+  {
+    leaseMs,
+    signal,
+    tell,
+  }: { leaseMs: number; signal: AbortSignal | undefined; tell: (found: Found) => void },
 ): Promise<boolean> {
   const { lease } = found;
   if (lease.released) return true;
   if (lease.place !== undefined && lease.place === placeOf() && hasEnded(lease)) return true;
   const age = Date.now() - Date.parse(lease.renewed);
   if (age > -AHEAD_MS && age < 1.5 * leaseMs) return false;
+  tell(found);
   const until = performance.now() + leaseMs / 2;
   while (performance.now() < until) {
     await sleep(leaseMs / 12, undefined, { signal });
@@ -211,10 +226,9 @@ function held(
   { generation, lease }: Found,
   { what, purpose, leaseMs = LEASE_MS }: LeaseOptions,
 ): FarmError {
-  const heard = Math.round((Date.now() - Date.parse(lease.renewed)) / 1000);
   return new FarmError(
     "data",
-    `${what} in ${store.url}: another ${purpose} holds it since ${lease.since}: ${describeHolder(lease)}, heard of ${heard} s ago`,
+    `${what} in ${store.url}: another ${purpose} holds it since ${lease.since}: ${describeHolder(lease)}, heard of ${secondsSince(lease)} s ago`,
     `wait for it or stop it; one that was killed is passed over ${(2 * leaseMs) / 1000} s after it was last heard of, or when you remove ${keyOf(folder, generation)}`,
   );
 }
@@ -230,6 +244,9 @@ function hasEnded({ pid, started }: LeaseObject): boolean {
     return (error as NodeJS.ErrnoException).code === "ESRCH";
   }
 }
+
+const secondsSince = ({ renewed }: LeaseObject): number =>
+  Math.round((Date.now() - Date.parse(renewed)) / 1000);
 
 const describeHolder = ({ pid, host }: LeaseObject): string => `process ${pid} on ${host}`;
 

@@ -168,7 +168,7 @@ export async function readResumable(
   model: string,
   onDamaged: (step: number, reason: string) => void,
 ): Promise<Resumable | undefined> {
-  let newest: unknown;
+  let newest: FarmError | undefined;
   for (const step of (await listCheckpoints(store, model)).reverse()) {
     try {
       const { sha256 } = await readState(store, model, step);
@@ -180,8 +180,13 @@ export async function readResumable(
       onDamaged(step, error.message);
     }
   }
-  if (newest !== undefined) throw newest;
-  return undefined;
+  if (newest === undefined) return undefined;
+  throw new FarmError(
+    "data",
+    `${newest.message}; no other checkpoint of model ${model} is whole`,
+    "train under another name",
+    { cause: newest },
+  );
 }
 
 async function readState(

@@ -166,12 +166,9 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     throw new FarmError("usage", `cannot train ${steps} steps`, "1 or more");
   checkName("model", model);
   const reader = await openDataset(store, options.dataset);
-  const what = { what: `model ${model}`, purpose: "training" };
   const lease = await acquireLease(store, `${modelPrefix(model)}/lease`, {
-    ...what,
-    leaseMs,
-    waitMs: busyMs,
-    signal,
+    ...{ what: `model ${model}`, purpose: "training", leaseMs, waitMs: busyMs, signal },
+    onWait: options.onWarning,
   });
   try {
     return await trainAlone(options, reader, lease);

@@ -92,6 +92,25 @@ test("a checkpoint writes little, whatever came before; the history comes back w
   ]);
 });
 
+test("a line that is damaged is named, and what to do about it", async () => {
+  const { store } = await freshStore();
+  const lines = [JSON.stringify(entryOf(1)), '{"step": 2, "lo', JSON.stringify(entryOf(3))];
+  for (const [bad, told] of [
+    [lines[1], /JSON/],
+    ['{"step": 2, "loss": null}', /loss: /],
+  ] as const) {
+    const text = [lines[0], bad, lines[2]].join("\n");
+    await store.put("models/m/history.ndjson", new TextEncoder().encode(text));
+    await expect(readHistory(store, "m")).rejects.toMatchObject({
+      kind: "data",
+      message: expect.stringMatching(
+        new RegExp(`^models/m/history\\.ndjson in .*, line 2: .*${told.source}`),
+      ),
+      mend: expect.stringMatching(/^remove the file/),
+    });
+  }
+});
+
 test("a history of one long file, as it was written before, is read on", async () => {
   const { store } = await freshStore();
   const old = Array.from({ length: 20_000 }, (_, i) => entryOf(i + 1));

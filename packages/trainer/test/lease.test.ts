@@ -66,7 +66,7 @@ describe.each(["a folder", "S3"])("in %s", (kind) => {
   });
   const take = async (
     { store, prefix }: { store: ObjectStore; prefix: string },
-    options: { leaseMs?: number; waitMs?: number } = {},
+    options: { leaseMs?: number; waitMs?: number; onWait?: (line: string) => void } = {},
   ): Promise<Lease> => {
     const lease = await acquireLease(store, `${prefix}/lease`, { ...WHAT, ...options });
     onTestFinished(() => lease.release());
@@ -123,7 +123,12 @@ describe.each(["a folder", "S3"])("in %s", (kind) => {
       /another training holds it since 2026-01-02T03:04:05.000Z: process 7 on elsewhere, heard of 0 s ago/,
     );
     const begin = performance.now();
-    await (await take(place, { leaseMs, waitMs: 60_000 })).release();
+    const told: string[] = [];
+    const onWait = (line: string): void => void told.push(line);
+    await (await take(place, { leaseMs, waitMs: 60_000, onWait })).release();
+    expect(told).toEqual([
+      "model m: another training (process 7 on elsewhere, heard of 0 s ago) may still live: waiting for a sign of it",
+    ]);
     expect(performance.now() - begin).toBeGreaterThan(1.5 * leaseMs);
     expect((await leaseOf(place.store, place.prefix)).key).toBe("models/there/lease/000000005.json");
 
