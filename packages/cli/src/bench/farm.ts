@@ -56,10 +56,8 @@ export async function farmBench(bench: FarmBench): Promise<object> {
       found.farm[at]?.push(await throughQueue(bench, workers));
       report(figures(found));
     }
-    for (const [at, processes] of [1, 2].entries()) {
-      found.direct[at]?.push(await direct(bench, processes));
-      report(figures(found));
-    }
+    for (const [at, processes] of [1, 2].entries()) found.direct[at]?.push(await direct(bench, processes));
+    report(figures(found));
   }
   context.log("bench: requests to the store");
   const requests = await countRequests(bench);
