@@ -279,13 +279,13 @@ describe("what is no land is not filled, and what tells of a place is drawn", ()
   test.each(cases.map(([name, , , channel, points], at) => [name, at, channel, points] as const))(
     "%s",
     async (_, at, channel, points) => {
-      for (const { channels, renderer, render } of renderers) {
+      for (const { channels, source, render } of renderers) {
         const [tile] = (await render(placeOf(at), [ANCHOR])) as [Uint8Array];
         for (const [point, value] of points) {
           const found = pixel(tile, channels.indexOf(channel), point) as number;
           // The fast one's pictures are resampled, so lines of two pixels lose some of their brightness.
-          expect(Math.abs(found - value), `${renderer}: ${found} for ${value}`).toBeLessThanOrEqual(
-            renderer.endsWith("fast") ? value * 0.12 : 0,
+          expect(Math.abs(found - value), `${source.renderer}: ${found} for ${value}`).toBeLessThanOrEqual(
+            source.renderer.endsWith("fast") ? value * 0.12 : 0,
           );
         }
         for (const [other, name] of channels.entries())
