@@ -107,3 +107,12 @@ test("a bench that is stopped prints what it had measured, and ends its servers"
   expect((await farm(["down", "--json"], settings)).json).toEqual({ stopped: [] });
   expect(await belongings()).toEqual(before);
 }, 120_000);
+
+test("the servers of a bench that was killed are stopped by farm down", async () => {
+  const args = ["bench", "enqueue", "--locations", "300", "--pbf", pbf];
+  const { code, stdout } = await farm(args, settings, (kill, progress) => {
+    progress.on("data", (text: string) => text.includes("bench: writing") && kill("SIGKILL"));
+  });
+  expect([code, stdout]).toEqual([null, ""]);
+  expect((await farm(["down", "--json"], settings)).json).toEqual({ stopped: ["redis", "database"] });
+}, 120_000);

@@ -158,8 +158,8 @@ const OTHERS: Readonly<
 export async function benchCommand(context: Context, name: string, options: BenchOptions): Promise<void> {
   const other = OTHERS[name];
   if (other !== undefined) {
-    const words = (figures: object): string[] =>
-      Object.entries(figures).map(([key, value]) => `${key} ${JSON.stringify(value)}`);
+    const words = (figures: object, width = 0): string[] =>
+      Object.entries(figures).map(([key, value]) => `${key.padEnd(width)} ${JSON.stringify(value)}`);
     const soFar: Record<string, unknown> = {};
     const report: Report = (figures) => {
       Object.assign(soFar, figures);
@@ -167,7 +167,7 @@ export async function benchCommand(context: Context, name: string, options: Benc
     };
     const print = (figures: object, complete: boolean): void =>
       context.result({ bench: name, complete, ...figures }, [
-        ...words(figures),
+        ...words(figures, 24),
         ...(complete ? [] : ["stopped before the rest was measured"]),
       ]);
     try {
