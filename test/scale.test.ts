@@ -50,4 +50,9 @@ test("a file that lacks a bench, and a line that is none, are named", async () =
     code: 3,
     stderr: expect.stringMatching(/line 2: bytes_per_tile/),
   });
+  await writeFile(path, `{"bench":"query","complete":false,"tables":[]}\n`);
+  expect(await farm(["scale", "--measured", path])).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/line 1: the bench query was stopped/),
+  });
 });

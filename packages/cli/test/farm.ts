@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 export const CLI = fileURLToPath(new URL("../dist/main.js", import.meta.url));
@@ -16,7 +17,7 @@ export interface Ended {
 export async function farm(
   args: readonly string[],
   settings: Record<string, string> = {},
-  onStart?: (kill: (signal: NodeJS.Signals) => void) => void,
+  onStart?: (kill: (signal: NodeJS.Signals) => void, stderr: Readable) => void,
 ): Promise<Ended> {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("FARM_")));
   const child = spawn(process.execPath, [CLI, ...args], {
@@ -30,7 +31,7 @@ export async function farm(
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
   });
-  onStart?.((signal) => child.kill(signal));
+  onStart?.((signal) => child.kill(signal), child.stderr);
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
   let json: unknown;
   try {

@@ -37,8 +37,16 @@ export function histogramsOf(channels: number): Representation {
   };
 }
 
+/** Of so many pairs one is alike … */
+const PAIRS_PER_ALIKE = 10_000;
+/** … but no more than these, so that memory does not grow with the pairs. */
+const MOST_ALIKE = 100_000;
+
+type Pair = Omit<Lookalike, "farther_than">;
+
 /**
- * Of the pairs whose χ² is among the lowest 1 in 10,000, those whose embeddings are farthest apart; no row twice.
+ * Of the pairs whose χ² is among the lowest 1 in 10,000 (of 100,000 pairs at most), those whose embeddings are farthest
+ * apart; no row twice. The pairs are gone through thrice rather than kept.
  *
  * @param histograms float32 [rows, channel, bin]: see {@link histogramsOf}
  * @param embeddings float32 [rows, size]
@@ -55,51 +63,76 @@ export function lookalikes(
   const rows = histograms.length / width;
   const size = embeddings.length / rows;
   const each = Array.from({ length: rows }, (_, row) => histograms.subarray(row * width, (row + 1) * width));
-  const [distances, pairs]: [number[], Omit<Lookalike, "farther_than">[]] = [[], []];
+  const distanceOf = (a: number, b: number): number =>
+    Math.sqrt(squaredDistance(embeddings, a * size, embeddings, b * size, size));
+  let pairs = 0;
+  for (let a = 0; a < rows; a++) for (let b = a + 1; b < rows; b++) if (apart(a, b)) pairs++;
+  const kept = keepLowest(
+    Math.max(count, Math.min(MOST_ALIKE, Math.ceil(pairs / PAIRS_PER_ALIKE))),
+    (x: Pair, y: Pair) => x.chi2 - y.chi2 || y.distance - x.distance || x.a - y.a || x.b - y.b,
+  );
   for (let a = 0; a < rows; a++) {
     for (let b = a + 1; b < rows; b++) {
-      const distance = Math.sqrt(squaredDistance(embeddings, a * size, embeddings, b * size, size));
-      distances.push(distance);
       if (!apart(a, b)) continue;
-      pairs.push({
-        a,
-        b,
-        chi2: chiSquared(each[a] as Float32Array, each[b] as Float32Array) / channels,
-        distance,
-      });
+      const most = kept.highest()?.chi2 ?? Number.POSITIVE_INFINITY;
+      const chi2 = chiSquared(each[a] as Float32Array, each[b] as Float32Array, channels, most);
+      if (chi2 <= most) kept.add({ a, b, chi2, distance: distanceOf(a, b) });
     }
   }
-  const sorted = Float64Array.from(distances).sort();
-  const alike = pairs
-    .sort((x, y) => x.chi2 - y.chi2 || y.distance - x.distance)
-    .slice(0, Math.max(count, Math.ceil(pairs.length / 10_000)))
-    .sort((x, y) => y.distance - x.distance);
-  const [found, seen]: [Lookalike[], Set<number>] = [[], new Set()];
-  for (const pair of alike) {
-    if (found.length === count) break;
+  const chosen: Pair[] = [];
+  const seen = new Set<number>();
+  for (const pair of kept.sorted().sort((x, y) => y.distance - x.distance)) {
+    if (chosen.length === count) break;
     if (seen.has(pair.a) || seen.has(pair.b)) continue;
     seen.add(pair.a).add(pair.b);
-    found.push({ ...pair, farther_than: below(sorted, pair.distance) / sorted.length });
+    chosen.push(pair);
   }
-  return found;
+  const nearer = chosen.map(() => 0);
+  for (let a = 0; a < rows; a++) {
+    for (let b = a + 1; b < rows; b++) {
+      const distance = distanceOf(a, b);
+      for (const [at, pair] of chosen.entries())
+        if (distance < pair.distance) nearer[at] = (nearer[at] as number) + 1;
+    }
+  }
+  return chosen.map((pair, at) => ({
+    ...pair,
+    farther_than: (nearer[at] as number) / ((rows * (rows - 1)) / 2),
+  }));
 }
 
-function chiSquared(x: Float32Array, y: Float32Array): number {
+/** Keeps the lowest `count` of what is added, by `order`; never more than twice as many. */
+function keepLowest<T>(count: number, order: (x: T, y: T) => number) {
+  let kept: T[] = [];
+  let highest: T | undefined;
+  const sort = (): void => {
+    kept = kept.sort(order).slice(0, count);
+    if (kept.length === count) highest = kept[count - 1];
+  };
+  return {
+    add(value: T): void {
+      if (highest !== undefined && order(value, highest) > 0) return;
+      kept.push(value);
+      if (kept.length >= 2 * count) sort();
+    },
+    /** What nothing above it is kept; undefined before there were enough. */
+    highest: (): T | undefined => highest,
+    sorted(): T[] {
+      sort();
+      return kept;
+    },
+  };
+}
+
+/** Mean of the channels; above `most`, some value above it. */
+function chiSquared(x: Float32Array, y: Float32Array, channels: number, most: number): number {
   let sum = 0;
-  for (let i = 0; i < x.length; i++) {
-    const both = (x[i] as number) + (y[i] as number);
-    if (both > 0) sum += ((x[i] as number) - (y[i] as number)) ** 2 / both;
+  for (let first = 0; first < x.length; first += BINS) {
+    for (let i = first; i < first + BINS; i++) {
+      const both = (x[i] as number) + (y[i] as number);
+      if (both > 0) sum += ((x[i] as number) - (y[i] as number)) ** 2 / both;
+    }
+    if (sum / 2 / channels > most) break;
   }
-  return sum / 2;
-}
-
-/** How many of the ascending values lie below `value`. */
-function below(ascending: Float64Array, value: number): number {
-  let [low, high] = [0, ascending.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((ascending[middle] as number) < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return sum / 2 / channels;
 }

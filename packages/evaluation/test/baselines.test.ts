@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { pca } from "@loc2vec/atlas";
 import { randomOf } from "@loc2vec/core";
 import { loadTensorflow } from "@loc2vec/tensorflow";
@@ -7,6 +9,7 @@ import {
   gradientFeatures,
   histogramsOf,
   kMeans,
+  type Lookalike,
   lookalikes,
   pixelFeatures,
   principalComponents,
@@ -112,4 +115,75 @@ test("figure 7: equal histograms whose embeddings are far apart, none twice, non
       () => true,
     )[0]?.chi2,
   ).toBeCloseTo(1, 6);
+});
+
+/** Histograms of one channel of `kinds` pictures, so that many pairs have the same χ², and embeddings that have few distances. */
+function manyRows(rows: number, kinds: number): { histograms: Float32Array; embeddings: Float32Array } {
+  const random = randomOf(7);
+  const pictures = Array.from({ length: kinds }, () => {
+    const bins = Array.from({ length: 16 }, () => random.uniform() ** 4);
+    const sum = bins.reduce((total, bin) => total + bin, 0);
+    return bins.map((bin) => bin / sum);
+  });
+  const chosen = Array.from({ length: rows }, () => pictures[random.int(kinds)] as number[]);
+  return {
+    histograms: Float32Array.from(chosen.flat()),
+    embeddings: Float32Array.from({ length: 2 * rows }, () => random.int(40)),
+  };
+}
+
+test.each([20, 300, 100_000])(
+  "figure 7 of many rows of %i kinds is what sorting all pairs gives",
+  (kinds) => {
+    const [rows, count] = [900, 6];
+    const { histograms, embeddings } = manyRows(rows, kinds);
+    const mayPair = (a: number, b: number): boolean => (a + b) % 5 !== 0;
+    const value = (at: number): number => histograms[at] as number;
+    const pairs: Lookalike[] = [];
+    const distances: number[] = [];
+    for (let a = 0; a < rows; a++) {
+      for (let b = a + 1; b < rows; b++) {
+        const [dx, dy] = [0, 1].map(
+          (k) => (embeddings[2 * a + k] as number) - (embeddings[2 * b + k] as number),
+        ) as [number, number];
+        const distance = Math.sqrt(dx * dx + dy * dy);
+        distances.push(distance);
+        if (!mayPair(a, b)) continue;
+        let chi2 = 0;
+        for (let i = 0; i < 16; i++) {
+          const [x, y] = [value(16 * a + i), value(16 * b + i)];
+          if (x + y > 0) chi2 += (x - y) ** 2 / (x + y);
+        }
+        pairs.push({ a, b, chi2: chi2 / 2, distance, farther_than: 0 });
+      }
+    }
+    const alike = pairs
+      .sort((x, y) => x.chi2 - y.chi2 || y.distance - x.distance)
+      .slice(0, Math.ceil(pairs.length / 10_000))
+      .sort((x, y) => y.distance - x.distance);
+    expect(alike.length).toBeGreaterThan(30);
+    const expected: Lookalike[] = [];
+    for (const pair of alike) {
+      if (expected.some(({ a, b }) => [a, b].includes(pair.a) || [a, b].includes(pair.b))) continue;
+      const nearer = distances.filter((distance) => distance < pair.distance).length;
+      expected.push({ ...pair, farther_than: nearer / distances.length });
+      if (expected.length === count) break;
+    }
+    expect(lookalikes(histograms, 1, embeddings, count, mayPair)).toEqual(expected);
+  },
+);
+
+test("figure 7 does not keep the pairs: 8 million of them in a heap of 40 MB", async () => {
+  const { histograms, embeddings } = manyRows(4000, 500);
+  const module = new URL("../dist/lookalikes.js", import.meta.url).href;
+  const source = `
+    import { parentPort, workerData } from "node:worker_threads";
+    const { lookalikes } = await import(${JSON.stringify(module)});
+    const { histograms, embeddings } = workerData;
+    parentPort.postMessage(lookalikes(histograms, 1, embeddings, 6, () => true).length);`;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`), {
+    workerData: { histograms, embeddings },
+    resourceLimits: { maxOldGenerationSizeMb: 40 },
+  });
+  expect((await once(worker, "message"))[0]).toBe(6);
 });

@@ -21,19 +21,28 @@ export async function answer(child: ChildProcess): Promise<unknown> {
   return message;
 }
 
-/** Starts a process for each task, and runs `work` when all are ready; ends them whatever happens. */
+/** Starts a process for each task, and runs `work` when all are ready; ends them whatever happens, and when `signal` is given. */
 export async function withChildren<T>(
   script: URL,
   tasks: readonly object[],
+  signal: AbortSignal,
   work: (children: readonly ChildProcess[]) => Promise<T>,
 ): Promise<T> {
+  signal.throwIfAborted();
   const children = tasks.map(() => fork(script));
+  const end = (): void => {
+    for (const child of children) child.kill();
+  };
+  signal.addEventListener("abort", end);
   try {
     const ready = children.map(answer);
     for (const [i, child] of children.entries()) child.send(tasks[i] as object);
     await Promise.all(ready);
     return await work(children);
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
   } finally {
-    for (const child of children) child.kill();
+    signal.removeEventListener("abort", end);
+    end();
   }
 }

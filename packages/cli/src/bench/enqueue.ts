@@ -10,11 +10,21 @@ import { closeRedis, connectRedis, openQueues } from "@loc2vec/queue";
 import type { Context } from "../context.ts";
 import { machine } from "./harness.ts";
 
+/** Degrees: west, south, east, north. */
+type Bbox = readonly [number, number, number, number];
+
+export interface EnqueueBench {
+  redisUrl: string;
+  /** With a map, in whose area the locations lie. */
+  databaseUrl: string;
+  bbox: Bbox;
+  locations: number;
+}
+
 /** `farm enqueue` as a process of its own, from a CSV file to a data set and a filled queue, which are removed after. */
 export async function enqueueBench(
-  { config, log }: Context,
-  { redisUrl, databaseUrl }: { redisUrl: string; databaseUrl: string },
-  locations: number,
+  { config, log, signal }: Context,
+  { redisUrl, databaseUrl, bbox, locations }: EnqueueBench,
 ): Promise<Record<string, unknown>> {
   const folder = await mkdtemp(join(tmpdir(), "loc2vec-bench-"));
   const prefix = `bench-${process.pid}`;
@@ -22,7 +32,7 @@ export async function enqueueBench(
   try {
     const csv = join(folder, "locations.csv");
     log(`bench: writing ${locations} locations`);
-    await writeCsv(csv, locations);
+    await writeCsv(csv, locations, bbox);
     const before = await usedMemory(redisUrl);
     const settings = {
       FARM_HOME: config.home,
@@ -32,9 +42,9 @@ export async function enqueueBench(
       FARM_QUEUE_PREFIX: prefix,
     };
     const args = ["enqueue", "--dataset", "bench", "--locations", csv, "--json", "--quiet"];
-    const first = await timed(args, settings);
+    const first = await timed(args, settings, signal);
     const redis = (await usedMemory(redisUrl)) - before;
-    const again = await timed(args, settings);
+    const again = await timed(args, settings, signal);
     return {
       machine: machine(),
       locations,
@@ -53,12 +63,12 @@ export async function enqueueBench(
   }
 }
 
-async function writeCsv(path: string, count: number): Promise<void> {
+async function writeCsv(path: string, count: number, [west, south, east, north]: Bbox): Promise<void> {
   const out = createWriteStream(path);
   const random = randomOf(1, Stream.sampleLocations);
   out.write("lon,lat,kind\n");
   for (let i = 0; i < count; i++) {
-    const [lon, lat] = [-180 + 360 * random.uniform(), -60 + 130 * random.uniform()];
+    const [lon, lat] = [west + (east - west) * random.uniform(), south + (north - south) * random.uniform()];
     const line = `${lon.toFixed(7)},${lat.toFixed(7)},${i % 3 === 2 ? "transport" : "visit"}\n`;
     if (!out.write(line)) await new Promise((resolve) => out.once("drain", () => resolve(undefined)));
   }
@@ -77,12 +87,15 @@ async function usedMemory(redisUrl: string): Promise<number> {
 async function timed(
   args: readonly string[],
   settings: Readonly<Record<string, string>>,
+  signal: AbortSignal,
 ): Promise<{ seconds: number; peakRssMb: number; result: { added: number } }> {
   const begin = performance.now();
   const child = spawn(process.execPath, [process.argv[1] as string, ...args], {
     env: { ...process.env, ...settings },
     stdio: ["ignore", "pipe", "inherit"],
   });
+  const stop = (): void => void child.kill();
+  signal.addEventListener("abort", stop);
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     output += text;
@@ -98,6 +111,8 @@ async function timed(
     peak = Math.max(peak, Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0));
     await Promise.race([ended, sleep(100)]);
   }
+  signal.removeEventListener("abort", stop);
+  signal.throwIfAborted();
   if (code !== 0) throw new FarmError("internal", `farm enqueue ended with ${code}`);
   const seconds = (performance.now() - begin) / 1000;
   return {

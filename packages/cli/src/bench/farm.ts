@@ -21,7 +21,7 @@ import { Queue } from "bullmq";
 import type { Context } from "../context.ts";
 import { answer, withChildren } from "./child.ts";
 import type { FarmTask, SleepReport } from "./farm-part.ts";
-import { machine, medianOf } from "./harness.ts";
+import { machine, medianOf, type Report } from "./harness.ts";
 import { withFolder } from "./python.ts";
 
 const PART = new URL("./farm-part.js", import.meta.url);
@@ -33,6 +33,7 @@ export interface FarmBench {
   dataset: Dataset;
   locations: readonly Location[];
   repeats: number;
+  report: Report;
 }
 
 /**
@@ -40,42 +41,66 @@ export interface FarmBench {
  * without any queue; then a thousand workers whose jobs sleep, on one Redis.
  */
 export async function farmBench(bench: FarmBench): Promise<object> {
-  const { context, dataset, repeats } = bench;
-  const runs: { farm: [Run, Run]; direct: [number, number] }[] = [];
-  for (let run = 0; run < repeats; run++) {
-    context.log(
-      `bench: ${shardCount(dataset)} shards by one and two workers, with and without queue (${run + 1} of ${repeats})`,
-    );
-    runs.push({
-      farm: [await throughQueue(bench, 1), await throughQueue(bench, 2)],
-      direct: [await direct(bench, 1), await direct(bench, 2)],
-    });
-  }
-  const median = (value: (run: (typeof runs)[number]) => number): number => value(medianOf(runs, value));
-  const farm = median(({ farm: [one, two] }) => two.shardsPerSecond / (2 * one.shardsPerSecond));
-  const bare = median(({ direct: [one, two] }) => two / (2 * one));
-  const round = (value: number, digits = 3): number => Number(value.toFixed(digits));
-  context.log("bench: requests to the store");
-  const requests = await countRequests(bench);
-  context.log("bench: 1000 workers whose jobs sleep");
-  return {
+  const { context, dataset, repeats, report } = bench;
+  const found: Found = { farm: [[], []], direct: [[], []] };
+  const begun = {
     machine: machine(),
     shards: shardCount(dataset),
     locations_per_shard: dataset.shardLocations,
-    repeats,
-    shards_per_s_1: round(median(({ farm: [one] }) => one.shardsPerSecond)),
-    shards_per_s_2: round(median(({ farm: [, two] }) => two.shardsPerSecond)),
+  };
+  report(begun);
+  for (let run = 0; run < repeats; run++) {
+    context.log(
+      `bench: ${begun.shards} shards by one and two workers, with and without queue (${run + 1} of ${repeats})`,
+    );
+    for (const [at, workers] of [1, 2].entries()) {
+      found.farm[at]?.push(await throughQueue(bench, workers));
+      report(figures(found));
+    }
+    for (const [at, processes] of [1, 2].entries()) found.direct[at]?.push(await direct(bench, processes));
+    report(figures(found));
+  }
+  context.log("bench: requests to the store");
+  const requests = await countRequests(bench);
+  report({ requests });
+  context.log("bench: 1000 workers whose jobs sleep");
+  return { ...begun, ...figures(found), requests, simulation: await simulate(bench) };
+}
+
+/** Of each round what one, and what two processes did. */
+interface Found {
+  farm: [Run[], Run[]];
+  /** Shards per second. */
+  direct: [number[], number[]];
+}
+
+/** Medians over the rounds so far. */
+function figures({ farm, direct }: Found): Record<string, number> {
+  const [one, two] = farm;
+  const [bareOne, bareTwo] = direct;
+  const rates = two.map((run, i) => run.shardsPerSecond / (2 * (one[i] as Run).shardsPerSecond));
+  const bareRates = bareTwo.map((rate, i) => rate / (2 * (bareOne[i] as number)));
+  const median = (values: readonly number[], digits = 3): number | undefined =>
+    values.length === 0 ? undefined : Number(medianOf(values, (value) => value).toFixed(digits));
+  const all = {
+    repeats: bareTwo.length,
+    shards_per_s_1: median(one.map((run) => run.shardsPerSecond)),
+    shards_per_s_2: median(two.map((run) => run.shardsPerSecond)),
     // Two processes share two cores with PostgreSQL and Redis: what they lose without a queue is not the queue's.
-    efficiency_2: round(farm / bare),
-    efficiency_2_gross: round(farm),
-    efficiency_2_without_queue: round(bare),
-    queue_overhead_pct: round(
-      median(({ farm: [one] }) => one.overheadPct),
+    efficiency_2:
+      bareRates.length === 0
+        ? undefined
+        : median([medianOf(rates, (rate) => rate) / medianOf(bareRates, (rate) => rate)]),
+    efficiency_2_gross: median(rates),
+    efficiency_2_without_queue: median(bareRates),
+    queue_overhead_pct: median(
+      one.map((run) => run.overheadPct),
       2,
     ),
-    requests,
-    simulation: await simulate(bench),
   };
+  return Object.fromEntries(
+    Object.entries(all).filter((entry): entry is [string, number] => entry[1] !== undefined),
+  );
 }
 
 interface Run {
@@ -110,10 +135,14 @@ async function throughQueue(
       }),
     );
     try {
-      while ((await queues.raster.getWorkersCount()) < workers) await sleep(50);
+      while ((await queues.raster.getWorkersCount()) < workers) {
+        context.signal.throwIfAborted();
+        await sleep(50);
+      }
       const shards = shardCount(dataset);
       await enqueueShards(queues, dataset.name, Array(shards).keys());
       while ((await queues.raster.getCompletedCount()) < shards) {
+        context.signal.throwIfAborted();
         if ((await queues.raster.getFailedCount()) > 0) {
           const [failed] = await queues.raster.getFailed(0, 0);
           throw new FarmError("internal", `the bench's ${failed?.id} failed: ${failed?.failedReason}`);
@@ -160,7 +189,7 @@ async function direct(
         shards,
       };
     });
-    return withChildren(PART, tasks, async (children) => {
+    return withChildren(PART, tasks, context.signal, async (children) => {
       const ends = children.map(answer);
       const begin = performance.now();
       for (const child of children) child.send("go");
@@ -190,6 +219,7 @@ async function countRequests({ context, databaseUrl, dataset, locations }: FarmB
     await createDataset(store, few, locations.slice(0, few.locations));
     taken(1);
     for (let shard = 0; shard < COUNTED; shard++) {
+      context.signal.throwIfAborted();
       await renderShard({ store, job: { dataset: few.name, shard }, rasterizer });
     }
     const perShard = taken(COUNTED);
@@ -233,7 +263,7 @@ function counting(store: ObjectStore, count: Record<"put" | "get" | "head" | "li
 const SIMULATED = { workers: 1000, processes: 4, jobs: 20_000, ms: 2000 };
 
 /** Real workers of BullMQ, each with its connections, on one Redis; only the jobs are not real: they sleep. */
-async function simulate({ redisUrl }: FarmBench): Promise<object> {
+async function simulate({ context: { signal }, redisUrl }: FarmBench): Promise<object> {
   const { workers, processes, jobs, ms } = SIMULATED;
   const prefix = `bench-sleep-${process.pid}`;
   const connection = await connectRedis(redisUrl);
@@ -256,10 +286,13 @@ async function simulate({ redisUrl }: FarmBench): Promise<object> {
       );
     }
     const task: FarmTask = { kind: "sleep", redisUrl, prefix, workers: workers / processes };
-    return await withChildren(PART, Array(processes).fill(task), async (children) => {
+    return await withChildren(PART, Array(processes).fill(task), signal, async (children) => {
       const [begin, cpuBegin] = [performance.now(), await cpu()];
       for (const child of children) child.send("go");
-      while ((await queue.getJobCountByTypes("waiting", "active")) > 0) await sleep(100);
+      while ((await queue.getJobCountByTypes("waiting", "active")) > 0) {
+        signal.throwIfAborted();
+        await sleep(100);
+      }
       const seconds = (performance.now() - begin) / 1000;
       const used = (await cpu()) - cpuBegin;
       const answers = children.map(answer);

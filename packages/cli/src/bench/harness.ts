@@ -31,6 +31,12 @@ export function machine(): Machine {
   };
 }
 
+/**
+ * Takes figures of a bench as they come: says them on stderr, and keeps them, so that a bench that is stopped still prints
+ * what it had measured. Later ones of the same name replace earlier ones.
+ */
+export type Report = (figures: Readonly<Record<string, unknown>>) => void;
+
 export interface Measurement {
   /** Wall time of one run, seconds: median, least and most. */
   seconds: { median: number; min: number; max: number };

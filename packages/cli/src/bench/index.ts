@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import {
   DEFAULT_AUGMENTATION,
+  EXIT_CODES,
   FarmError,
   type Levels,
   type Location,
@@ -12,15 +13,16 @@ import { ensureDatabase, importPbf, sampleLocations } from "@loc2vec/gis";
 import { createRasterizer, type Rasterizer } from "@loc2vec/rasterizer";
 import { encodeShard } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
-import { type Context, withServices } from "../context.ts";
+import type { Context } from "../context.ts";
 import { describeDataset } from "../stages.ts";
 import { embedBench } from "./embed.ts";
 import { enqueueBench } from "./enqueue.ts";
 import { farmBench } from "./farm.ts";
-import { type Measurement, machine, mapFile, measure } from "./harness.ts";
+import { type Measurement, machine, mapFile, measure, type Report } from "./harness.ts";
 import { loaderBench } from "./loader.ts";
 import { queryBench } from "./query.ts";
 import { rasterBench } from "./raster.ts";
+import { withBenchServices } from "./services.ts";
 import { shardsBench } from "./shards.ts";
 import { trainBench } from "./train.ts";
 import { workersBench } from "./workers.ts";
@@ -88,12 +90,12 @@ interface BenchOptions {
 
 /** Benches with results of their own: one object each, or nothing where it was printed already. */
 const OTHERS: Readonly<
-  Record<string, (context: Context, options: BenchOptions) => Promise<object | undefined>>
+  Record<
+    string,
+    (context: Context, options: BenchOptions & { report: Report }) => Promise<object | undefined>
+  >
 > = {
-  raster: async (context, { locations = 200, ...options }) => {
-    await rasterBench(context, { ...options, locations });
-    return undefined;
-  },
+  raster: (context, { locations = 200, ...options }) => rasterBench(context, { ...options, locations }),
   shards: (context, { pbf, locations = SHARDED }) =>
     withMap(context, pbf, async ({ map, databaseUrl, rasterizer, render }) => {
       const sampled = await sampleLocations({ databaseUrl, count: Math.min(locations, SHARDED), seed: 1 });
@@ -106,17 +108,20 @@ const OTHERS: Readonly<
       });
       return { map: basename(map), ...found };
     }),
-  workers: (context, { pbf, repeats, locations = 200 }) =>
+  workers: (context, { pbf, repeats, locations = 200, report }) =>
     withMap(context, pbf, ({ databaseUrl }) =>
-      workersBench({ databaseUrl, style: context.config.style, locations }, repeats),
+      workersBench(
+        { databaseUrl, style: context.config.style, locations },
+        { repeats, signal: context.signal, report },
+      ),
     ),
-  farm: (context, { pbf, locations = 1920, repeats }) =>
+  farm: (context, { pbf, locations = 1920, repeats, report }) =>
     withMap(context, pbf, ({ databaseUrl, rasterizer }) =>
-      withServices(context, ["redis"], async ({ redisUrl }) => {
+      withBenchServices(context, ["redis"], async ({ redisUrl }) => {
         const sampled = await sampleLocations({ databaseUrl, count: locations, seed: 1 });
         const given = { name: "bench", seed: 1, positives: 20, shardLocations: 32 };
         const dataset = describeDataset(await context.profile(), rasterizer.source, sampled.length, given);
-        return farmBench({ context, redisUrl, databaseUrl, dataset, locations: sampled, repeats });
+        return farmBench({ context, redisUrl, databaseUrl, dataset, locations: sampled, repeats, report });
       }),
     ),
   train: (context, { pbf, repeats, steps }) =>
@@ -140,21 +145,42 @@ const OTHERS: Readonly<
       const tiles = (await render(sampled, dataset.levels)).flat();
       return embedBench(context, { dataset, locations: sampled, tiles }, repeats);
     }),
-  query: (context, { pbf, locations = 200 }) => queryBench(context, { pbf, locations }),
-  enqueue: (context, { locations = 1_500_000 }) =>
-    withServices(context, ["redis", "database"], (services) => enqueueBench(context, services, locations)),
+  query: (context, { pbf, locations = 200, report }) => queryBench(context, { pbf, locations, report }),
+  enqueue: (context, { pbf, locations = 1_500_000 }) =>
+    withMap(context, pbf, ({ databaseUrl, bbox }) =>
+      withBenchServices(context, ["redis"], ({ redisUrl }) =>
+        enqueueBench(context, { redisUrl, databaseUrl, bbox, locations }),
+      ),
+    ),
 };
 
-/** Prints one object: name, machine, and what was measured, all in this one run. */
+/**
+ * Prints one object: name, machine, and what was measured, all in this one run. One that is stopped prints what it had
+ * measured by then, with `complete: false`.
+ */
 export async function benchCommand(context: Context, name: string, options: BenchOptions): Promise<void> {
   const other = OTHERS[name];
   if (other !== undefined) {
-    const found = await other(context, options);
-    if (found === undefined) return;
-    context.result(
-      { bench: name, ...found },
-      Object.entries(found).map(([key, value]) => `${key.padEnd(20)} ${JSON.stringify(value)}`),
-    );
+    const words = (figures: object, width = 0): string[] =>
+      Object.entries(figures).map(([key, value]) => `${key.padEnd(width)} ${JSON.stringify(value)}`);
+    const soFar: Record<string, unknown> = {};
+    const report: Report = (figures) => {
+      Object.assign(soFar, figures);
+      context.log(`bench: ${words(figures).join(", ")}`);
+    };
+    const print = (figures: object, complete: boolean): void =>
+      context.result({ bench: name, complete, ...figures }, [
+        ...words(figures, 24),
+        ...(complete ? [] : ["stopped before the rest was measured"]),
+      ]);
+    try {
+      const found = await other(context, { ...options, report });
+      if (found !== undefined) print(found, true);
+    } catch (error) {
+      if (!context.signal.aborted || Object.keys(soFar).length === 0) throw error;
+      process.exitCode = EXIT_CODES.interrupted;
+      print(soFar, false);
+    }
     return;
   }
   const names = name === "all" ? Object.keys(BENCHES) : [name];
@@ -186,13 +212,15 @@ export async function benchCommand(context: Context, name: string, options: Benc
 
 interface ImportedMap {
   map: string;
+  /** Its area, degrees: west, south, east, north. */
+  bbox: readonly [number, number, number, number];
   databaseUrl: string;
   rasterizer: Rasterizer;
   /** Renders an anchor and 20 positives of each location. */
   render: (locations: readonly Location[], levels?: Levels) => Promise<Uint8Array[][]>;
 }
 
-/** Imports the map, into a database of its own on the private server, and runs `work` with a renderer. */
+/** Imports the map, on the benches' own server, and runs `work` with a renderer. */
 async function withMap<T>(
   context: Context,
   pbf: string | undefined,
@@ -201,10 +229,9 @@ async function withMap<T>(
   const map = await mapFile(context, pbf);
   const profile = await context.profile();
   const { config, signal } = context;
-  return withServices(context, ["database"], async ({ databaseUrl: server }) => {
-    const own = config.databaseUrl === undefined;
-    const databaseUrl = own ? await ensureDatabase(server, "loc2vec_demo") : server;
-    if (own) await importPbf({ pbf: map, databaseUrl, profile, signal });
+  return withBenchServices(context, ["database"], async ({ databaseUrl: server }) => {
+    const databaseUrl = await ensureDatabase(server, "loc2vec_bench");
+    const { bbox } = await importPbf({ pbf: map, databaseUrl, profile, signal });
     const rasterizer = await createRasterizer({ databaseUrl, profile, kind: config.renderer });
     const drawn = { seed: 1, samples: SAMPLES_PER_LOCATION, augmentation: DEFAULT_AUGMENTATION };
     const render = (locations: readonly Location[], levels?: Levels): Promise<Uint8Array[][]> =>
@@ -212,7 +239,7 @@ async function withMap<T>(
         locations.map((location, i) => rasterizer.render(location, locationTransforms(drawn, i), levels)),
       );
     try {
-      return await work({ map, databaseUrl, rasterizer, render });
+      return await work({ map, bbox, databaseUrl, rasterizer, render });
     } finally {
       await rasterizer.close();
     }

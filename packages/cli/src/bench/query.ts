@@ -2,22 +2,24 @@ import { basename } from "node:path";
 import { DEFAULT_AUGMENTATION, locationTransforms, SAMPLES_PER_LOCATION } from "@loc2vec/core";
 import { ensureDatabase, importPbf, readImportInfo, sampleLocations, spreadFeatures } from "@loc2vec/gis";
 import { createRasterizer } from "@loc2vec/rasterizer";
-import { type Context, withServices } from "../context.ts";
-import { machine, mapFile } from "./harness.ts";
+import type { Context } from "../context.ts";
+import { machine, mapFile, type Report } from "./harness.ts";
+import { withBenchServices } from "./services.ts";
 
 /** How often the map is there in all, the copies spread over the world. */
 const COPIES = [1, 100, 3000];
 
-/** What a location's query costs as the table grows, the surroundings being the same: warm, on the private server. */
+/** What a location's query costs as the table grows, the surroundings being the same: warm. */
 export async function queryBench(
   context: Context,
-  { pbf, locations: count }: { pbf: string | undefined; locations: number },
+  { pbf, locations: count, report }: { pbf: string | undefined; locations: number; report: Report },
 ): Promise<object> {
   const map = await mapFile(context, pbf);
   const profile = await context.profile();
   const { log, signal } = context;
   const tables: object[] = [];
-  await withServices(context, ["database"], async ({ databaseUrl: server }) => {
+  const figures = () => ({ machine: machine(), map: basename(map), locations: count, tables });
+  await withBenchServices(context, ["database"], async ({ databaseUrl: server }) => {
     for (const copies of COPIES) {
       const databaseUrl = await ensureDatabase(server, "loc2vec_bench_spread");
       await importPbf({ pbf: map, databaseUrl, profile, force: true, signal });
@@ -40,6 +42,7 @@ export async function queryBench(
         for (let time = 0; time < 2; time++) {
           times.length = 0;
           for (const [i, location] of locations.entries()) {
+            signal.throwIfAborted();
             const drawn = { seed: 1, samples: SAMPLES_PER_LOCATION, augmentation: DEFAULT_AUGMENTATION };
             await rasterizer.render(location, locationTransforms(drawn, i), 16);
           }
@@ -56,6 +59,7 @@ export async function queryBench(
         p50_ms: ms(times[times.length >> 1]),
         p95_ms: ms(times[Math.floor(0.95 * times.length)]),
       });
+      report(figures());
     }
     // Some gigabytes that nobody needs any more.
     await importPbf({
@@ -66,5 +70,5 @@ export async function queryBench(
       signal,
     });
   });
-  return { machine: machine(), map: basename(map), locations: count, tables };
+  return figures();
 }

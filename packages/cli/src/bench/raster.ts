@@ -19,17 +19,11 @@ import {
   SAMPLES_PER_LOCATION,
   type TileTransform,
 } from "@loc2vec/core";
-import {
-  ensureDatabase,
-  importPbf,
-  multiplyFeatures,
-  type Profile,
-  readImportInfo,
-  sampleLocations,
-} from "@loc2vec/gis";
+import { ensureDatabase, importPbf, multiplyFeatures, type Profile, sampleLocations } from "@loc2vec/gis";
 import { createNaiveRenderer, createRasterizer, type RendererKind, type Stage } from "@loc2vec/rasterizer";
-import { type Context, withServices } from "../context.ts";
-import { JOB_TILES, machine, mapFile, medianOf } from "./harness.ts";
+import type { Context } from "../context.ts";
+import { JOB_TILES, machine, mapFile, medianOf, type Report } from "./harness.ts";
+import { withBenchServices } from "./services.ts";
 
 /** Set in the process that is pinned to one core. */
 const PINNED = "LOC2VEC_BENCH_PINNED";
@@ -43,6 +37,7 @@ export interface RasterOptions {
   locations: number;
   /** How often each feature is there, a hundred metres apart at most. */
   density: number;
+  report: Report;
 }
 
 interface Timed {
@@ -55,48 +50,44 @@ interface Timed {
 /**
  * Naive, exact and fast rendering of the same locations in one run on one core, PostgreSQL on the same core where the
  * bench starts it; how far fast is from exact; and a page of pictures.
+ *
+ * @returns undefined where a process that has one core printed the result
  */
-export async function rasterBench(context: Context, options: RasterOptions): Promise<void> {
+export async function rasterBench(context: Context, options: RasterOptions): Promise<object | undefined> {
   if (process.env[PINNED] === undefined && spawnSync("taskset", ["-c", "0", "true"]).status === 0)
     return pinned();
   const map = await mapFile(context, options.pbf);
   const profile = await context.profile();
-  await withServices(context, ["database"], async ({ databaseUrl: server, started }) => {
-    const own = context.config.databaseUrl === undefined;
+  return withBenchServices(context, ["database"], async ({ databaseUrl: server, started }) => {
     const { density } = options;
-    if (!own && density > 1)
-      throw new FarmError("usage", "--density changes the map", "unset FARM_DATABASE_URL");
-    const name = density > 1 ? "loc2vec_bench_dense" : "loc2vec_bench";
-    const databaseUrl = own ? await ensureDatabase(server, name) : server;
-    if (own) {
-      const force = density > 1;
-      await importPbf({ pbf: map, databaseUrl, profile, force, signal: context.signal });
-      if (density > 1) await multiplyFeatures(databaseUrl, density, 1);
-    }
-    const info = await readImportInfo(databaseUrl);
-    if (info === undefined)
-      throw new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf");
+    const dense = density > 1;
+    const databaseUrl = await ensureDatabase(server, dense ? "loc2vec_bench_dense" : "loc2vec_bench");
+    const info = await importPbf({ pbf: map, databaseUrl, profile, force: dense, signal: context.signal });
+    if (dense) await multiplyFeatures(databaseUrl, density, 1);
     const locations = await sampleLocations({ databaseUrl, count: options.locations, seed: 1 });
     const transforms = locations.map((_, i) =>
       locationTransforms({ seed: 1, samples: SAMPLES_PER_LOCATION, augmentation: DEFAULT_AUGMENTATION }, i),
     );
     const { signal, log } = context;
+    const features = Object.values(info.channels).reduce((sum, count) => sum + count, 0);
+    const round = (value: number): number => Number(value.toFixed(4));
+    options.report({ map: info.pbf, features: features * density, locations: locations.length });
 
     log(`bench: fast, ${locations.length} locations`);
     const fast = await time(databaseUrl, profile, "fast", locations, transforms, options.repeats, signal);
     const [firstRss, lastRss] = fast.rss;
+    options.report({ fast_ms_per_tile: round(fast.msPerTile) });
     log(`bench: exact`);
     const compared = locations.slice(0, COMPARED);
     const exact = await time(databaseUrl, profile, "exact", compared, transforms, 1, signal);
+    options.report({ exact_ms_per_tile: round(exact.msPerTile) });
     log(`bench: naive`);
     const naive = await timeNaive(databaseUrl, profile, compared, transforms, signal);
+    options.report({ naive_ms_per_tile: round(naive) });
     log(`bench: comparing pictures`);
     const { mae, iou, figures } = await compare(databaseUrl, profile, compared, transforms);
     const folder = join(context.config.home, "reports", "bench-raster");
-    const features = Object.values(info.channels).reduce((sum, count) => sum + count, 0);
-    const round = (value: number): number => Number(value.toFixed(4));
     const result = {
-      bench: "raster",
       machine: machine(),
       map: info.pbf,
       features: features * density,
@@ -121,17 +112,12 @@ export async function rasterBench(context: Context, options: RasterOptions): Pro
       page: join(folder, "index.html"),
     };
     await writePage(folder, result, figures);
-    context.result(
-      result,
-      Object.entries(result).map(
-        ([name, value]) => `${name.padEnd(24)} ${typeof value === "object" ? JSON.stringify(value) : value}`,
-      ),
-    );
+    return result;
   });
 }
 
 /** Runs this same command in a process that has one core. */
-async function pinned(): Promise<void> {
+async function pinned(): Promise<undefined> {
   const [, script = "", ...args] = process.argv;
   const child = spawn("taskset", ["-c", "0", process.execPath, script, ...args], {
     env: { ...process.env, [PINNED]: "1" },

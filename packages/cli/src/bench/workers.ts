@@ -1,17 +1,23 @@
 import { cpus } from "node:os";
 import { SAMPLES_PER_LOCATION } from "@loc2vec/core";
 import { answer, withChildren } from "./child.ts";
-import { machine, medianOf } from "./harness.ts";
+import { machine, medianOf, type Report } from "./harness.ts";
 import type { Task } from "./part.ts";
 
 /** One rendering process, then two at once, each with as many locations of its own; all cores, PostgreSQL on them too. */
 export async function workersBench(
   task: Omit<Task, "seed">,
-  repeats: number,
+  { repeats, signal, report }: { repeats: number; signal: AbortSignal; report: Report },
 ): Promise<Record<string, unknown>> {
   const runs: { one: Run; two: Run }[] = [];
-  for (let run = 0; run < repeats; run++)
-    runs.push({ one: await measured(task, 1), two: await measured(task, 2) });
+  for (let run = 0; run < repeats; run++) {
+    runs.push({ one: await measured(task, 1, signal), two: await measured(task, 2, signal) });
+    report(figures(task, runs));
+  }
+  return figures(task, runs);
+}
+
+function figures(task: Omit<Task, "seed">, runs: readonly { one: Run; two: Run }[]): Record<string, unknown> {
   const one = medianOf(
     runs.map((run) => run.one),
     ({ rate }) => rate,
@@ -23,7 +29,7 @@ export async function workersBench(
   return {
     machine: machine(),
     locations: task.locations,
-    repeats,
+    repeats: runs.length,
     tiles_per_s_1: Math.round(one.rate),
     tiles_per_s_2: Math.round(two.rate),
     ratio_2: Number((two.rate / one.rate).toFixed(3)),
@@ -45,9 +51,9 @@ function busyMs(): number {
   return cpus().reduce((sum, { times }) => sum + times.user + times.sys + times.nice + times.irq, 0);
 }
 
-async function measured(task: Omit<Task, "seed">, processes: number): Promise<Run> {
+async function measured(task: Omit<Task, "seed">, processes: number, signal: AbortSignal): Promise<Run> {
   const tasks = Array.from({ length: processes }, (_, i): Task => ({ ...task, seed: 1 + i }));
-  return withChildren(new URL("./part.js", import.meta.url), tasks, async (children) => {
+  return withChildren(new URL("./part.js", import.meta.url), tasks, signal, async (children) => {
     const ends = children.map(answer);
     const [begin, busy] = [performance.now(), busyMs()];
     for (const child of children) child.send("go");

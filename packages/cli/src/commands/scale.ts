@@ -77,7 +77,15 @@ export async function scaleCommand(context: Context, options: ScaleOptions): Pro
     .split("\n")
     .filter((line) => line.trim() !== "");
   const measured = lines.map((line, at) => {
-    const parsed = lineSchema.safeParse(JSON.parse(line));
+    const read = JSON.parse(line);
+    if (read?.complete === false) {
+      throw new FarmError(
+        "input",
+        `${options.measured}, line ${at + 1}: the bench ${read.bench} was stopped before it had measured all`,
+        "run it again to its end",
+      );
+    }
+    const parsed = lineSchema.safeParse(read);
     if (parsed.success) return parsed.data;
     throw new FarmError(
       "input",

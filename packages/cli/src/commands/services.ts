@@ -1,5 +1,6 @@
 import { describeConfig } from "@loc2vec/core";
 import { type ServiceStatus, servicesDown, servicesUp } from "@loc2vec/services";
+import { benchConfig } from "../bench/services.ts";
 import type { Context } from "../context.ts";
 
 const line = ({ service, state, url, version, problem }: ServiceStatus): string =>
@@ -12,6 +13,9 @@ export async function up(context: Context): Promise<void> {
 
 export async function down(context: Context): Promise<void> {
   const stopped = await servicesDown(context.config);
+  // A bench that was killed leaves its servers behind.
+  const left = await servicesDown(benchConfig(context.config));
+  stopped.push(...left.filter((name) => !stopped.includes(name)));
   context.result({ stopped }, [stopped.length === 0 ? "nothing was up" : `stopped ${stopped.join(", ")}`]);
 }
 
