@@ -239,6 +239,7 @@ function statusLines(found: DatasetStatus): string[] {
 }
 
 export async function retryCommand(context: Context, { dataset }: { dataset: string }): Promise<void> {
+  checkName("data set", dataset);
   const retried = await withServices(context, ["redis"], (services) =>
     withQueues(context, services, (queues) => retryFailed(queues, dataset)),
   );
