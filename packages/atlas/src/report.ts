@@ -3,12 +3,15 @@ import { chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/p
 import { dirname, join, resolve } from "node:path";
 import {
   checkName,
+  datasetIdentitySchema,
+  describeIdentity,
   distanceM,
   errorMessage,
   FarmError,
   LOCATION_KINDS,
   randomOf,
   Stream,
+  sameDataset,
   shardCount,
   shardOf,
   shardRange,
@@ -240,6 +243,15 @@ async function embeddingFigures({
     throw new FarmError(
       "input",
       `model ${model} has not embedded data set ${dataset.name}`,
+      `pnpm farm:embed --model ${model} --dataset ${dataset.name}`,
+    );
+  }
+  const { data: embedded } = datasetIdentitySchema.safeParse(whole?.dataset_identity);
+  if (embedded === undefined || !sameDataset(embedded, reader.identity)) {
+    const was = embedded === undefined ? "another data set of that name" : describeIdentity(embedded);
+    throw new FarmError(
+      "data",
+      `model ${model} has embedded ${was}; what has that name now is ${describeIdentity(reader.identity)}`,
       `pnpm farm:embed --model ${model} --dataset ${dataset.name}`,
     );
   }

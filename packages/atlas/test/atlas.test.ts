@@ -7,6 +7,7 @@ import { parseProfile } from "@loc2vec/gis";
 import {
   createDataset,
   type ObjectStore,
+  openDataset,
   openStore,
   writeArray,
   writeGroup,
@@ -80,7 +81,8 @@ beforeAll(async () => {
     dimensionNames: ["location", "feature"],
     data,
   });
-  await writeGroup(store, prefix, {});
+  const { identity } = await openDataset(store, "town");
+  await writeGroup(store, prefix, { dataset_identity: identity });
 });
 afterAll(() => rm(home, { recursive: true, force: true }));
 
@@ -123,6 +125,24 @@ test("the page shows every picture, each figure with the attribution; again give
   await report();
   for (const [path, bytes] of before) expect(await readFile(path)).toEqual(bytes);
   expect((await readdir(home)).sort()).toEqual(["report", "store"]);
+});
+
+test("embeddings of a data set that was made anew under its name since are refused", async () => {
+  const prefix = "models/old/embeddings/town";
+  await store.put("models/old/history.ndjson", new TextEncoder().encode('{"step":1,"loss":0.25}\n'));
+  const { identity } = await openDataset(store, "town");
+  await writeArray(store, `${prefix}/embedding`, {
+    shape: [N, 16],
+    dtype: "float32",
+    dimensionNames: ["location", "feature"],
+    data: new Float32Array(N * 16),
+  });
+  await writeGroup(store, prefix, { dataset_identity: { ...identity, seed: identity.seed + 1 } });
+  await expect(report({ model: "old", folder: join(home, "old") })).rejects.toThrowError(
+    new RegExp(
+      `old has embedded data set town \\(seed ${identity.seed + 1}, .*; what has that name now is data set town \\(seed ${identity.seed},`,
+    ),
+  );
 });
 
 test("without a model it shows the tiles alone", async () => {

@@ -52,3 +52,27 @@ export function checkSource(
     );
   }
 }
+
+/** What tells a data set from any other, also from one made anew under its name. */
+export const datasetIdentitySchema = z.object({
+  name: z.string(),
+  seed: z.int(),
+  /** SHA-256 of all its locations: coordinates, kinds and labels; hex. */
+  locationsSha256: z.string(),
+  /** What its tiles are drawn from. */
+  source: tileSourceSchema,
+});
+
+export type DatasetIdentity = z.infer<typeof datasetIdentitySchema>;
+
+/** The identity for people. */
+export function describeIdentity({ name, seed, locationsSha256, source }: DatasetIdentity): string {
+  return `data set ${name} (seed ${seed}, locations ${locationsSha256.slice(0, 12)}…, map ${describeMap(source.map)}, cartography ${source.styleHash.slice(0, 12)}…)`;
+}
+
+/** Whether two are one: of the same name, seed and locations, drawn from the same map in the same way. */
+export function sameDataset(a: DatasetIdentity, b: DatasetIdentity): boolean {
+  const told = ({ name, seed, locationsSha256, source: { map, styleHash } }: DatasetIdentity): string =>
+    JSON.stringify([name, seed, locationsSha256, map.sha256, map.importHash, styleHash]);
+  return told(a) === told(b);
+}

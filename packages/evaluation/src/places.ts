@@ -1,24 +1,18 @@
 import {
   apartM,
   type Dataset,
+  describeIdentity,
   FarmError,
   footprint,
   nearestOf,
   type Part,
   type Place,
   partOf,
+  sameDataset,
   shardOf,
 } from "@loc2vec/core";
 import { type DatasetReader, listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
-import {
-  type Checkpoint,
-  describeIdentity,
-  type EmptyTiles,
-  findEmptyTiles,
-  identityOf,
-  isUsable,
-  sameDataset,
-} from "@loc2vec/trainer";
+import { type Checkpoint, type EmptyTiles, findEmptyTiles, isUsable } from "@loc2vec/trainer";
 
 /** The least locations that anything is said of. */
 const LEAST = 20;
@@ -110,7 +104,7 @@ function checkModels(
   checkpoints: readonly Checkpoint[],
   reader: DatasetReader,
 ): void {
-  const now = identityOf(reader);
+  const now = reader.identity;
   const [first] = checkpoints as [Checkpoint];
   for (const [at, { settings }] of checkpoints.entries()) {
     const [model, { dataset: was, holdout }] = [models[at] as string, settings];
@@ -167,7 +161,7 @@ async function openTrained(
       { cause: error },
     );
   });
-  const now = identityOf(reader);
+  const now = reader.identity;
   if (sameDataset(was, now)) return reader;
   throw new FarmError(
     "data",

@@ -5,6 +5,7 @@ import {
   checkSource,
   DATASET_VERSION,
   type Dataset,
+  type DatasetIdentity,
   datasetSchema,
   FarmError,
   kindCode,
@@ -93,8 +94,8 @@ export interface Coordinates {
 
 export interface DatasetReader {
   readonly dataset: Dataset;
-  /** SHA-256 (hex) of all its locations: coordinates, kinds and labels. With the seed it tells one data set from another of its name. */
-  readonly locationsSha256: string;
+  /** What tells it from any other, also from one made anew under its name. */
+  readonly identity: DatasetIdentity;
   /** The locations [first, end). @throws FarmError `data` naming the chunk that is missing or damaged */
   locations(first: number, end: number): Promise<Coordinates>;
   /** The labels that locations were given, by index of the location. */
@@ -132,7 +133,12 @@ export async function openDataset(store: ObjectStore, name: string): Promise<Dat
   };
   return {
     dataset,
-    locationsSha256: z.string().parse(attributes[LOCATIONS_HASH]),
+    identity: {
+      name,
+      seed: dataset.seed,
+      locationsSha256: z.string().parse(attributes[LOCATIONS_HASH]),
+      source: dataset.source,
+    },
     complete: completionSchema.safeParse(attributes.complete).data,
     async locations(first, end) {
       const [lon, lat, kind] = await Promise.all([

@@ -11,7 +11,7 @@ import {
   writeGroup,
 } from "@loc2vec/shards";
 import { acquireLease } from "./lease.ts";
-import { type Checkpoint, identityOf, modelPrefix, openCheckpoint } from "./model.ts";
+import { type Checkpoint, modelPrefix, openCheckpoint } from "./model.ts";
 import { openTiles } from "./tiles.ts";
 
 /** Tiles that are read, and embedded, at a time. */
@@ -118,7 +118,7 @@ async function embedAnchors(
   const prefix = embeddingsPrefix(model, dataset.name);
   const from = {
     dataset: dataset.name,
-    dataset_identity: identityOf(reader),
+    dataset_identity: reader.identity,
     model,
     step,
     weights_sha256: weightsSha256,

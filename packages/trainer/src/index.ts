@@ -11,18 +11,14 @@ export { readHistory } from "./history.ts";
 export {
   type Best,
   type Checkpoint,
-  type DatasetIdentity,
-  describeIdentity,
   type HeldoutFigures,
   type HistoryEntry,
-  identityOf,
   listCheckpoints,
   modelPrefix,
   openCheckpoint,
   readBest,
   readCheckpoint,
   type Settings,
-  sameDataset,
 } from "./model.ts";
 export {
   chooseMinDistance,

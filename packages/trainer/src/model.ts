@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { type CheckpointChoice, checkName, describeMap, FarmError, tileSourceSchema } from "@loc2vec/core";
+import { type CheckpointChoice, checkName, datasetIdentitySchema, FarmError } from "@loc2vec/core";
 import { checkWeights, decodeSafetensors, type Weights } from "@loc2vec/encoder";
-import { type DatasetReader, describe, type ObjectStore } from "@loc2vec/shards";
+import { describe, type ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
 import { RANGES } from "./ranges.ts";
 
@@ -9,15 +9,8 @@ import { RANGES } from "./ranges.ts";
 const VERSION = 2;
 
 const settingsSchema = z.object({
-  /** What it was trained on. */
-  dataset: z.object({
-    name: z.string(),
-    seed: z.int(),
-    /** Of its locations, hex. */
-    locationsSha256: z.string(),
-    /** What its tiles are drawn from: an encoder reads tiles of that cartography alone. */
-    source: tileSourceSchema,
-  }),
+  /** What it was trained on: an encoder reads tiles of that cartography alone. */
+  dataset: datasetIdentitySchema,
   channels: z.array(z.string()),
   architecture: z.object({
     channels: z.int(),
@@ -61,34 +54,6 @@ const stateSchema = z.object({
   /** SHA-256 of the files, hex. */
   sha256: z.object({ weights: z.string(), optimizer: z.string() }),
 });
-
-/** What tells the data set that a model was trained on from any other, also from one made anew under its name. */
-export type DatasetIdentity = Settings["dataset"];
-
-export function identityOf({
-  dataset: { name, seed, source },
-  locationsSha256,
-}: Pick<DatasetReader, "dataset" | "locationsSha256">): DatasetIdentity {
-  return { name, seed, locationsSha256, source };
-}
-
-/** The identity for people, without what differs in no case that they would have to tell apart by it. */
-export function describeIdentity({ name, seed, locationsSha256, source }: DatasetIdentity): string {
-  return `data set ${name} (seed ${seed}, locations ${locationsSha256.slice(0, 12)}…, map ${describeMap(source.map)}, cartography ${source.styleHash.slice(0, 12)}…)`;
-}
-
-/** Whether two are one: of the same seed and locations, drawn from the same map in the same way. */
-export function sameDataset(a: DatasetIdentity, b: DatasetIdentity): boolean {
-  return describeFully(a) === describeFully(b);
-}
-
-const describeFully = ({
-  name,
-  seed,
-  locationsSha256,
-  source: { map, styleHash },
-}: DatasetIdentity): string =>
-  JSON.stringify([name, seed, locationsSha256, map.sha256, map.importHash, styleHash]);
 
 /** A line of the history. */
 export interface HistoryEntry {

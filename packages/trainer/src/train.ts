@@ -3,10 +3,12 @@ import {
   apartM,
   checkName,
   DEFAULT_HOLDOUT,
+  describeIdentity,
   distanceM,
   FarmError,
   type Holdout,
   type Place,
+  sameDataset,
   shardCount,
 } from "@loc2vec/core";
 import {
@@ -44,16 +46,13 @@ import { openHistory } from "./history.ts";
 import { acquireLease, type Lease } from "./lease.ts";
 import {
   type Best,
-  describeIdentity,
   type HistoryEntry,
-  identityOf,
   json,
   keepBest,
   modelPrefix,
   readResumable,
   removeCheckpoint,
   type Settings,
-  sameDataset,
   writeCheckpoint,
 } from "./model.ts";
 import { chooseMinDistance, splitPlaces, warnOfBatches, warnOfHoldout } from "./overlap.ts";
@@ -207,7 +206,7 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
   );
   const trainable = split.places("train");
   const settings: Settings = {
-    dataset: identityOf(reader),
+    dataset: reader.identity,
     channels: dataset.channels,
     architecture: {
       channels: dataset.channels.length,
