@@ -99,29 +99,27 @@ export async function withQueues<T>(
 
 export async function enqueue(
   context: Context,
-  services: Pick<Services, "redisUrl">,
+  queues: FarmQueues,
   dataset: Dataset,
   locations: AsyncIterable<Location>,
   follow: Follow = {},
 ): Promise<EnqueueDatasetResult> {
   const { signal, quiet } = context;
   const progress = startProgress({ label: "enqueue", total: dataset.locations, unit: "locations", quiet });
-  return withQueues(context, services, async (queues) => {
-    const result = await enqueueDataset({
-      store: context.store(),
-      dataset,
-      locations,
-      queues,
-      follow,
-      signal,
-      progress: (stage, done) => {
-        if (stage === "locations") progress.update(done);
-      },
-    });
-    progress.update(dataset.locations);
-    progress.finish(`${result.added + result.retried} of ${result.shards} shards queued`);
-    return result;
+  const result = await enqueueDataset({
+    store: context.store(),
+    dataset,
+    locations,
+    queues,
+    follow,
+    signal,
+    progress: (stage, done) => {
+      if (stage === "locations") progress.update(done);
+    },
   });
+  progress.update(dataset.locations);
+  progress.finish(`${result.added + result.retried} of ${result.shards} shards queued`);
+  return result;
 }
 
 export interface WorkOptions {

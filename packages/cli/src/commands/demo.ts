@@ -14,7 +14,7 @@ import { sourceOf } from "@loc2vec/rasterizer";
 import type { Services } from "@loc2vec/services";
 import { listShards, shardKey } from "@loc2vec/shards";
 import { type Context, withServices } from "../context.ts";
-import { describeDataset, embed, enqueue, report, trainModel, work } from "../stages.ts";
+import { describeDataset, embed, enqueue, report, trainModel, withQueues, work } from "../stages.ts";
 
 /** Locations per shard of the demo: small, so that two workers have something to share. */
 const SHARD_LOCATIONS = 32;
@@ -77,13 +77,15 @@ export async function demo(context: Context, { pbf, locations, steps, seed }: De
     // The name also stands for the cartography: an edited profile makes a data set of its own.
     const dataset = { ...described, name: `${name}-${described.source.styleHash.slice(0, 6)}` };
     await stage("enqueue", () =>
-      enqueue(
-        context,
-        services,
-        dataset,
-        (async function* () {
-          yield* sampled;
-        })(),
+      withQueues(context, services, (queues) =>
+        enqueue(
+          context,
+          queues,
+          dataset,
+          (async function* () {
+            yield* sampled;
+          })(),
+        ),
       ),
     );
     const tiles = dataset.locations * dataset.samples;

@@ -63,16 +63,20 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
   }
   const follow = followOf(options);
   const profile = await context.profile();
-  const result = await withServices(context, ["redis", "database"], async ({ redisUrl, databaseUrl }) => {
-    const map = await requireImport(databaseUrl, profile);
-    const source = await openLocations(context, options, databaseUrl, map);
-    checkOutside(context, source, map);
-    const { count, bad, outside } = source;
-    const drawn = sourceOf(map, profile, { kind: context.config.renderer });
-    const dataset = describeDataset(profile, drawn, count, { ...options, name: options.dataset });
-    const queued = await enqueue(context, { redisUrl }, dataset, source.read(), follow);
-    return { locations: count, skipped: bad.count, outside: outside.count, ...queued };
-  });
+  const result = await withServices(context, ["redis", "database"], (services) =>
+    // Opened first: what Redis or the store refuses is said before a long list is read.
+    withQueues(context, services, async (queues) => {
+      const { databaseUrl } = services;
+      const map = await requireImport(databaseUrl, profile);
+      const source = await openLocations(context, options, databaseUrl, map);
+      checkOutside(context, source, map);
+      const { count, bad, outside } = source;
+      const drawn = sourceOf(map, profile, { kind: context.config.renderer });
+      const dataset = describeDataset(profile, drawn, count, { ...options, name: options.dataset });
+      const queued = await enqueue(context, queues, dataset, source.read(), follow);
+      return { locations: count, skipped: bad.count, outside: outside.count, ...queued };
+    }),
+  );
   const { locations, skipped, outside } = result;
   context.result({ dataset: options.dataset, ...result }, [
     `data set ${options.dataset}: ${result.shards} shards, ${result.added} queued, ${result.retried} retried, ${result.queued} waiting already, ${result.present} there`,
@@ -269,13 +273,15 @@ export async function verifyCommand(
     onShard: (done: number) => progress.update(done),
   };
   const found = repair
-    ? await withServices(context, ["redis", "database"], async (services) => {
-        const profile = await context.profile();
-        const map = await requireImport(services.databaseUrl, profile);
-        // Before a byte is read: what is rendered again here would be of another map.
-        checkSource(described, sourceOf(map, profile, { kind: context.config.renderer }), "this farm");
-        return withQueues(context, services, (queues) => verifyDataset({ ...options, repair: queues }));
-      })
+    ? await withServices(context, ["redis", "database"], (services) =>
+        withQueues(context, services, async (queues) => {
+          const profile = await context.profile();
+          const map = await requireImport(services.databaseUrl, profile);
+          // Before a byte is read: what is rendered again here would be of another map.
+          checkSource(described, sourceOf(map, profile, { kind: context.config.renderer }), "this farm");
+          return verifyDataset({ ...options, repair: queues });
+        }),
+      )
     : await verifyDataset(options);
   progress.finish();
   const { shards, whole, missing, damaged, arrays } = found;
