@@ -1,4 +1,4 @@
-import { FarmError, HALF_WORLD_M } from "@loc2vec/core";
+import { FarmError, HALF_WORLD_M, MismatchError } from "@loc2vec/core";
 import { type ImportInfo, noMap } from "@loc2vec/gis";
 import { isPooled, openPool, serverOf, sqlState, withDatabase } from "@loc2vec/postgres";
 import { type Coat, isDot } from "./style.ts";
@@ -61,8 +61,8 @@ const wkbQuery = (at: string): Query => ({
 export type Feature = readonly [rule: number, geometry: string];
 
 /**
- * What lies near a location. Both throw FarmError `service`; `input` when the map is gone; `data` when another has taken its
- * place.
+ * What lies near a location. Both throw FarmError `service`; `input` when the map is gone; MismatchError `data` when another
+ * has taken its place.
  */
 export interface FeatureSource {
   /** @param half half of the square's side, ground metres */
@@ -112,7 +112,7 @@ export async function openFeatures(databaseUrl: string, map: ImportInfo): Promis
     });
     if (rows[0] === undefined) throw noMap();
     if (!rows[0][0]) {
-      throw new FarmError(
+      throw new MismatchError(
         "data",
         `the map ${map.pbf} was replaced by another import while tiles were drawn from it`,
         "import it again, or start anew with a data set of another name",

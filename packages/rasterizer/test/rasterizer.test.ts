@@ -1,4 +1,4 @@
-import { FarmError, tileTransform } from "@loc2vec/core";
+import { FarmError, MismatchError, tileTransform } from "@loc2vec/core";
 import { loadProfile, type Profile, parseProfile } from "@loc2vec/gis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createRasterizer, type Rasterizer, rendererInfo } from "../src/index.ts";
@@ -212,6 +212,8 @@ describe("with a map", () => {
       expect(await kindOf(rasterizer.render(place, [ANCHOR]))).toMatch(
         /^data: the map map\.osm was replaced by another import while tiles were drawn/,
       );
+      // The worker leaves such a job to one that has the map.
+      await expect(rasterizer.render(place, [ANCHOR])).rejects.toBeInstanceOf(MismatchError);
     }
     await replace(info?.sha256);
     await rasterizer.render(VILLAGE, [ANCHOR]);
