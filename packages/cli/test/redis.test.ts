@@ -7,9 +7,8 @@ import { pathToFileURL } from "node:url";
 import { connectRedis, enqueueShards, openQueues } from "@loc2vec/queue";
 import { type ObjectStore, openStore, shardKey, storeIdentity } from "@loc2vec/shards";
 import { expect, inject, onTestFinished, test } from "vitest";
-import { freePort } from "../../../test/support/ports.ts";
 import { writeStripes } from "../../../test/support/stripes.ts";
-import { startRedis, stop } from "../../queue/test/helpers.ts";
+import { ownRedis } from "../../queue/test/helpers.ts";
 import { type Ended, farm } from "./farm.ts";
 
 declare module "vitest" {
@@ -42,13 +41,6 @@ async function freshFarm(redisUrl: string, prefix = `cli-${randomUUID()}`): Prom
     FARM_QUEUE_PREFIX: prefix,
   };
   return { folder, store, settings };
-}
-
-async function ownRedis(args: readonly string[] = []): Promise<string> {
-  const port = await freePort();
-  const server = await startRedis(port, args);
-  onTestFinished(() => stop(server));
-  return `redis://127.0.0.1:${port}`;
 }
 
 /** One line that names the Redis and says what mends it. */

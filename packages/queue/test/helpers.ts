@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { QUEUE_NAMES } from "@loc2vec/core";
-import { afterEach, inject } from "vitest";
+import { afterEach, inject, onTestFinished } from "vitest";
+import { freePort } from "../../../test/support/ports.ts";
 import { type FarmQueues, openQueues } from "../src/index.ts";
 
 declare module "vitest" {
@@ -50,6 +51,14 @@ export async function startRedis(
     if (String(chunk).includes(ready)) break;
   }
   return server;
+}
+
+/** Starts a Redis server of this test's own, which goes with it. @returns its URL */
+export async function ownRedis(args: readonly string[] = []): Promise<string> {
+  const port = await freePort();
+  const server = await startRedis(port, args);
+  onTestFinished(() => stop(server));
+  return `redis://127.0.0.1:${port}`;
 }
 
 export async function stop(server: ChildProcess): Promise<void> {

@@ -38,11 +38,10 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-export async function freshFarm(): Promise<Farm> {
+export async function freshFarm(redisUrl = inject("redisUrl")): Promise<Farm> {
   const folder = await mkdtemp(join(tmpdir(), "loc2vec-worker-"));
   cleanups.push(() => rm(folder, { recursive: true }));
   const storeUrl = pathToFileURL(folder).href;
-  const redisUrl = inject("redisUrl");
   const prefix = `test-${randomUUID()}`;
   const store = openStore(storeUrl);
   const queues = await openQueues({ redisUrl, prefix, store: await storeIdentity(store), retryDelayMs: 10 });

@@ -14,6 +14,7 @@ import {
 } from "@loc2vec/queue";
 import { createDataset, listShards, openDataset, openStore, storeIdentity } from "@loc2vec/shards";
 import { expect, onTestFinished, test } from "vitest";
+import { ownRedis } from "../../queue/test/helpers.ts";
 import { type Rasterizer, type RunWorkerOptions, runWorker, type WorkerSummary } from "../src/index.ts";
 import { datasetOf, enqueue, type Farm, freshFarm, hashes, locationsOf } from "./helpers.ts";
 import { stripes } from "./rasterizer.ts";
@@ -181,7 +182,8 @@ test("until empty: jobs that failed are counted, by whomever they were given up,
 test("a worker that waits for one data set reads the ids of all jobs seldom, the more there are the less often", {
   timeout: 120_000,
 }, async () => {
-  const farm = await freshFarm();
+  // A server of its own: what is counted are its commands, whoever gives them.
+  const farm = await freshFarm(await ownRedis());
   await enqueue(farm, datasetOf({ locations: 4 }));
   const { connection, finalize, store } = farm.queues;
   // Waiting in a queue that is watched, and of no interest to the worker.
