@@ -8,6 +8,7 @@ import {
   distanceM,
   errorMessage,
   FarmError,
+  footprint,
   LOCATION_KINDS,
   randomOf,
   Stream,
@@ -280,7 +281,7 @@ async function embeddingFigures({
   const has = (i: number): boolean => rendered.has(shardOf(dataset, i));
   const candidates = random.shuffle(Array.from({ length: rows }, (_, i) => i).filter(has)).slice(0, 6);
   // Windows of one size about places this far apart share nothing of the map.
-  const apart = 2 * Math.SQRT2 * dataset.radius;
+  const apart = 2 * footprint(dataset.radius, 0).reachM;
   const strips: Figure["pictures"][number][] = [];
   for (const query of candidates) {
     // Neither the place itself nor one place twice.

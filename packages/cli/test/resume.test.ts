@@ -1,34 +1,16 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type { Dataset } from "@loc2vec/core";
 import { openStore } from "@loc2vec/shards";
 import { type HistoryEntry, listCheckpoints, readBest, readHistory } from "@loc2vec/trainer";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { CREDENTIALS, startMoto } from "../../../test/support/moto.ts";
+import { expect, test } from "vitest";
+import { CREDENTIALS } from "../../../test/support/moto.ts";
+import { testStores } from "../../../test/support/stores.ts";
 import { NETWORK, STRIPES, writeStripes } from "../../../test/support/stripes.ts";
 import { farm } from "./farm.ts";
 
-declare module "vitest" {
-  interface ProvidedContext {
-    python: string;
-  }
-}
-
-let folder: string;
-let moto: Awaited<ReturnType<typeof startMoto>>;
-
-beforeAll(async () => {
-  Object.assign(process.env, CREDENTIALS);
-  folder = await mkdtemp(join(tmpdir(), "resume-"));
-  moto = await startMoto(inject("python"), "resume");
-});
-afterAll(async () => {
-  moto.stop();
-  await rm(folder, { recursive: true, force: true });
-});
+const stores = testStores("resume");
 
 test.each(["a folder", "S3"])(
   "in %s: killed at whatever moment, again and again, a training ends with the bits of one that ran through",
@@ -36,10 +18,15 @@ test.each(["a folder", "S3"])(
     timeout: 300_000,
   },
   async (kind) => {
-    const url = kind === "S3" ? "s3://resume/deep" : pathToFileURL(join(folder, "store")).href;
-    const store = openStore(url, { endpoint: moto.endpoint });
+    const url = kind === "S3" ? "s3://resume/deep" : pathToFileURL(join(stores.folder, "store")).href;
+    const store = openStore(url, { endpoint: stores.endpoint });
     await writeStripes(store);
-    const settings = { FARM_HOME: folder, FARM_STORE: url, FARM_S3_ENDPOINT: moto.endpoint, ...CREDENTIALS };
+    const settings = {
+      FARM_HOME: stores.folder,
+      FARM_STORE: url,
+      FARM_S3_ENDPOINT: stores.endpoint,
+      ...CREDENTIALS,
+    };
     const train = (model: string, onStart?: (kill: (signal: NodeJS.Signals) => void) => void) =>
       farm(
         [
@@ -113,11 +100,16 @@ test.each(["a folder", "S3"])(
   "in %s: embedding that was killed, and then stopped, goes on with what it had, to the same vectors",
   { timeout: 300_000 },
   async (kind) => {
-    const url = kind === "S3" ? "s3://resume/embedded" : pathToFileURL(join(folder, "embedded")).href;
-    const store = openStore(url, { endpoint: moto.endpoint });
+    const url = kind === "S3" ? "s3://resume/embedded" : pathToFileURL(join(stores.folder, "embedded")).href;
+    const store = openStore(url, { endpoint: stores.endpoint });
     await writeStripes(store);
     await writeStripes(store, MANY, { draw: dots, place: (i) => ({ lon: i / 1000, lat: 0 }) });
-    const settings = { FARM_HOME: folder, FARM_STORE: url, FARM_S3_ENDPOINT: moto.endpoint, ...CREDENTIALS };
+    const settings = {
+      FARM_HOME: stores.folder,
+      FARM_STORE: url,
+      FARM_S3_ENDPOINT: stores.endpoint,
+      ...CREDENTIALS,
+    };
     for (const model of ["calm", "killed"]) {
       const given = ["--dataset", "stripes", "--model", model, "--steps", "2", "--network", NETWORK];
       await farm(["train", ...given, "--batch-locations", "6", "--pairs", "3", "--holdout", "0"], settings);

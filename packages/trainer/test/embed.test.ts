@@ -1,21 +1,13 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Dataset, shardCount } from "@loc2vec/core";
 import { createEmbedder } from "@loc2vec/encoder";
 import { type ObjectStore, openDataset, openStore, readArray, readGroup, shardKey } from "@loc2vec/shards";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { CREDENTIALS, startMoto } from "../../../test/support/moto.ts";
+import { beforeAll, describe, expect, test } from "vitest";
+import { testStores } from "../../../test/support/stores.ts";
 import { NETWORK, STRIPES, writeStripes } from "../../../test/support/stripes.ts";
 import { embedDataset, openCheckpoint, openTiles, train } from "../src/index.ts";
 import { acquireLease } from "../src/lease.ts";
-
-declare module "vitest" {
-  interface ProvidedContext {
-    python: string;
-  }
-}
 
 /** More than two chunks of the result. */
 const MANY: Dataset = { ...STRIPES, name: "many", locations: 9000, samples: 1, shardLocations: 500 };
@@ -28,17 +20,7 @@ function dots(location: number): Uint8Array {
   return tile;
 }
 
-let folder: string;
-let moto: Awaited<ReturnType<typeof startMoto>>;
-beforeAll(async () => {
-  Object.assign(process.env, CREDENTIALS);
-  folder = await mkdtemp(join(tmpdir(), "embed-"));
-  moto = await startMoto(inject("python"), "embed");
-});
-afterAll(async () => {
-  moto.stop();
-  await rm(folder, { recursive: true, force: true });
-});
+const stores = testStores("embed");
 
 const SETTINGS = {
   ...{ dataset: "stripes", batch: { locations: 6, pairs: 3 }, checkpointEvery: 2 },
@@ -72,8 +54,8 @@ function counting(store: ObjectStore) {
 describe.each(["a folder", "S3"])("in %s", (kind) => {
   const store =
     kind === "S3"
-      ? () => openStore("s3://embed/store", { endpoint: moto.endpoint })
-      : () => openStore(pathToFileURL(join(folder, "store")).href);
+      ? () => openStore("s3://embed/store", { endpoint: stores.endpoint })
+      : () => openStore(pathToFileURL(join(stores.folder, "store")).href);
   beforeAll(async () => {
     await writeStripes(store());
     await writeStripes(store(), MANY, { draw: dots });

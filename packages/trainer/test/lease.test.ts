@@ -1,33 +1,15 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { hostname, tmpdir } from "node:os";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { type ObjectStore, openStore } from "@loc2vec/shards";
-import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from "vitest";
-import { CREDENTIALS, startMoto } from "../../../test/support/moto.ts";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { testStores } from "../../../test/support/stores.ts";
 import { writeStripes } from "../../../test/support/stripes.ts";
 import { listCheckpoints, readHistory, train } from "../src/index.ts";
 import { acquireLease, type Lease } from "../src/lease.ts";
 
-declare module "vitest" {
-  interface ProvidedContext {
-    python: string;
-  }
-}
-
-let folder: string;
-let moto: Awaited<ReturnType<typeof startMoto>>;
-
-beforeAll(async () => {
-  Object.assign(process.env, CREDENTIALS);
-  folder = await mkdtemp(join(tmpdir(), "lease-"));
-  moto = await startMoto(inject("python"), "lease");
-});
-afterAll(async () => {
-  moto.stop();
-  await rm(folder, { recursive: true, force: true });
-});
+const stores = testStores("lease");
 
 const WHAT = { what: "model m", purpose: "training" };
 const HOUR = 3_600_000;
@@ -60,8 +42,8 @@ describe.each(["a folder", "S3"])("in %s", (kind) => {
   const open = (name: string): { store: ObjectStore; prefix: string } => ({
     store:
       kind === "S3"
-        ? openStore("s3://lease/store", { endpoint: moto.endpoint })
-        : openStore(pathToFileURL(join(folder, "store")).href),
+        ? openStore("s3://lease/store", { endpoint: stores.endpoint })
+        : openStore(pathToFileURL(join(stores.folder, "store")).href),
     prefix: `models/${name}`,
   });
   const take = async (
@@ -195,7 +177,7 @@ describe.each(["a folder", "S3"])("in %s", (kind) => {
 });
 
 test("two trainings of one model: the second is refused; one that lost the model stops and writes nothing", async () => {
-  const store = openStore(pathToFileURL(join(folder, "trained")).href);
+  const store = openStore(pathToFileURL(join(stores.folder, "trained")).href);
   await writeStripes(store);
   const given = {
     ...{ store, dataset: "stripes", seed: 3, batch: { locations: 6, pairs: 3 }, checkpointEvery: 4 },

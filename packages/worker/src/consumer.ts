@@ -23,6 +23,7 @@ import {
   WaitingError,
   Worker,
 } from "bullmq";
+import { growingRest, jittered } from "./rest.ts";
 
 /** Failures that no further attempt can mend. */
 const HOPELESS: readonly ErrorKind[] = ["usage", "input", "data"];
@@ -190,7 +191,7 @@ export function ofAnotherStore(its: string, own: string): MismatchError {
 function putOffMs({ attemptsStarted, attemptsMade }: Job): number {
   const times = Math.max(0, attemptsStarted - attemptsMade - 1);
   const [first, most] = PUT_OFF_MS;
-  return Math.min(first * 2 ** Math.min(times, 10), most) * (0.5 + 0.5 * Math.random());
+  return jittered(Math.min(first * 2 ** Math.min(times, 10), most));
 }
 
 /**
@@ -198,23 +199,19 @@ function putOffMs({ attemptsStarted, attemptsMade }: Job): number {
  * of them within seconds. Each failure in a row doubles the rest; half of it is random.
  */
 function restAfterOutage(worker: () => Worker): { begin(): void; over(): void } {
-  let restMs: number = REST_MS[0];
+  const rest = growingRest(REST_MS);
   let timer: NodeJS.Timeout | undefined;
   return {
     begin() {
       if (timer !== undefined || worker().closing) return;
       void worker().pause(true);
-      timer = setTimeout(
-        () => {
-          timer = undefined;
-          if (!worker().closing) worker().resume();
-        },
-        restMs * (0.5 + 0.5 * Math.random()),
-      );
-      restMs = Math.min(2 * restMs, REST_MS[1]);
+      timer = setTimeout(() => {
+        timer = undefined;
+        if (!worker().closing) worker().resume();
+      }, rest.nextMs());
     },
     over() {
-      [restMs] = REST_MS;
+      rest.reset();
       clearTimeout(timer);
       if (timer !== undefined && !worker().closing) worker().resume();
       timer = undefined;

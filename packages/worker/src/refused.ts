@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { errorMessage, onceAMinute } from "@loc2vec/core";
 import { explainRefusal, type FarmQueues, placeOf, refusalOf, tryWrites } from "@loc2vec/queue";
 import type { Worker } from "bullmq";
+import { growingRest } from "./rest.ts";
 
 /** How long the workers take no job after Redis refused one: at first, and at most. */
 const REST_MS = [1000, 30_000] as const;
@@ -28,17 +29,16 @@ export function restWhileRefused({ queues, workers, stopped, tell }: RefusedOpti
 } {
   const { connection, prefix } = queues;
   let resting = false;
-  let [restMs]: readonly [number, number] = REST_MS;
+  const rests = growingRest(REST_MS);
   let lastRest = Number.NEGATIVE_INFINITY;
   const say = onceAMinute(tell);
   const explain = (error: unknown): string =>
     errorMessage(explainRefusal(error, placeOf(connection), prefix)).replace(/\s+/g, " ");
   const rest = async (): Promise<void> => {
     // It may be something that the trial does not try: then the rests grow on.
-    if (performance.now() - lastRest > OVER_MS) [restMs] = REST_MS;
+    if (performance.now() - lastRest > OVER_MS) rests.reset();
     for (;;) {
-      await sleep(restMs * (0.5 + 0.5 * Math.random()), undefined, { signal: stopped });
-      restMs = Math.min(2 * restMs, REST_MS[1]);
+      await sleep(rests.nextMs(), undefined, { signal: stopped });
       try {
         await tryWrites(connection, prefix);
         break;
