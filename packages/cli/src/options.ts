@@ -4,11 +4,10 @@ import {
   type Levels,
   LOCATION_KINDS,
   type LocationKind,
-  NETWORK_SCHEMA,
   QUEUE_NAMES,
   type QueueName,
 } from "@loc2vec/core";
-import { type Dropout, NETWORKS, type Network } from "@loc2vec/encoder";
+import { compactNetwork, type Dropout, NETWORKS, type NetworkInput, networkSchema } from "@loc2vec/encoder";
 import { InvalidArgumentError } from "commander";
 
 /** A parser of whole numbers for commander. */
@@ -83,18 +82,17 @@ export function checkpoint(text: string): CheckpointChoice {
   return parsed.data;
 }
 
-/** The name of a network, or its layers: `{"pooled": [32, 64], "pointwise": [16], "dense": 16, "embedding": 16}` */
-export function network(text: string): Network {
-  if (Object.hasOwn(NETWORKS, text)) return NETWORKS[text as keyof typeof NETWORKS];
+/** The name of a network, or its layers as JSON, listed or in short. */
+export function network(text: string): NetworkInput {
   const names = Object.keys(NETWORKS).join(", ");
-  let layers: unknown;
+  let layers: NetworkInput;
   try {
-    layers = JSON.parse(text);
+    layers = Object.hasOwn(NETWORKS, text) ? text : JSON.parse(text);
   } catch {
     throw new InvalidArgumentError(`must be ${names} or JSON`);
   }
-  const parsed = NETWORK_SCHEMA.safeParse(layers);
-  if (parsed.success) return parsed.data;
+  const parsed = networkSchema.safeParse(layers);
+  if (parsed.success) return compactNetwork(parsed.data);
   const issue = parsed.error.issues[0];
   throw new InvalidArgumentError(`${issue?.path.join(".") || "the JSON"}: ${issue?.message}`);
 }

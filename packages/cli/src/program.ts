@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { DEFAULT_HOLDOUT, EXIT_CODES, errorMessage, FarmError, redactText } from "@loc2vec/core";
-import { countParameters, DROPOUT, LOC2VEC, NETWORKS } from "@loc2vec/encoder";
+import { compactNetwork, countParameters, DROPOUT, LOC2VEC, LOSS_NAMES, NETWORKS } from "@loc2vec/encoder";
 import { Command, CommanderError, Option } from "commander";
 import { benchCommand } from "./bench/index.ts";
 import { boardCommand } from "./commands/board.ts";
@@ -70,7 +70,7 @@ function command<A extends unknown[]>(
 /** Adds the options of a training. */
 function withTraining(to: Command, about = ""): Command {
   const layers = Object.entries(NETWORKS).map(([name, each]) => {
-    const count = countParameters({ ...LOC2VEC, ...each }).toLocaleString("en");
+    const count = countParameters({ ...LOC2VEC, layers: each }).toLocaleString("en");
     return `${name} (${count} parameters)`;
   });
   return to
@@ -82,15 +82,15 @@ function withTraining(to: Command, about = ""): Command {
       whole(1, 1000),
       1,
     )
-    .addOption(new Option("--loss <loss>", `${about}which`).choices(["softpn", "ratio"]).default("softpn"))
+    .addOption(new Option("--loss <loss>", `${about}which`).choices(LOSS_NAMES).default("softpn"))
     .option("--distance-scale <n>", `${about}what distances are multiplied by in the loss`, positive, 1)
     .addOption(
       new Option(
         "--network <network>",
-        `${about}${layers.join(", ")}, or {"pooled": […], "pointwise": […], "dense": n, "embedding": n}`,
+        `${about}${layers.join(", ")}, {"pooled": […], "pointwise": […], "dense": n, "embedding": n}, or a list of layers: [{"kind": "conv", …}, …]`,
       )
         .argParser(network)
-        .default(NETWORKS.paper, "paper"),
+        .default(compactNetwork(NETWORKS.paper), "paper"),
     )
     .addOption(
       new Option(

@@ -17,6 +17,7 @@ import {
   TILE_RADIUS_M,
   type TileSource,
 } from "@loc2vec/core";
+import { networkOf } from "@loc2vec/encoder";
 import type { Profile } from "@loc2vec/gis";
 import { type EnqueueDatasetResult, enqueueDataset } from "@loc2vec/producer";
 import { type FarmQueues, type Follow, onRedis, openQueues, placeOf } from "@loc2vec/queue";
@@ -200,7 +201,8 @@ function trainConsumer(context: Context): Consumer<"train"> {
       const onJudged = ({ heldout }: HistoryEntry): void => {
         heldoutAccuracy = heldout?.accuracy;
       };
-      const given = { ...settings, busyMs: BUSY_MS };
+      const network = settings.network === undefined ? undefined : networkOf(settings.network);
+      const given = { ...settings, network, busyMs: BUSY_MS };
       const { step, history, ended } = await trainModel({ ...context, signal }, dataset, model, given, {
         onStep,
         onJudged,

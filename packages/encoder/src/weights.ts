@@ -1,5 +1,7 @@
 import { FarmError, randomOf, Stream } from "@loc2vec/core";
-import { type Architecture, parametersOf, sizeOf } from "./architecture.ts";
+import { parametersOf } from "./architecture.ts";
+import { sizeOf } from "./layers/shape.ts";
+import type { Architecture } from "./layout.ts";
 
 export interface WeightArray {
   shape: readonly number[];

@@ -9,18 +9,20 @@ import {
   adamStep,
   createEncoder,
   initialWeights,
-  type Loss,
+  type LossName,
+  networkOf,
+  type Shorthand,
   type TrainBatch,
-  tripletLoss,
   type WeightArray,
 } from "../src/index.ts";
+import { tripletLoss } from "./losses.ts";
 
 type Numbers = (number | null)[];
 /** What python/make_fixtures.py wrote. */
 interface Fixtures {
   losses: {
     name: string;
-    kind: Loss;
+    kind: LossName;
     size: number;
     embeddings: number[];
     triplets: [number, number, number][];
@@ -33,7 +35,7 @@ interface Fixtures {
   adam: { learningRate: number; before: number[]; gradients: number[][]; weights: number[][] };
   leaky: { x: number[]; y: number[]; gradient: number[] };
   network: {
-    architecture: Architecture;
+    architecture: { channels: number; pixels: number } & Shorthand;
     triplets: [number, number, number][];
     weights: Record<string, { shape: number[]; data: number[] }>;
     inference: number[];
@@ -106,7 +108,9 @@ test("five steps of Adam are those of Keras", () => {
   expect(w.data[5]).toBe(Math.fround(before[5] as number));
 });
 
-const { architecture, steps } = fixtures.network;
+const { steps } = fixtures.network;
+const { channels, pixels, ...network } = fixtures.network.architecture;
+const architecture: Architecture = { channels, pixels, layers: networkOf(network) };
 const given = new Map<string, WeightArray>(
   Object.entries(fixtures.network.weights).map(([name, { shape, data }]) => [
     name,
@@ -137,7 +141,7 @@ test("whole training steps are those of Keras: embeddings, loss, all gradients, 
   for (const [i, theirs] of steps.entries()) {
     let [loss, embeddings] = [0, new Float32Array()];
     const { gradients, statistics } = encoder.gradients(batch({ step: i + 1 }), (found) => {
-      const result = tripletLoss(found, architecture.embedding, tripletsOf(fixtures.network.triplets));
+      const result = tripletLoss(found, network.embedding, tripletsOf(fixtures.network.triplets));
       [loss, embeddings] = [result.loss, found.slice()];
       return result.gradient;
     });
@@ -227,7 +231,7 @@ test("LeakyReLU is Keras', and dropout of the dense layer leaves 0 or 1 / (1 −
   const [y] = tensorflow.op("LeakyRelu", [x], alpha);
   expectClose((y?.dataSync() ?? []) as Float32Array, fixtures.leaky.y, 1e-6, "LeakyReLU");
   // An embedding that shows what the dense layer gives.
-  const shape = { ...architecture, dense: 32, embedding: 32 };
+  const shape = { ...architecture, layers: networkOf({ ...network, dense: 32, embedding: 32 }) };
   const weights = new Map(initialWeights(shape, 3));
   const one = Float32Array.from({ length: 32 * 32 }, (_, i) => (i % 33 === 0 ? 1 : 0));
   weights.set("embedding.kernel", { shape: [32, 32], data: one });
@@ -267,7 +271,7 @@ test("spatial dropout: on the input whole channels, scaled; after a convolution 
   expect(matches.filter(Boolean)).toHaveLength(1);
   encoder.dispose();
 
-  const shape = { ...architecture, pooled: [16], pointwise: [] };
+  const shape = { ...architecture, layers: networkOf({ ...network, pooled: [16], pointwise: [] }) };
   const wide = createEncoder(await loadTensorflow(), shape, initialWeights(shape, 3));
   const { gradients } = wide.gradients(batch({ dropout: { ...NONE, conv: 0.7 } }), (embeddings) =>
     embeddings.map((value) => value ** 2 + 0.1),

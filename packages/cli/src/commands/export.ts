@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { CheckpointChoice } from "@loc2vec/core";
-import { encodeOnnx, encodeSafetensors } from "@loc2vec/encoder";
+import { encodeOnnx, encodeSafetensors, storedArchitecture } from "@loc2vec/encoder";
 import { openCheckpoint } from "@loc2vec/trainer";
 import { type Context, ROOT } from "../context.ts";
 
@@ -18,7 +18,7 @@ export async function exportCommand(
     "encoder.onnx": encodeOnnx(settings.architecture, weights),
     "weights.safetensors": encodeSafetensors(weights, {
       step: String(step),
-      architecture: JSON.stringify(settings.architecture),
+      architecture: JSON.stringify(storedArchitecture(settings.architecture)),
     }),
     "loc2vec_keras.py": await readFile(join(ROOT, KERAS)),
   };
