@@ -40,6 +40,8 @@ export interface ParameterSpec {
   shape: readonly number[];
   /** False for batch normalization's running mean and variance. */
   trained: boolean;
+  /** What each of its numbers is before training; undefined for a kernel, which is drawn. */
+  initial: number | undefined;
 }
 
 /** Every weight of the network, in a fixed order. Batch normalization has four vectors, as Keras counts them. */
@@ -49,8 +51,8 @@ export function parametersOf(architecture: Architecture): ParameterSpec[] {
     const shape = [layer.output.at(-1) as number];
     const following = followingParts(layer).flatMap((part) => PARTS[part].weights);
     return [
-      { name: `${layer.name}.kernel`, shape: layer.kernel, trained: true },
-      ...following.map(({ name, trained }) => ({ name: `${layer.name}.${name}`, shape, trained })),
+      { name: `${layer.name}.kernel`, shape: layer.kernel, trained: true, initial: undefined },
+      ...following.map(({ name, ...rest }) => ({ name: `${layer.name}.${name}`, shape, ...rest })),
     ];
   });
 }

@@ -5,7 +5,7 @@ import { createEncoder } from "./encoder.ts";
 import type { Architecture } from "./layout.ts";
 import { encodeOnnx } from "./onnx.ts";
 import { concatTiles } from "./tiles.ts";
-import type { Weights } from "./weights.ts";
+import type { Weights } from "./weight-arrays.ts";
 
 /** Tiles that pass ONNX Runtime at a time: more are no faster, and take 7 MiB each. */
 const AT_A_TIME = 32;

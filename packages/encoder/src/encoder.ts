@@ -13,7 +13,8 @@ import { checkedPrecision, type Precision } from "./precision.ts";
 import { updateStatistics } from "./statistics.ts";
 import { inferenceSteps, type Step, trainingSteps } from "./steps.ts";
 import { concatTiles } from "./tiles.ts";
-import { checkWeights, type WeightArray, type Weights } from "./weights.ts";
+import type { WeightArray, Weights } from "./weight-arrays.ts";
+import { checkWeights } from "./weights.ts";
 
 /** A mini-batch to train on. */
 export interface TrainBatch {

@@ -4,7 +4,7 @@ import { LARGEST_BYTE } from "./input.ts";
 import type { Layer } from "./layers/kind.ts";
 import { BN_EPSILON } from "./parts/normalization.ts";
 import { followingParts } from "./steps.ts";
-import type { WeightArray, Weights } from "./weights.ts";
+import type { WeightArray, Weights } from "./weight-arrays.ts";
 
 /** What a layer with a kernel computes with outside training. */
 export interface Folded {

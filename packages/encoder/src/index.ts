@@ -18,6 +18,7 @@ export {
   type Gradients,
   type TrainBatch,
 } from "./encoder.ts";
+export { kerasLoader } from "./keras.ts";
 export { LAYER_KINDS, type LayerKindName, type LayerSpec } from "./layers/index.ts";
 export type { Layer } from "./layers/kind.ts";
 export { sizeOf } from "./layers/shape.ts";
@@ -47,12 +48,7 @@ export { LEAK } from "./parts/activation.ts";
 export { BN_EPSILON } from "./parts/normalization.ts";
 export { type Precision, precisionOn } from "./precision.ts";
 export { double, type Field, float, integer, join, message } from "./protobuf.ts";
+export { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
 export { concatTiles } from "./tiles.ts";
-export {
-  checkWeights,
-  decodeSafetensors,
-  encodeSafetensors,
-  initialWeights,
-  type WeightArray,
-  type Weights,
-} from "./weights.ts";
+export type { WeightArray, Weights } from "./weight-arrays.ts";
+export { checkWeights, initialWeights } from "./weights.ts";

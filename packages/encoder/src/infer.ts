@@ -28,23 +28,34 @@ export function infer(
   folded: ReadonlyMap<string, Folded>,
   tiles: readonly Uint8Array[],
 ): Float32Array {
-  const engine = engineOf(tensorflow, "float32");
   const size = embeddingSize(architecture);
   const vectors = new Float32Array(tiles.length * size);
   for (let first = 0; first < tiles.length; first += AT_A_TIME) {
     const together = tiles.slice(first, first + AT_A_TIME);
     tensorflow.tf.tidy(() => {
       const bytes = concatTiles(architecture, together);
-      let x: Tensor = toInput(tensorflow, architecture, bytes, together.length, "float32");
-      for (const { layer, part } of steps) {
-        const operands = folded.get(layer.name) as Folded;
-        x =
-          part === "layer"
-            ? kindOf(layer.spec).infer(engine, x, operands, layer)
-            : partOf(part).forward(engine, x, operands, layer).y;
-      }
-      vectors.set(x.dataSync() as Float32Array, first * size);
+      const input = toInput(tensorflow, architecture, bytes, together.length, "float32");
+      vectors.set(inferSteps(tensorflow, steps, folded, input).dataSync() as Float32Array, first * size);
     });
   }
   return vectors;
+}
+
+/** The way from what tiles bring, 0 to 255, [tile, ...shape], to what the last step gives. */
+export function inferSteps(
+  tensorflow: Tensorflow,
+  steps: readonly Step[],
+  folded: ReadonlyMap<string, Folded>,
+  input: Tensor,
+): Tensor {
+  const engine = engineOf(tensorflow, "float32");
+  let x = input;
+  for (const { layer, part } of steps) {
+    const operands = folded.get(layer.name) as Folded;
+    x =
+      part === "layer"
+        ? kindOf(layer.spec).infer(engine, x, operands, layer)
+        : partOf(part).forward(engine, x, operands, layer).y;
+  }
+  return x;
 }

@@ -20,14 +20,21 @@ export interface Architecture {
  * @throws FarmError `usage` naming the layer that cannot stand where it does, by its place in the list from 1
  */
 export function layersOf({ channels, pixels, layers }: Architecture): Layer<LayerSpec>[] {
+  const laid = layOut([pixels, pixels, channels], layers);
+  checkEmbedding(layers);
+  return laid;
+}
+
+/** {@link layersOf}, of any layers for any input. */
+export function layOut(tile: Shape, layers: readonly LayerSpec[]): Layer<LayerSpec>[] {
   const counts = new Map<string, number>();
-  let input: Shape = [pixels, pixels, channels];
+  let input = tile;
   let kernels = 0;
-  const laid = layers.map((spec, at): Layer<LayerSpec> => {
+  return layers.map((spec, at): Layer<LayerSpec> => {
     const kind = kindOf(spec);
     const count = (counts.get(spec.kind) ?? 0) + 1;
     counts.set(spec.kind, count);
-    const output = kind.outputOf(spec, input, { name: placeName(spec, at), pixels });
+    const output = kind.outputOf(spec, input, { name: placeName(spec, at), pixels: tile[0] });
     const kernel = kind.kernelOf(spec, input);
     const name = at === layers.length - 1 ? "embedding" : nameOf(spec.kind, count);
     const ordinal = kernel === undefined ? 0 : ++kernels;
@@ -35,8 +42,6 @@ export function layersOf({ channels, pixels, layers }: Architecture): Layer<Laye
     input = output;
     return layer;
   });
-  checkEmbedding(layers);
-  return laid;
 }
 
 const placeName = ({ kind }: LayerSpec, at: number): string => `layer ${at + 1} (${kind})`;

@@ -84,17 +84,17 @@ const nameSchema = z
  */
 export const networkSchema: z.ZodType<Network, NetworkInput> = z
   .custom<NetworkInput>(() => true)
-  .transform((given: unknown, context): Network => {
+  .transform((input: unknown, context): Network => {
     const parsed =
-      typeof given === "string"
-        ? nameSchema.safeParse(given)
-        : Array.isArray(given)
-          ? layersSchema.safeParse(given)
-          : shorthandSchema.transform(expand).safeParse(given);
+      typeof input === "string"
+        ? nameSchema.safeParse(input)
+        : Array.isArray(input)
+          ? layersSchema.safeParse(input)
+          : shorthandSchema.transform(expand).safeParse(input);
     if (parsed.success) return parsed.data;
     for (const { message, path } of parsed.error.issues) {
       const [at, ...fields] = path;
-      if (Array.isArray(given) && typeof at === "number") {
+      if (Array.isArray(input) && typeof at === "number") {
         const where = [`layer ${at + 1}`, ...fields].join(", ");
         context.addIssue({ code: "custom", message: `${where}: ${message}` });
       } else context.addIssue({ code: "custom", message, path });
@@ -105,11 +105,11 @@ export const networkSchema: z.ZodType<Network, NetworkInput> = z
 /**
  * A network's layers, however it is given.
  *
- * @param given a {@link NetworkInput}, or what is to be one
+ * @param input a {@link NetworkInput}, or what is to be one
  * @throws FarmError `usage` saying what is wrong with it
  */
-export function networkOf(given: unknown): Network {
-  const parsed = networkSchema.safeParse(given as NetworkInput);
+export function networkOf(input: unknown): Network {
+  const parsed = networkSchema.safeParse(input as NetworkInput);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const field = issue?.path.join(".") ?? "";

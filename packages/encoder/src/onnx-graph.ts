@@ -1,5 +1,5 @@
 import { type Field, float, integer, message } from "./protobuf.ts";
-import type { WeightArray } from "./weights.ts";
+import type { WeightArray } from "./weight-arrays.ts";
 
 /** ONNX's own numbers of types (onnx/onnx.proto). */
 export const TYPES = { float32: 1, uint8: 2, int64: 7 } as const;

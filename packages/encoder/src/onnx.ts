@@ -6,7 +6,8 @@ import { intAttribute, OnnxGraph, TYPES } from "./onnx-graph.ts";
 import { partOf } from "./parts/index.ts";
 import { type Field, integer, join, message } from "./protobuf.ts";
 import { followingParts } from "./steps.ts";
-import { checkWeights, type WeightArray, type Weights } from "./weights.ts";
+import type { WeightArray, Weights } from "./weight-arrays.ts";
+import { checkWeights } from "./weights.ts";
 
 /** ONNX's own numbers (onnx/onnx.proto): of its format, and of the operators' version. */
 const IR_VERSION = 8;
@@ -29,7 +30,7 @@ export function encodeOnnx(architecture: Architecture, weights: Weights): Uint8A
     const { shape, data } = layer.kernel ? weightOf("kernel") : { shape: [], data: new Float32Array() };
     const kernel = { shape, data: layer.ordinal === 1 ? data.map((value) => value / LARGEST_BYTE) : data };
     x = kindOf(layer.spec).onnx(graph, x, kernel, layer);
-    for (const part of followingParts(layer)) x = partOf(part).onnx(graph, x, layer.name, weightOf);
+    for (const part of followingParts(layer)) x = partOf(part).onnx(graph, x, layer, weightOf);
   }
   const { nodes, constants } = graph.fields("embedding");
   const fields = [

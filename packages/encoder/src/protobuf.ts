@@ -35,11 +35,11 @@ export function join(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 function varint(value: number): Uint8Array {
-  const found: number[] = [];
+  const bytes: number[] = [];
   let rest = value;
   while (rest >= 128) {
-    found.push((rest % 128) | 128);
+    bytes.push((rest % 128) | 128);
     rest = Math.floor(rest / 128);
   }
-  return Uint8Array.from([...found, rest]);
+  return Uint8Array.from([...bytes, rest]);
 }

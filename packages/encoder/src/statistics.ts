@@ -1,7 +1,7 @@
 import type { Tensor } from "@tensorflow/tfjs";
 import type { Trace } from "./forward.ts";
 import type { Normalized } from "./parts/normalization.ts";
-import type { WeightArray, Weights } from "./weights.ts";
+import type { WeightArray, Weights } from "./weight-arrays.ts";
 
 /** The running statistics keep at most this share of their past, as in Keras … */
 const MOMENTUM = 0.99;

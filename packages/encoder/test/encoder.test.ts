@@ -160,9 +160,9 @@ test("mixed precision: gradients point where float32's do, the loss comes down, 
   const [float32, mixed] = (["float32", "mixed"] as const).map((precision) => {
     const encoder = createEncoder(tensorflow, SMALL, weights, { precision });
     expect(encoder.precision).toBe(precision);
-    const found = encoder.gradients(batchOf(SMALL, 32), () => target);
+    const result = encoder.gradients(batchOf(SMALL, 32), () => target);
     encoder.dispose();
-    return found;
+    return result;
   });
   const product = (a: Float32Array, b: Float32Array): number =>
     a.reduce((sum, value, i) => sum + value * (b[i] as number), 0);

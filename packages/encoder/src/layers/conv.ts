@@ -3,7 +3,7 @@ import { z } from "zod";
 import { byType, convert, NHWC } from "../engine.ts";
 import { intsAttribute } from "../onnx-graph.ts";
 import { FOLLOWED } from "../parts/followed.ts";
-import type { WeightArray } from "../weights.ts";
+import type { WeightArray } from "../weight-arrays.ts";
 import type { LayerKind } from "./kind.ts";
 import { needMap } from "./shape.ts";
 

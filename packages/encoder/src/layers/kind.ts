@@ -2,7 +2,7 @@ import type { Tensor } from "@tensorflow/tfjs";
 import type { z } from "zod";
 import type { Engine } from "../engine.ts";
 import type { OnnxGraph } from "../onnx-graph.ts";
-import type { WeightArray } from "../weights.ts";
+import type { WeightArray } from "../weight-arrays.ts";
 import type { Place, Shape } from "./shape.ts";
 
 /** A layer in its network, its shapes worked out. */

@@ -41,7 +41,7 @@ export function needVector(input: Shape, place: Place): number {
 export function halved(input: Shape, place: Place): FeatureMap {
   const [height, width, channels] = needMap(input, place);
   if (height % 2 === 0 && width % 2 === 0) return [height / 2, width / 2, channels];
-  const times = Math.log2(place.pixels / height) + 1;
+  const times = Math.log2(place.pixels / width) + 1;
   throw new FarmError(
     "usage",
     `${place.name}: tiles of ${place.pixels} pixels cannot be halved ${times} times`,

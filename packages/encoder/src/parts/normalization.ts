@@ -32,10 +32,10 @@ const asBefore = (y: Tensor, x: Tensor): Tensor => (x.rank === 4 ? y : y.reshape
 /** Batch normalization (Ioffe & Szegedy, arXiv 1502.03167, algorithm 1), by TensorFlow's fused op. */
 export const normalization: Part<{ gamma: Tensor; beta: Tensor }, Normalized> = {
   weights: [
-    { name: "gamma", trained: true },
-    { name: "beta", trained: true },
-    { name: "mean", trained: false },
-    { name: "variance", trained: false },
+    { name: "gamma", trained: true, initial: 1 },
+    { name: "beta", trained: true, initial: 0 },
+    { name: "mean", trained: false, initial: 0 },
+    { name: "variance", trained: false, initial: 1 },
   ],
   // It does, but its statistics are those of all that a layer gives.
   rises: false,
@@ -59,7 +59,7 @@ export const normalization: Part<{ gamma: Tensor; beta: Tensor }, Normalized> = 
   },
   onnx: (graph, x, layer, weightOf) => {
     const constants = ["gamma", "beta", "mean", "variance"].map((name) =>
-      graph.constant(`${layer}.${name}`, weightOf(name)),
+      graph.constant(`${layer.name}.${name}`, weightOf(name)),
     );
     return graph.node("BatchNormalization", [x, ...constants], [floatAttribute("epsilon", BN_EPSILON)]);
   },
