@@ -8,6 +8,7 @@
 """
 import json
 import os
+import re
 import struct
 import sys
 
@@ -77,7 +78,7 @@ def names_of(specs):
     kinds = [spec["kind"] for spec in specs]
     counts = [kinds[: at + 1].count(kind) for at, kind in enumerate(kinds)]
     names = [
-        kind if kind == "dense" and count == 1 else f"{kind.replace(' ', '_')}{count}"
+        kind if kind == "dense" and count == 1 else re.sub(r"\W+", "_", kind) + str(count)
         for kind, count in zip(kinds, counts)
     ]
     return [*names[:-1], "embedding"]

@@ -1,4 +1,4 @@
-import { kindOf, LAYER_KINDS } from "./layers/index.ts";
+import { identifierOf, kindOf, LAYER_KINDS } from "./layers/index.ts";
 
 const [BEGIN, END] = ["# Layers: ", "# End of layers\n"] as const;
 
@@ -17,7 +17,7 @@ export function kerasLoader(loader: string): string {
 function layersSection(): string {
   const names = Object.keys(LAYER_KINDS);
   const functions = names.map((kind) => `\n${kindOf({ kind }).keras.trim()}\n\n`);
-  const table = names.map((kind) => `    "${kind}": ${kind.replaceAll(" ", "_")},\n`);
+  const table = names.map((kind) => `    "${kind}": ${identifierOf(kind)},\n`);
   const selecting = names.filter((kind) => kindOf({ kind }).selects).map((kind) => `"${kind}"`);
   return `${functions.join("")}
 LAYERS = {

@@ -1,5 +1,5 @@
 import { FarmError } from "@loc2vec/core";
-import { kindOf, type LayerSpec } from "./layers/index.ts";
+import { identifierOf, kindOf, type LayerSpec } from "./layers/index.ts";
 import type { Layer } from "./layers/kind.ts";
 import type { Shape } from "./layers/shape.ts";
 import { followedBy } from "./parts/followed.ts";
@@ -48,7 +48,7 @@ const placeName = ({ kind }: LayerSpec, at: number): string => `layer ${at + 1} 
 
 /** Layers are numbered by kind, `conv1` …, but the first dense one is `dense`: so they are called in weights of old. */
 const nameOf = (kind: string, count: number): string =>
-  kind === "dense" && count === 1 ? kind : `${kind.replaceAll(" ", "_")}${count}`;
+  kind === "dense" && count === 1 ? kind : `${identifierOf(kind)}${count}`;
 
 /** The embedding is linear, so that distances are not bent: that of the last layer, dense with a bias alone. */
 function checkEmbedding(layers: readonly LayerSpec[]): void {

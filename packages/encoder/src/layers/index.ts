@@ -15,6 +15,9 @@ export type LayerSpec = {
   [Name in LayerKindName]: z.output<(typeof LAYER_KINDS)[Name]["schema"]>;
 }[LayerKindName];
 
+/** A kind's name as programs can have it: what is no letter and no figure becomes `_`. */
+export const identifierOf = (kind: string): string => kind.replace(/\W+/g, "_");
+
 /** The kind of a layer, its own types forgotten. */
 export function kindOf({ kind }: { kind: string }): LayerKind {
   return LAYER_KINDS[kind as LayerKindName] as unknown as LayerKind;

@@ -71,7 +71,7 @@ export interface LayerKind<Spec = { kind: string }, Saved = unknown>
    */
   onnx(graph: OnnxGraph, x: string, kernel: WeightArray, layer: Layer<Spec>): string;
   /**
-   * Python that defines a function with the kind's name (spaces as `_`) for `loc2vec_keras.py`: from (x, spec, name) to what
+   * Python that defines a function with the kind's name (see `identifierOf`) for `loc2vec_keras.py`: from (x, spec, name) to what
    * Keras layers make of x, [tile, y, x, channel]. The Keras layer with its weights has that name.
    */
   readonly keras: string;
