@@ -1,7 +1,14 @@
 import { z } from "zod";
 import { sizeOf } from "./layers/shape.ts";
 import { type Architecture, layersOf } from "./layout.ts";
-import { compactNetwork, NETWORKS, type Network, networkSchema, type Shorthand } from "./network.ts";
+import {
+  compactNetwork,
+  NETWORKS,
+  type Network,
+  type NetworkInput,
+  networkSchema,
+  type Shorthand,
+} from "./network.ts";
 import { PARTS } from "./parts/index.ts";
 import { followingParts } from "./steps.ts";
 
@@ -11,18 +18,18 @@ export const LOC2VEC: Architecture = { channels: 12, pixels: 128, layers: NETWOR
 /** An architecture as it is stored: its network's layers, or, beside the tiles' size, what it is in short. */
 export type StoredArchitecture = { channels: number; pixels: number } & ({ layers: Network } | Shorthand);
 
-/** Reads an architecture as checkpoints hold it, {@link StoredArchitecture}. */
-export const architectureSchema: z.ZodType<Architecture, StoredArchitecture> = z
+const sizedSchema = z
   .looseObject({ channels: z.int(), pixels: z.int() })
   .transform(({ channels, pixels, ...network }, context): Architecture => {
-    const parsed = networkSchema.safeParse(
-      "layers" in network ? (network.layers as Network) : (network as unknown as Shorthand),
-    );
+    const input = "layers" in network ? network.layers : network;
+    const parsed = networkSchema.safeParse(input as NetworkInput);
     if (parsed.success) return { channels, pixels, layers: parsed.data };
-    for (const { message, path } of parsed.error.issues)
-      context.addIssue({ code: "custom", message, path: [...path] });
+    for (const { message, path } of parsed.error.issues) context.addIssue({ code: "custom", message, path });
     return z.NEVER;
-  }) as never;
+  });
+
+/** Reads an architecture as checkpoints hold it, {@link StoredArchitecture}. */
+export const architectureSchema = sizedSchema as unknown as z.ZodType<Architecture, StoredArchitecture>;
 
 /** In short where it can be, so that what was written before networks were lists stays the same bytes. */
 export function storedArchitecture({ channels, pixels, layers }: Architecture): StoredArchitecture {
