@@ -9,7 +9,7 @@ import {
   type QueueName,
 } from "@loc2vec/core";
 import { type Dropout, NETWORKS, type Network } from "@loc2vec/encoder";
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 
 /** A parser of whole numbers for commander. */
 export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -98,3 +98,13 @@ export function network(text: string): Network {
   const issue = parsed.error.issues[0];
   throw new InvalidArgumentError(`${issue?.path.join(".") || "the JSON"}: ${issue?.message}`);
 }
+
+/** `--checkpoint`. @param purpose what it is chosen for, before the rest of its help */
+export const checkpointOption = (purpose = ""): Option =>
+  new Option("--checkpoint <which>", `${purpose}best, last, or a step of those kept`)
+    .argParser(checkpoint)
+    .default("best");
+
+/** `--seed`. @param what is drawn by it */
+export const seedOption = (what: string): Option =>
+  new Option("--seed <n>", what).argParser(whole(0)).default(0);
