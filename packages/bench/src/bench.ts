@@ -27,7 +27,7 @@ export function defineBench<O>({ name, description, options, measure }: Bench<O>
     usage: name,
     description,
     options,
-    async action(context: CommandContext, given: O) {
+    async action(context: CommandContext, chosen: O) {
       const soFar: Record<string, unknown> = {};
       const report: Report = (figures) => {
         Object.assign(soFar, figures);
@@ -39,7 +39,7 @@ export function defineBench<O>({ name, description, options, measure }: Bench<O>
           ...(complete ? [] : ["stopped before the rest was measured"]),
         ]);
       try {
-        const figures = await measure(context, given, report);
+        const figures = await measure(context, chosen, report);
         if (figures !== undefined) print(figures, true);
       } catch (error) {
         if (!context.signal.aborted || Object.keys(soFar).length === 0) throw error;

@@ -1,4 +1,5 @@
-import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -116,6 +117,38 @@ test("the servers of a bench that was killed are stopped by farm down", async ()
   });
   expect([code, stdout]).toEqual([null, ""]);
   expect((await farm(["down", "--json"], settings)).json).toEqual({ stopped: ["redis", "database"] });
+}, 120_000);
+
+/** Ids of the processes of Node that a process has started. Servers are not among them: they stay until farm down. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const children: number[] = [];
+  for (const name of await readdir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = await readFile(`/proc/${name}/stat`, "utf8").catch(() => "");
+    const command = await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "");
+    if (Number(/\) \S (\d+) /.exec(stat)?.[1]) === pid && command.startsWith(process.execPath))
+      children.push(Number(name));
+  }
+  return children;
+}
+
+const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`);
+
+test("a bench that is killed takes its processes with it", async () => {
+  const args = ["farm", "--locations", "64", "--repeats", "1000", "--pbf", pbf];
+  let workers: number[] = [];
+  const ended = await bench(args, settings, (kill, progress, pid) => {
+    progress.on("data", async (text: string) => {
+      if (!text.includes("bench: repeats") || workers.length > 0) return;
+      // The next round has begun: its workers are there, or will be at once.
+      while (workers.length === 0) workers = await childrenOf(pid);
+      kill("SIGKILL");
+    });
+  });
+  expect(ended.code).toBeNull();
+  expect(workers.length).toBeGreaterThan(0);
+  await expect.poll(() => workers.filter(isAlive), { timeout: 30_000 }).toEqual([]);
+  await farm(["down"], settings);
 }, 120_000);
 
 test("all prints one object with machine, medians and rates", { timeout: 200_000 }, async () => {

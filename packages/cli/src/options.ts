@@ -50,9 +50,9 @@ export function dropout(text: string): Dropout {
 
 /** `2:1`, visits to transport. */
 export function ratio(text: string): { visit: number; transport: number } {
-  const found = /^(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/.exec(text);
-  if (found === null) throw new InvalidArgumentError("must be visits:transport, e.g. 2:1");
-  return { visit: Number(found[1]), transport: Number(found[2]) };
+  const parts = /^(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/.exec(text);
+  if (parts === null) throw new InvalidArgumentError("must be visits:transport, e.g. 2:1");
+  return { visit: Number(parts[1]), transport: Number(parts[2]) };
 }
 
 export function kind(text: string): LocationKind {

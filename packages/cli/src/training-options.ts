@@ -49,8 +49,8 @@ export function trainingOf(options: TrainingOptions) {
 
 /** Adds the options of a training. */
 export function withTraining(to: Command, about = ""): Command {
-  const layers = Object.entries(NETWORKS).map(([name, each]) => {
-    const count = countParameters({ ...LOC2VEC, ...each }).toLocaleString("en");
+  const networks = Object.entries(NETWORKS).map(([name, layers]) => {
+    const count = countParameters({ ...LOC2VEC, ...layers }).toLocaleString("en");
     return `${name} (${count} parameters)`;
   });
   return to
@@ -67,7 +67,7 @@ export function withTraining(to: Command, about = ""): Command {
     .addOption(
       new Option(
         "--network <network>",
-        `${about}${layers.join(", ")}, or {"pooled": […], "pointwise": […], "dense": n, "embedding": n}`,
+        `${about}${networks.join(", ")}, or {"pooled": […], "pointwise": […], "dense": n, "embedding": n}`,
       )
         .argParser(network)
         .default(NETWORKS.paper, "paper"),

@@ -17,13 +17,13 @@ export interface LocationChoice {
   table?: string | undefined;
   /** How many to sample from the map. */
   sample?: number | undefined;
-  /** Of those in a file or table that name none. */
+  /** The kind of locations that name none, in a file or table. */
   kind: LocationKind;
   /** Shares of sampled ones. */
   kinds: { visit: number; transport: number };
   /** How many rows that cannot be used are left out at most. */
   skipBad: number;
-  /** Of the sample's draw. */
+  /** Seed of the sample's draw. */
   seed: number;
 }
 

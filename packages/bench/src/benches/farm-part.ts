@@ -12,7 +12,7 @@ export type FarmTask =
   | { kind: "render"; databaseUrl: string; style: string; store: string; dataset: string; shards: number[] }
   | { kind: "sleep"; redisUrl: string; prefix: string; workers: number };
 
-/** Of the sleeping workers: between the end of a job and the beginning of the next, milliseconds. */
+/** What the sleeping workers did; gaps lie between the end of a job and the beginning of the next, milliseconds. */
 export interface SleepReport {
   gaps: number[];
   jobs: number;

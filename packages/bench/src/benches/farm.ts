@@ -99,7 +99,7 @@ async function measureFarm(bench: FarmSubject): Promise<object> {
   return { ...begun, ...figures(rounds), requests, simulation: await simulate(bench) };
 }
 
-/** Of each round what one, and what two processes did. */
+/** What one, and what two processes did in each round. */
 interface Rounds {
   farm: [Run[], Run[]];
   /** Shards per second. */
@@ -137,7 +137,7 @@ function figures({ farm, direct }: Rounds): Record<string, number> {
 
 interface Run {
   shardsPerSecond: number;
-  /** Of a worker's time that was not spent within shards. */
+  /** Part of a worker's time that was not spent within shards, percent. */
   overheadPct: number;
 }
 

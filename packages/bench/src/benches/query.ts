@@ -37,7 +37,7 @@ async function measureQueries(
       log(`bench: ${copies} copies`);
       if (copies > 1) await spreadFeatures(databaseUrl, copies);
       const info = await readImportInfo(databaseUrl);
-      const features = Object.values(info?.channels ?? {}).reduce((sum, each) => sum + each, 0) * copies;
+      const features = Object.values(info?.channels ?? {}).reduce((sum, count) => sum + count, 0) * copies;
       const times: number[] = [];
       const rasterizer = await createRasterizer({
         databaseUrl,
@@ -65,7 +65,7 @@ async function measureQueries(
       tables.push({
         copies,
         features,
-        query_ms: ms(times.reduce((sum, each) => sum + each, 0) / times.length),
+        query_ms: ms(times.reduce((sum, time) => sum + time, 0) / times.length),
         p50_ms: ms(times[times.length >> 1]),
         p95_ms: ms(times[Math.floor(0.95 * times.length)]),
       });

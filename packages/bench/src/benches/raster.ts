@@ -41,7 +41,7 @@ import { withBenchServices } from "../services.ts";
 /** Set in the process that is pinned to one core. */
 const PINNED = "LOC2VEC_BENCH_PINNED";
 const SHOWN = 6;
-/** Of more locations than these only the fast renderer draws all. */
+/** Most locations that all renderers draw; of more, only the fast renderer draws all. */
 const COMPARED = 200;
 
 interface RasterOptions extends MapOptions {
@@ -239,7 +239,7 @@ async function compare(
   try {
     for (const [i, location] of locations.entries()) {
       const both = await Promise.all(
-        [exact, fast].map((each) => each.render(location, transforms[i] as TileTransform[])),
+        [exact, fast].map((rasterizer) => rasterizer.render(location, transforms[i] as TileTransform[])),
       );
       for (let sample = 0; sample < SAMPLES_PER_LOCATION; sample++) {
         const [a, b] = both.map((tiles) => tiles[sample]) as [Uint8Array, Uint8Array];
@@ -270,9 +270,9 @@ async function compare(
   } finally {
     await Promise.all([exact.close(), fast.close()]);
   }
-  const gallery = fullest.map((found, channel): Drawn => {
+  const gallery = fullest.map((planes, channel): Drawn => {
     // From sparse to full: the extremes say little.
-    const sorted = found.sort((p, q) => p.filled - q.filled).map(({ picture }) => picture);
+    const sorted = planes.sort((p, q) => p.filled - q.filled).map(({ picture }) => picture);
     const chosen = Array.from(
       { length: Math.min(8, sorted.length) },
       (_, i) => sorted[Math.floor(((i + 1) * sorted.length) / 9)] as Picture,

@@ -81,13 +81,13 @@ interface ScaleOptions {
   measured: string;
   /** Cores that render. */
   workers: number;
-  /** US dollars. */
+  /** Price of a core-hour, US dollars. */
   coreHour: number;
-  /** Of 1000, US dollars. */
+  /** Price of 1000 PUTs, US dollars. */
   putPrice: number;
-  /** Of 1000, US dollars. */
+  /** Price of 1000 GETs, US dollars. */
   getPrice: number;
-  /** US dollars. */
+  /** Price of a GB stored for a month, US dollars. */
   gbMonth: number;
 }
 
@@ -166,7 +166,7 @@ interface Row {
   compute: number;
   requests: number;
   perMillion: number;
-  /** Of storage, a month. */
+  /** Storage of a month. */
   month: number | undefined;
 }
 

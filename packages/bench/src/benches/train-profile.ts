@@ -1,11 +1,11 @@
 import type { Tensor, Tensorflow } from "@loc2vec/tensorflow";
 
-/** Of a training step: an op by TensorFlow's name, or in parentheses what JavaScript does; `(other)` is freeing memory, too. */
+/** A part of a training step: an op by TensorFlow's name, or in parentheses what JavaScript does; `(other)` is freeing memory, too. */
 export interface ProfileRow {
   op: string;
   calls: number;
   ms: number;
-  /** Of the step's wall time. */
+  /** Part of the step's wall time, 0 to 1. */
   share: number;
 }
 

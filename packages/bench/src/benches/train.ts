@@ -55,7 +55,7 @@ export const train = defineBench({
 
 interface TrainSubject {
   context: FarmContext;
-  /** Of 20 locations the anchor and 5 positives: planar uint8 [channel, y, x]. */
+  /** For 20 locations the anchor and 5 positives: planar uint8 [channel, y, x]. */
   tiles: readonly Uint8Array[];
   repeats: number;
   /** Steps over which memory is watched. */
@@ -250,7 +250,7 @@ function matmulGflops(tf: Tensorflow["tf"]): number {
   return (times * 2 * side ** 3) / seconds / 1e9;
 }
 
-/** Of convolutions and matrices. */
+/** Multiplications and additions of convolutions and matrices, forward and twice backward. */
 function flopsPerStep(images: number): number {
   let side = LOC2VEC.pixels;
   let sum = 0;

@@ -7,7 +7,7 @@ import { next, send } from "../children.ts";
 export interface Task {
   databaseUrl: string;
   style: string;
-  /** Of the sample. */
+  /** Seed of the sample. */
   seed: number;
   locations: number;
 }

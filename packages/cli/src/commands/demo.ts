@@ -190,7 +190,7 @@ interface Outcome extends Learned {
   map: string;
   dataset: Dataset;
   worked: WorkerSummary;
-  /** Of all shards. */
+  /** Size of all shards. */
   bytes: number;
   /** That each part took. */
   seconds: Readonly<Record<string, number>>;
