@@ -8,7 +8,7 @@ import {
   type QueueName,
 } from "@loc2vec/core";
 import { compactNetwork, type Dropout, NETWORKS, type NetworkInput, networkSchema } from "@loc2vec/encoder";
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 
 /** A parser of whole numbers for commander. */
 export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -49,9 +49,9 @@ export function dropout(text: string): Dropout {
 
 /** `2:1`, visits to transport. */
 export function ratio(text: string): { visit: number; transport: number } {
-  const found = /^(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/.exec(text);
-  if (found === null) throw new InvalidArgumentError("must be visits:transport, e.g. 2:1");
-  return { visit: Number(found[1]), transport: Number(found[2]) };
+  const parts = /^(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/.exec(text);
+  if (parts === null) throw new InvalidArgumentError("must be visits:transport, e.g. 2:1");
+  return { visit: Number(parts[1]), transport: Number(parts[2]) };
 }
 
 export function kind(text: string): LocationKind {
@@ -96,3 +96,13 @@ export function network(text: string): NetworkInput {
   const issue = parsed.error.issues[0];
   throw new InvalidArgumentError(`${issue?.path.join(".") || "the JSON"}: ${issue?.message}`);
 }
+
+/** `--checkpoint`. @param purpose what it is chosen for, before the rest of its help */
+export const checkpointOption = (purpose = ""): Option =>
+  new Option("--checkpoint <which>", `${purpose}best, last, or a step of those kept`)
+    .argParser(checkpoint)
+    .default("best");
+
+/** `--seed`. @param what is drawn by it */
+export const seedOption = (what: string): Option =>
+  new Option("--seed <n>", what).argParser(whole(0)).default(0);

@@ -25,7 +25,6 @@ import {
   initialWeights,
   LOSSES,
   type LossName,
-  type NetworkInput,
   networkOf,
   type Precision,
   precisionOn,
@@ -101,8 +100,8 @@ export interface TrainOptions {
   /** What a step computes in. Default `auto`: what suits the device where the training begins; it goes on in that. */
   precision?: Precision | undefined;
   dropout?: Dropout | undefined;
-  /** Layers of the encoder. Default `paper`. */
-  network?: NetworkInput | undefined;
+  /** The encoder's network, as {@link networkOf} reads it: a name, layers, or Loc2Vec's kind in short. Default `paper`. */
+  network?: unknown;
   /** What becomes of tiles without a drawn pixel. Default `skip`: they are never trained on. */
   empty?: "skip" | "keep" | undefined;
   /**
