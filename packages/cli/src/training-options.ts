@@ -6,6 +6,7 @@ import {
   type Dropout,
   LOC2VEC,
   LOSS_NAMES,
+  LOSSES,
   type LossName,
   NETWORKS,
   type NetworkInput,
@@ -56,6 +57,7 @@ export function withTraining(to: Command, about = ""): Command {
     const count = countParameters({ ...LOC2VEC, layers }).toLocaleString("en");
     return `${name} (${count} parameters)`;
   });
+  const losses = LOSS_NAMES.map((name) => `${name}: ${LOSSES[name].about}`);
   return to
     .option("--batch-locations <n>", `${about}locations per mini-batch`, whole(2, 1000), 20)
     .option("--pairs <n>", `${about}(anchor, positive) pairs per location`, whole(1, 1000), 5)
@@ -65,7 +67,9 @@ export function withTraining(to: Command, about = ""): Command {
       whole(1, 1000),
       1,
     )
-    .addOption(new Option("--loss <loss>", `${about}which`).choices(LOSS_NAMES).default("softpn"))
+    .addOption(
+      new Option("--loss <loss>", `${about}${losses.join("; ")}`).choices(LOSS_NAMES).default("softpn"),
+    )
     .option("--distance-scale <n>", `${about}what distances are multiplied by in the loss`, positive, 1)
     .addOption(
       new Option(

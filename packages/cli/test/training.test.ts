@@ -171,6 +171,8 @@ test("networks are chosen by name or by their layers, and what is wrong with the
     ['{"pooled":[],"pointwise":[],"dense":4,"embedding":4}', /pooled: /],
     ['{"pooled":[8],"pointwise":[0],"dense":4,"embedding":4}', /pointwise\.0: /],
     ['{"pooled":[8],"dense":4,"embedding":4}', /pointwise: /],
+    ['[{"kind":"pool"},{"kind":"dense","units":4}]', /layer 2 \(dense\): takes a vector/],
+    ['[{"kind":"conv","filters":0,"size":3}]', /layer 1, filters: /],
   ] as const) {
     const args = ["train", "--dataset", "stripes", "--model", "x", "--steps", "1", "--network", given];
     expect(await farm(args, settings)).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });

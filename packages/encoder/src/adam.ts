@@ -1,5 +1,6 @@
 import type { WeightArray, Weights } from "./weight-arrays.ts";
 
+/** What can be chosen of Adam. */
 export interface AdamOptions {
   learningRate: number;
   /** Shares of their past that the first and the second moments keep in a step. */

@@ -42,7 +42,9 @@ export function embeddingSize(architecture: Architecture): number {
   return layersOf(architecture).at(-1)?.output[0] as number;
 }
 
+/** A weight of a network. */
 export interface ParameterSpec {
+  /** E.g. `conv1.kernel`. */
   name: string;
   shape: readonly number[];
   /** False for batch normalization's running mean and variance. */
@@ -64,7 +66,7 @@ export function parametersOf(architecture: Architecture): ParameterSpec[] {
   });
 }
 
-/** 305,040 for {@link LOC2VEC}. */
+/** How many numbers the weights are, running statistics among them: 305,040 for {@link LOC2VEC}. */
 export function countParameters(architecture: Architecture): number {
   return parametersOf(architecture).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }

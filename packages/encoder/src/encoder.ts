@@ -29,6 +29,7 @@ export interface TrainBatch {
   dropout: Dropout;
 }
 
+/** What a training step is made of. */
 export interface Gradients {
   /** By name of the weight; float32, in C order. */
   gradients: Map<string, Float32Array>;
@@ -43,7 +44,7 @@ export interface EncoderOptions {
 
 export interface Encoder {
   readonly architecture: Architecture;
-  /** Of training; embedding is float32 always. */
+  /** What training computes in; embedding is float32 always. */
   readonly precision: "float32" | "mixed";
   /** In force. */
   readonly weights: Weights;
@@ -72,8 +73,8 @@ export interface Encoder {
  * The encoder on a native TensorFlow. Forward and backward pass are written out in TensorFlow's own fused ops:
  * tfjs differentiates batch normalization and LeakyReLU through a dozen small ops each.
  *
- * @throws FarmError `data` for weights that do not fit the architecture; `missing` for `mixed` on a TensorFlow without
- *   bfloat16; `usage` for a network that makes no sense on such tiles
+ * @throws FarmError `data` for weights that do not fit the architecture; `tensorflow-missing` for `mixed` on a TensorFlow
+ *   without bfloat16; `usage` for a network that makes no sense on such tiles
  */
 export function createEncoder(
   tensorflow: Tensorflow,

@@ -18,12 +18,12 @@ export function precisionOn(
   return bfloat16 ? "mixed" : "float32";
 }
 
-/** {@link precisionOn}. @throws FarmError `missing` for `mixed` on a TensorFlow without bfloat16 */
+/** {@link precisionOn}. @throws FarmError `tensorflow-missing` for `mixed` on a TensorFlow without bfloat16 */
 export function checkedPrecision(tensorflow: Tensorflow, asked: Precision): Exclude<Precision, "auto"> {
   const precision = precisionOn(tensorflow, asked);
   if (precision === "float32" || tensorflow.bfloat16Kernels) return precision;
   throw new FarmError(
-    "missing",
+    "tensorflow-missing",
     `mixed precision: TensorFlow ${tensorflow.version} has no bfloat16`,
     "bind another one: FARM_TENSORFLOW=cpu (or gpu) npm run setup",
   );

@@ -30,10 +30,15 @@ export function encodeSafetensors(
   return bytes;
 }
 
-/** @param place names the file in messages @throws FarmError `data` when it is damaged or holds another type */
+/**
+ * Reads what {@link encodeSafetensors} writes.
+ *
+ * @param place names the file in messages
+ * @throws FarmError `damaged` when it is cut off, is none, or holds another type than float32
+ */
 export function decodeSafetensors(bytes: Uint8Array, place: string): Weights {
   const damaged = (why: string): FarmError =>
-    new FarmError("data", `${place}: not a whole safetensors file: ${why}`);
+    new FarmError("damaged", `${place}: not a whole safetensors file: ${why}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = bytes.length < 8 ? -1 : Number(view.getBigUint64(0, true));
   if (length < 2 || 8 + length > bytes.length) throw damaged("its header is cut off");

@@ -1,3 +1,4 @@
+/** Numbers and their shape. */
 export interface WeightArray {
   shape: readonly number[];
   /** C order. */

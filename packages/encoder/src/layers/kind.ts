@@ -10,6 +10,7 @@ export interface Layer<Spec = { kind: string }> {
   readonly spec: Spec;
   /** Unique in its network: `conv1`, `pool1`, `dense`, `embedding`. Its weights are called `conv1.kernel` … */
   readonly name: string;
+  /** Shapes of what it takes and gives for one tile. */
   readonly input: Shape;
   readonly output: Shape;
   /** Undefined for a layer without weights. */
@@ -35,8 +36,11 @@ export interface Operation<Operands = unknown, Saved = unknown> {
   backward(engine: Engine, dy: Tensor, saved: Saved, wanted: boolean, layer: Layer): Gradient;
 }
 
+/** What a way back gives. */
 export interface Gradient {
+  /** By the input; of the engine's type. */
   dx?: Tensor;
+  /** By what is trained, float32. */
   operands?: Readonly<Record<string, Tensor>>;
 }
 
@@ -71,8 +75,8 @@ export interface LayerKind<Spec = { kind: string }, Saved = unknown>
    */
   onnx(graph: OnnxGraph, x: string, kernel: WeightArray, layer: Layer<Spec>): string;
   /**
-   * Python that defines a function with the kind's name (see `identifierOf`) for `loc2vec_keras.py`: from (x, spec, name) to what
-   * Keras layers make of x, [tile, y, x, channel]. The Keras layer with its weights has that name.
+   * Python for `loc2vec_keras.py` that defines a function with the kind's name (see `identifierOf`): from (x, spec, name) to
+   * what Keras layers make of x, [tile, y, x, channel]. The Keras layer with its weights has that name.
    */
   readonly keras: string;
 }

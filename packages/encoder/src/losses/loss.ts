@@ -15,11 +15,13 @@ export interface BatchStructure {
   triplets: readonly Triplet[];
 }
 
+/** What can be chosen of a loss. */
 export interface LossOptions {
   /** What distances are multiplied by: the inverse of a temperature. */
   scale: number;
 }
 
+/** A loss, and what is told of a mini-batch beside it. */
 export interface LossResult {
   /** Mean over the triplets. */
   loss: number;

@@ -19,7 +19,7 @@ export interface Normalized {
   /** As an image, [tile, y, x, channel]. */
   x: Tensor;
   gamma: Tensor;
-  /** Of the mini-batch, float32 [channels]; the variance with Bessel's correction. */
+  /** Statistics of the mini-batch, float32 [channels]; the variance with Bessel's correction. */
   mean: Tensor;
   variance: Tensor;
   /** What TensorFlow's gradient wants back. */
