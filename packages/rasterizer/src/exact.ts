@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { type Levels, MAX_OFFSET_M, type TileTransform } from "@loc2vec/core";
 import mapnik from "@mapnik/mapnik";
+import type { Draw, DrawOptions } from "./draw.ts";
 import { collections } from "./features.ts";
-import type { Draw, DrawOptions } from "./rasterizer.ts";
 import { CHANNELS_PER_PASS, styleXml } from "./style.ts";
 
 /** Never used: map and layers have the same, so nothing is projected. */

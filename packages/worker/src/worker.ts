@@ -16,9 +16,9 @@ import { type ObjectStore, storeIdentity } from "@loc2vec/shards";
 import type { Worker } from "bullmq";
 import { type Consumer, consume, type LeftJob, ofAnotherStore } from "./consumer.ts";
 import { finalizeConsumer } from "./finalize.ts";
-import type { Rasterizer } from "./rasterizer.ts";
 import { restWhileRefused } from "./refused.ts";
 import { type RenderedShard, renderShard } from "./shard.ts";
+import type { TileRenderer } from "./tile-renderer.ts";
 
 /** How long a job that does not even look at its signal holds up the end, after the grace period. */
 const LAST_LOCATION_MS = 5000;
@@ -30,7 +30,7 @@ export interface RunWorkerOptions {
   prefix: string;
   store: ObjectStore;
   /** What draws: an open one, which stays open, or how to open one, which is closed at the end. Without one no shard is rendered. */
-  rasterizer?: Rasterizer | (() => Promise<Rasterizer>) | undefined;
+  rasterizer?: TileRenderer | (() => Promise<TileRenderer>) | undefined;
   /** Whether data sets are finalized here. Default true. */
   finalize?: boolean;
   /** How the jobs of other queues are done. */
@@ -121,14 +121,14 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
   };
   const connection = await connectRedis(options.redisUrl, { writeUnder: options.prefix });
   const ended = new AbortController();
-  let own: Rasterizer | undefined;
+  let own: TileRenderer | undefined;
   let queues: FarmQueues | undefined;
   try {
     await checkClock(connection, placeOf(connection));
     const store = await storeIdentity(options.store);
     queues = await openQueues({ connection, prefix: options.prefix, store });
     if (typeof options.rasterizer === "function") own = await options.rasterizer();
-    const rasterizer = own ?? (options.rasterizer as Rasterizer | undefined);
+    const rasterizer = own ?? (options.rasterizer as TileRenderer | undefined);
     const consumers: Consumer[] = [...(options.consumers ?? [])];
     if (rasterizer !== undefined) consumers.push(rasterConsumer(rasterizer, options, summary) as Consumer);
     if (options.finalize ?? true) consumers.push(finalizeConsumer(options.store) as Consumer);
@@ -198,7 +198,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
 
 /** Renders shards, and counts them. */
 function rasterConsumer(
-  rasterizer: Rasterizer,
+  rasterizer: TileRenderer,
   { store, onShard, concurrency = 1 }: RunWorkerOptions,
   summary: WorkerSummary,
 ): Consumer<"raster"> {
