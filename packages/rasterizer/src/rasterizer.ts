@@ -21,7 +21,7 @@ import { frameOf } from "./window.ts";
 
 /** Part of every style hash: to be raised when the same style is drawn otherwise. */
 const DRAWING = 3;
-/** Of our own renderer: to be raised when it draws otherwise. */
+/** Name and version of our own renderer: to be raised when it draws otherwise. */
 const FAST = "loc2vec 1 fast";
 
 /**

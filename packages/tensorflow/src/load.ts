@@ -13,7 +13,7 @@ const SETUP = "npm run setup binds TensorFlow; pnpm farm:doctor says what is mis
 export interface Tensorflow {
   /** The tfjs API, on the native backend. */
   readonly tf: typeof tfjs;
-  /** Of the native library, e.g. `2.21.0`. */
+  /** Version of the native library, e.g. `2.21.0`. */
   readonly version: string;
   readonly device: "CPU" | "GPU";
   /** Whether it multiplies bfloat16 in hardware. */

@@ -74,7 +74,7 @@ export interface WorkerSummary {
   handedBack: number;
   /** Written. */
   tiles: number;
-  /** Of those, without a single drawn pixel: the trainer leaves them out. */
+  /** Tiles without a single drawn pixel, among them: the trainer leaves them out. */
   empty: number;
   /** Locations set aside, as nothing can render them. */
   quarantined: number;
@@ -149,7 +149,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
       return false;
     };
     const left = leftJobs(store, options.onLeft);
-    const given = {
+    const consumption = {
       queues,
       lockMs,
       onHandBack: () => void summary.handedBack++,
@@ -167,7 +167,10 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
       ended.abort();
     });
     workers = consumers.map((consumer) =>
-      consume(consumer, { ...given, handBack: (consumer.handBack === "at once" ? atOnce : handBack).signal }),
+      consume(consumer, {
+        ...consumption,
+        handBack: (consumer.handBack === "at once" ? atOnce : handBack).signal,
+      }),
     );
     const watched = consumers.map(({ queue }) => queue);
     const which = { queues: watched, dataset: options.dataset };
@@ -278,13 +281,13 @@ function leftJobs(store: string, tell: RunWorkerOptions["onLeft"]) {
     forget: (queue: QueueName, dataset: string): void => void left.delete(key(queue, dataset)),
     /** Those of the store that nobody has done yet. */
     async stillOpen(queues: FarmQueues, watched: Watched): Promise<NonNullable<WorkerSummary["left"]>> {
-      const found: NonNullable<WorkerSummary["left"]> = [];
+      const leftJobs: NonNullable<WorkerSummary["left"]> = [];
       for (const { queue, dataset, reason } of left.values()) {
         if ((watched.dataset ?? dataset) !== dataset) continue;
         const jobs = await countJobs(queues, { queues: [queue], dataset, states: OPEN_STATES });
-        if (jobs > 0) found.push({ queue, dataset, jobs, reason });
+        if (jobs > 0) leftJobs.push({ queue, dataset, jobs, reason });
       }
-      return found;
+      return leftJobs;
     },
   };
 }
