@@ -10,8 +10,10 @@ import {
   type StoredArray,
   writeGroup,
 } from "@loc2vec/shards";
+import { openCheckpoint } from "./best.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import { acquireLease } from "./lease.ts";
-import { type Checkpoint, modelPrefix, openCheckpoint } from "./model.ts";
+import { modelPrefix } from "./model.ts";
 import { openTiles } from "./tiles.ts";
 
 /** Tiles that are read, and embedded, at a time. */
@@ -20,7 +22,7 @@ const BATCH = 128;
 const AHEAD = 2;
 /** Locations of a chunk of the result: what is lost, at most, when it is stopped. */
 const CHUNK_LOCATIONS = 4096;
-/** Of a location, up to which anchors are read with the whole shard: a request less for each, for at most four times the bytes. */
+/** Data sets of up to so many samples per location are read by whole shards: a request less for each anchor, for at most four times the bytes. */
 const WHOLE_SAMPLES = 4;
 /** Chunks that are looked through at a time. */
 const CHECKED = 8;
@@ -29,7 +31,7 @@ export interface EmbedOptions {
   store: ObjectStore;
   dataset: string;
   model: string;
-  /** Of the model. Default `best`. */
+  /** Which of the model's checkpoints. Default `best`. */
   checkpoint?: CheckpointChoice | undefined;
   /** How long to wait for another embedding of the same to end, or to be found dead, milliseconds. Default 0. */
   busyMs?: number | undefined;
@@ -41,11 +43,11 @@ export interface EmbedOptions {
 
 export interface EmbedResult {
   locations: number;
-  /** Of them, those that an earlier call had embedded. */
+  /** How many of these an earlier call had embedded. */
   kept: number;
   /** Length of a vector. */
   size: number;
-  /** Of the checkpoint used. */
+  /** Step of the checkpoint used. */
   step: number;
   /** Where the vectors are: a Zarr v3 group with the array `embedding`, float32 [location, size]. */
   prefix: string;
@@ -204,24 +206,24 @@ async function openBefore(
   shape: readonly number[],
   chunkRows: number,
 ): Promise<StoredArray<"float32"> | undefined> {
-  const found = await openArray(store, `${prefix}/embedding`, "float32").catch(undefinedIfDamaged);
-  if (found === undefined) return undefined;
+  const array = await openArray(store, `${prefix}/embedding`, "float32").catch(undefinedIfDamaged);
+  if (array === undefined) return undefined;
   const same =
-    JSON.stringify(found.attributes) === JSON.stringify(made) &&
-    found.shape.join() === shape.join() &&
-    found.chunkRows === chunkRows;
-  return same ? found : undefined;
+    JSON.stringify(array.attributes) === JSON.stringify(made) &&
+    array.shape.join() === shape.join() &&
+    array.chunkRows === chunkRows;
+  return same ? array : undefined;
 }
 
 /** The chunks that are not there, or damaged. */
 async function findMissing(array: StoredArray<"float32">, chunks: readonly Range[]): Promise<Range[]> {
   const missing: Range[] = [];
   for (let at = 0; at < chunks.length; at += CHECKED) {
-    const few = chunks.slice(at, at + CHECKED);
-    const found = await Promise.all(
-      few.map(({ first, end }) => array.rows(first, end).catch(undefinedIfDamaged)),
+    const block = chunks.slice(at, at + CHECKED);
+    const rows = await Promise.all(
+      block.map(({ first, end }) => array.rows(first, end).catch(undefinedIfDamaged)),
     );
-    missing.push(...few.filter((_, i) => found[i] === undefined));
+    missing.push(...block.filter((_, i) => rows[i] === undefined));
   }
   return missing;
 }
