@@ -4,11 +4,9 @@ import {
   type Levels,
   LOCATION_KINDS,
   type LocationKind,
-  NETWORK_SCHEMA,
   QUEUE_NAMES,
   type QueueName,
 } from "@loc2vec/core";
-import { type Dropout, NETWORKS, type Network } from "@loc2vec/encoder";
 import { InvalidArgumentError } from "commander";
 
 /** A parser of whole numbers for commander. */
@@ -26,26 +24,6 @@ export function positive(text: string): number {
   const value = Number(text);
   if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError("must be a number above 0");
   return value;
-}
-
-export function notNegative(text: string): number {
-  return text.trim() !== "" && Number(text) === 0 ? 0 : positive(text);
-}
-
-/** 0 to less than 1. */
-export function share(text: string): number {
-  const value = Number(text);
-  if (!(text.trim() !== "" && value >= 0 && value < 1))
-    throw new InvalidArgumentError("must be 0 to less than 1");
-  return value;
-}
-
-/** `0.1,0.05,0.1`: shares of the input's channels, of feature maps, of the dense layer. */
-export function dropout(text: string): Dropout {
-  const [input, conv, dense, ...more] = text.split(",").map(share);
-  if (input === undefined || conv === undefined || dense === undefined || more.length > 0)
-    throw new InvalidArgumentError("must be three shares, e.g. 0.1,0.05,0.1");
-  return { input, conv, dense };
 }
 
 /** `2:1`, visits to transport. */
@@ -81,20 +59,4 @@ export function checkpoint(text: string): CheckpointChoice {
   const parsed = CHECKPOINT_SCHEMA.safeParse(/^\d+$/.test(text) ? Number(text) : text);
   if (!parsed.success) throw new InvalidArgumentError("must be best, last or a step");
   return parsed.data;
-}
-
-/** The name of a network, or its layers: `{"pooled": [32, 64], "pointwise": [16], "dense": 16, "embedding": 16}` */
-export function network(text: string): Network {
-  if (Object.hasOwn(NETWORKS, text)) return NETWORKS[text as keyof typeof NETWORKS];
-  const names = Object.keys(NETWORKS).join(", ");
-  let layers: unknown;
-  try {
-    layers = JSON.parse(text);
-  } catch {
-    throw new InvalidArgumentError(`must be ${names} or JSON`);
-  }
-  const parsed = NETWORK_SCHEMA.safeParse(layers);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new InvalidArgumentError(`${issue?.path.join(".") || "the JSON"}: ${issue?.message}`);
 }

@@ -1,6 +1,5 @@
 import { join } from "node:path";
-import { DEFAULT_HOLDOUT, EXIT_CODES, errorMessage, FarmError, redactText } from "@loc2vec/core";
-import { countParameters, DROPOUT, LOC2VEC, NETWORKS } from "@loc2vec/encoder";
+import { EXIT_CODES, errorMessage, FarmError, redactText } from "@loc2vec/core";
 import { Command, CommanderError, Option } from "commander";
 import { benchCommand } from "./bench/index.ts";
 import { boardCommand } from "./commands/board.ts";
@@ -14,19 +13,8 @@ import { enqueueCommand, retryCommand, status, verifyCommand, workCommand } from
 import { scaleCommand } from "./commands/scale.ts";
 import { config, down, up } from "./commands/services.ts";
 import { type Context, createContext, type GlobalOptions, ROOT } from "./context.ts";
-import {
-  checkpoint,
-  dropout,
-  kind,
-  levels,
-  network,
-  notNegative,
-  positive,
-  queueNames,
-  ratio,
-  share,
-  whole,
-} from "./options.ts";
+import { checkpoint, kind, levels, positive, queueNames, ratio, whole } from "./options.ts";
+import { withQueuedTraining, withTraining } from "./training-options.ts";
 
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
@@ -67,78 +55,6 @@ function command<A extends unknown[]>(
     });
 }
 
-/** Adds the options of a training. */
-function withTraining(to: Command, about = ""): Command {
-  const layers = Object.entries(NETWORKS).map(([name, each]) => {
-    const count = countParameters({ ...LOC2VEC, ...each }).toLocaleString("en");
-    return `${name} (${count} parameters)`;
-  });
-  return to
-    .option("--batch-locations <n>", `${about}locations per mini-batch`, whole(2, 1000), 20)
-    .option("--pairs <n>", `${about}(anchor, positive) pairs per location`, whole(1, 1000), 5)
-    .option(
-      "--negatives <n>",
-      `${about}of each pair, among the other locations of the mini-batch`,
-      whole(1, 1000),
-      1,
-    )
-    .addOption(new Option("--loss <loss>", `${about}which`).choices(["softpn", "ratio"]).default("softpn"))
-    .option("--distance-scale <n>", `${about}what distances are multiplied by in the loss`, positive, 1)
-    .addOption(
-      new Option(
-        "--network <network>",
-        `${about}${layers.join(", ")}, or {"pooled": […], "pointwise": […], "dense": n, "embedding": n}`,
-      )
-        .argParser(network)
-        .default(NETWORKS.paper, "paper"),
-    )
-    .addOption(
-      new Option(
-        "--precision <precision>",
-        `${about}auto: mixed (bfloat16 convolutions) where the device has bfloat16, else float32`,
-      )
-        .choices(["auto", "float32", "mixed"])
-        .default("auto"),
-    )
-    .addOption(
-      new Option("--dropout <rates>", `${about}of the input's channels, of feature maps, of the dense layer`)
-        .argParser(dropout)
-        .default(DROPOUT, Object.values(DROPOUT).join()),
-    )
-    .addOption(
-      new Option("--empty <policy>", `${about}tiles without a drawn pixel`)
-        .choices(["skip", "keep"])
-        .default("skip"),
-    )
-    .option(
-      "--min-distance <metres>",
-      `${about}between locations of a mini-batch (default: two footprints, 510, or less on a small map)`,
-      notNegative,
-    )
-    .option(
-      "--holdout <share>",
-      `${about}of the map's cells, kept from training to evaluate on`,
-      share,
-      DEFAULT_HOLDOUT.share,
-    )
-    .option("--cell <metres>", `${about}side of those cells`, positive, DEFAULT_HOLDOUT.cellM)
-    .option(
-      "--border <metres>",
-      `${about}around those cells, neither trained nor evaluated on (default: ${DEFAULT_HOLDOUT.borderM}, two footprints)`,
-      notNegative,
-    )
-    .option("--learning-rate <rate>", `${about}of Adam`, positive, 0.001)
-    .option("--warmup <n>", `${about}steps over which the learning rate rises to its height`, whole(0), 0)
-    .option("--halve-every <n>", `${about}steps after which the learning rate halves; 0: never`, whole(0), 0)
-    .option("--patience <n>", `${about}end when the loss has not fallen for so many steps`, whole(1))
-    .option(
-      "--max-seconds <n>",
-      `${about}end after so long, to go on when called again; a job goes on when others had their turn`,
-      positive,
-    )
-    .option("--checkpoint-every <n>", `${about}steps`, whole(1), 100);
-}
-
 const checkpoints = (what = ""): Option =>
   new Option("--checkpoint <which>", `${what}best, last, or a step of those kept`)
     .argParser(checkpoint)
@@ -159,7 +75,7 @@ command("locations", "sample locations from the imported map, as CSV", locations
   .option("--kinds <visits:transport>", "shares", ratio, { visit: 2, transport: 1 })
   .addOption(seed("of the draw"))
   .option("--out <file>", "write to a file rather than to stdout");
-withTraining(command("enqueue", "describe a data set and queue its shards", enqueueCommand), "training: ")
+withQueuedTraining(command("enqueue", "describe a data set and queue its shards", enqueueCommand))
   .requiredOption("--dataset <name>", "name of the data set")
   .option(
     "--locations <file>",
@@ -211,9 +127,7 @@ command("board", "BullBoard, metrics and health over HTTP, until Ctrl-C", boardC
 withTraining(command("train", "train an encoder on a data set", trainCommand))
   .requiredOption("--dataset <name>", "name of the data set")
   .requiredOption("--model <name>", "name of the model; goes on where it stands")
-  .requiredOption("--steps <n>", "to train up to", whole(1))
-  .option("--early", "begin while shards are being rendered: wait for those that are not there yet")
-  .addOption(seed("of weights, mini-batches and dropout"));
+  .requiredOption("--steps <n>", "to train up to", whole(1));
 command("embed", "embed the anchors of a data set", embedCommand)
   .requiredOption("--dataset <name>", "name of the data set")
   .requiredOption("--model <name>", "name of the model")

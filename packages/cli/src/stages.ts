@@ -16,6 +16,7 @@ import {
   TILE_PIXELS,
   TILE_RADIUS_M,
   type TileSource,
+  type Training,
 } from "@loc2vec/core";
 import type { Profile } from "@loc2vec/gis";
 import { type EnqueueDatasetResult, enqueueDataset } from "@loc2vec/producer";
@@ -27,6 +28,7 @@ import {
   type EmbedResult,
   embedDataset,
   type HistoryEntry,
+  parseRecipe,
   type TrainOptions,
   type TrainResult,
   train,
@@ -105,13 +107,14 @@ export async function enqueue(
   follow: Follow = {},
 ): Promise<EnqueueDatasetResult> {
   const { signal, quiet } = context;
+  const training = follow.train && completeTraining(follow.train);
   const progress = startProgress({ label: "enqueue", total: dataset.locations, unit: "locations", quiet });
   const result = await enqueueDataset({
     store: context.store(),
     dataset,
     locations,
     queues,
-    follow,
+    follow: { ...follow, train: training },
     signal,
     progress: (stage, done) => {
       if (stage === "locations") progress.update(done);
@@ -120,6 +123,11 @@ export async function enqueue(
   progress.update(dataset.locations);
   progress.finish(`${result.added + result.retried} of ${result.shards} shards queued`);
   return result;
+}
+
+/** A training with all its settings, also those that are the defaults here. @throws FarmError `usage` naming a field */
+function completeTraining({ dataset, model, steps, ...settings }: Training): Training {
+  return { dataset, model, steps, ...parseRecipe(`model ${model}`, settings) };
 }
 
 export interface WorkOptions {
@@ -190,17 +198,15 @@ function trainConsumer(context: Context): Consumer<"train"> {
   return {
     queue: "train",
     handBack: "at once",
-    async process({ store: _, dataset, model, ...settings }, { signal, progress }) {
+    async process({ store: _, dataset, model, steps, ...settings }, { signal, progress }) {
+      const recipe = parseRecipe(`model ${model}`, settings);
       let heldoutAccuracy: number | undefined;
       const onStep = ({ step, loss, seconds }: HistoryEntry): void =>
-        progress(
-          { step, of: settings.steps, loss, stepMs: 1000 * seconds, heldoutAccuracy },
-          step === settings.steps,
-        );
+        progress({ step, of: steps, loss, stepMs: 1000 * seconds, heldoutAccuracy }, step === steps);
       const onJudged = ({ heldout }: HistoryEntry): void => {
         heldoutAccuracy = heldout?.accuracy;
       };
-      const given = { ...settings, busyMs: BUSY_MS };
+      const given = { steps, ...recipe, busyMs: BUSY_MS };
       const { step, history, ended } = await trainModel({ ...context, signal }, dataset, model, given, {
         onStep,
         onJudged,

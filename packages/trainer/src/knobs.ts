@@ -97,18 +97,22 @@ interface Form {
 
 const formOf = (schema: z.ZodType): Form => z.toJSONSchema(bare(schema), { io: "input" }) as Form;
 
-/** The names that a setting takes, or takes among other things; none for a number. */
+/** The names that a setting takes, if it takes nothing else; none for any other. */
 export function choicesOf({ schema }: Pick<Knob, "schema">): string[] {
-  const { enum: names = [], anyOf = [] } = formOf(schema);
-  return [...names, ...anyOf.flatMap((form) => form.enum ?? [])];
+  return formOf(schema).enum ?? [];
 }
+
+/** The names that a setting takes, also beside other things. */
+const namesOf = ({ enum: names = [], anyOf = [] }: Form): string[] => [
+  ...names,
+  ...anyOf.flatMap((form) => form.enum ?? []),
+];
 
 /** What a setting may be, for people: `a whole number, 2 to 1000`. */
 export function rangeOf({ schema }: Pick<Knob, "schema">): string {
   const form = formOf(schema);
-  const choices = choicesOf({ schema });
-  if (choices.length > 0)
-    return [...choices, ...(form.anyOf ? ["JSON"] : [])].join(", ").replace(/, (?=[^,]*$)/, " or ");
+  const words = [...namesOf(form), ...(form.anyOf ? ["JSON"] : [])];
+  if (words.length > 0) return words.join(", ").replace(/, (?=[^,]*$)/, " or ");
   if (form.type === "boolean") return "yes or no";
   if (form.properties !== undefined) {
     const fields = Object.entries(form.properties);
@@ -156,7 +160,7 @@ export function readKnob(one: Knob, text: string): unknown {
     const values = text.split(",").map(numberOf);
     if (values.length !== names.length) throw refuse(`must be ${rangeOf(one)}`);
     value = Object.fromEntries(names.map((name, i) => [name, values[i]]));
-  } else if (form.anyOf !== undefined && !choicesOf(one).includes(text)) {
+  } else if (form.anyOf !== undefined && !namesOf(form).includes(text)) {
     try {
       value = JSON.parse(text);
     } catch {

@@ -1,4 +1,4 @@
-import { DEFAULT_HOLDOUT, FarmError, NETWORK_SCHEMA } from "@loc2vec/core";
+import { DEFAULT_HOLDOUT, FarmError } from "@loc2vec/core";
 import { ADAM, countParameters, DROPOUT, LOC2VEC, NETWORKS } from "@loc2vec/encoder";
 import { z } from "zod";
 import { deepest, group, type Knob, knob, knobsOf, rangeOf, standardText, usageOf } from "./knobs.ts";
@@ -11,6 +11,14 @@ import { deepest, group, type Knob, knob, knobsOf, rangeOf, standardText, usageO
 
 const rate = z.number().min(0).lt(1);
 const count = z.int().min(1);
+
+/** Layers: filters of the 3×3 and of the 1×1 convolutions, units of the dense layers. */
+const layersSchema = z.strictObject({
+  pooled: z.array(z.int().min(1).max(4096)).min(1).readonly(),
+  pointwise: z.array(z.int().min(1).max(4096)).readonly(),
+  dense: z.int().min(1).max(4096),
+  embedding: z.int().min(1).max(4096),
+});
 
 const NETWORK_NAMES = Object.keys(NETWORKS) as (keyof typeof NETWORKS)[];
 
@@ -38,7 +46,7 @@ export const schedule = {
 /** What decides how a training goes, but for its length: a checkpoint keeps it, and who goes on must not change it. */
 export const decisive = {
   network: knob(
-    z.union([z.enum(NETWORK_NAMES).transform((name) => NETWORKS[name]), NETWORK_SCHEMA]).prefault("paper"),
+    z.union([z.enum(NETWORK_NAMES).transform((name) => NETWORKS[name]), layersSchema]).prefault("paper"),
     {
       flag: "--network",
       value: "network",

@@ -128,7 +128,7 @@ test("an unknown field, or one out of its range, is refused by name", () => {
 
 /** A value of a setting that is not its default. */
 function otherValue(one: Knob): unknown {
-  const texts = [...choicesOf(one), "7", "0.75", "0.5,0.25,0.125"];
+  const texts = [...choicesOf(one), "7", "0.75", "0.5,0.25,0.125", NETWORK];
   const values = texts.flatMap((text) => {
     try {
       return [readKnob(one, text)];

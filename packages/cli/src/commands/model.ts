@@ -1,56 +1,18 @@
 import { join, resolve } from "node:path";
 import type { CheckpointChoice } from "@loc2vec/core";
-import type { Dropout, Network, Precision } from "@loc2vec/encoder";
 import type { Context } from "../context.ts";
 import { embed, report, trainModel } from "../stages.ts";
-
-/** Options of a training, as `farm train` and `farm enqueue` take them. */
-export interface TrainingOptions {
-  batchLocations: number;
-  pairs: number;
-  negatives: number;
-  dropout: Dropout;
-  precision: Precision;
-  loss: "softpn" | "ratio";
-  distanceScale: number;
-  network: Network;
-  learningRate: number;
-  checkpointEvery: number;
-  empty: "skip" | "keep";
-  minDistance?: number;
-  holdout: number;
-  cell: number;
-  border?: number;
-  warmup: number;
-  halveEvery: number;
-  patience?: number;
-  maxSeconds?: number;
-}
-
-/** As the trainer, and the payload of a job, have them. */
-export function trainingOf(options: TrainingOptions) {
-  const { loss, distanceScale, network, precision, dropout, learningRate, checkpointEvery, empty } = options;
-  const { warmup, halveEvery, patience, maxSeconds } = options;
-  return {
-    batch: { locations: options.batchLocations, pairs: options.pairs, negatives: options.negatives },
-    minDistanceM: options.minDistance,
-    holdout: { share: options.holdout, cellM: options.cell, borderM: options.border },
-    ...{ loss, distanceScale, network, precision, dropout, learningRate, checkpointEvery, empty },
-    ...{ warmup, halveEvery, patience, maxSeconds },
-  };
-}
+import { type TrainingOptions, trainingOf } from "../training-options.ts";
 
 export interface TrainCommandOptions extends TrainingOptions {
   dataset: string;
   model: string;
   steps: number;
-  seed: number;
-  early?: boolean;
 }
 
 export async function trainCommand(context: Context, options: TrainCommandOptions): Promise<void> {
-  const { dataset, model, steps, seed, early } = options;
-  const settings = { steps, seed, early, ...trainingOf(options) };
+  const { dataset, model, steps } = options;
+  const settings = { steps, ...trainingOf(options) };
   const { history, ...result } = await trainModel(context, dataset, model, settings, { live: true });
   const [first, last] = [history[0], history.at(-1)];
   const { best } = result;

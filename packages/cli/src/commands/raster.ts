@@ -31,7 +31,7 @@ import type { WorkerSummary } from "@loc2vec/worker";
 import { type Context, withServices } from "../context.ts";
 import { bar, eta, startLive } from "../live.ts";
 import { describeDataset, enqueue, withQueues, work } from "../stages.ts";
-import { type TrainingOptions, trainingOf } from "./model.ts";
+import { refuseTraining, type TrainingOptions, trainingOf } from "../training-options.ts";
 
 export interface EnqueueOptions extends TrainingOptions {
   dataset: string;
@@ -89,14 +89,15 @@ export async function enqueueCommand(context: Context, options: EnqueueOptions):
 
 /** What the options say shall follow. */
 function followOf(options: EnqueueOptions): Follow {
-  const { dataset, train: model, steps, embed = false, checkpoint, seed } = options;
+  const { dataset, train: model, steps, embed = false, checkpoint } = options;
   if (model === undefined) {
+    refuseTraining(options);
     if (!embed && steps === undefined) return {};
     throw new FarmError("usage", "--steps and --embed are of a model that is trained", "add --train MODEL");
   }
   checkName("model", model);
   if (steps === undefined) throw new FarmError("usage", `model ${model}: how many steps?`, "add --steps N");
-  return { train: { dataset, model, steps, seed, ...trainingOf(options) }, embed, checkpoint };
+  return { train: { dataset, model, steps, ...trainingOf(options) }, embed, checkpoint };
 }
 
 /** The locations that the options name; says which bad rows are left out. */
