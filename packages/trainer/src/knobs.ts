@@ -11,6 +11,8 @@ export interface About {
   unit?: "metres" | "seconds" | "steps";
   /** What the option's value is called where it has no unit. Default `n`. */
   value?: string;
+  /** Of a setting that is JSON on the command line: names that it takes, too. */
+  names?: readonly string[];
   /** What applies where it is left out, in words, for a setting without a default. */
   otherwise?: string;
   /** What trainings did before there was this setting: their checkpoints do not hold it. */
@@ -87,7 +89,6 @@ export function keptShape(shape: z.ZodRawShape): z.ZodRawShape {
 interface Form {
   type?: string;
   enum?: string[];
-  anyOf?: Form[];
   properties?: Record<string, Form>;
   minimum?: number;
   maximum?: number;
@@ -95,23 +96,18 @@ interface Form {
   exclusiveMaximum?: number;
 }
 
-const formOf = (schema: z.ZodType): Form => z.toJSONSchema(bare(schema), { io: "input" }) as Form;
+const formOf = (schema: z.ZodType): Form =>
+  z.toJSONSchema(bare(schema), { io: "input", unrepresentable: "any" }) as Form;
 
 /** The names that a setting takes, if it takes nothing else; none for any other. */
 export function choicesOf({ schema }: Pick<Knob, "schema">): string[] {
   return formOf(schema).enum ?? [];
 }
 
-/** The names that a setting takes, also beside other things. */
-const namesOf = ({ enum: names = [], anyOf = [] }: Form): string[] => [
-  ...names,
-  ...anyOf.flatMap((form) => form.enum ?? []),
-];
-
 /** What a setting may be, for people: `a whole number, 2 to 1000`. */
-export function rangeOf({ schema }: Pick<Knob, "schema">): string {
+export function rangeOf({ schema, names }: Pick<Knob, "schema" | "names">): string {
   const form = formOf(schema);
-  const words = [...namesOf(form), ...(form.anyOf ? ["JSON"] : [])];
+  const words = names === undefined ? (form.enum ?? []) : [...names, "JSON"];
   if (words.length > 0) return words.join(", ").replace(/, (?=[^,]*$)/, " or ");
   if (form.type === "boolean") return "yes or no";
   if (form.properties !== undefined) {
@@ -160,7 +156,7 @@ export function readKnob(one: Knob, text: string): unknown {
     const values = text.split(",").map(numberOf);
     if (values.length !== names.length) throw refuse(`must be ${rangeOf(one)}`);
     value = Object.fromEntries(names.map((name, i) => [name, values[i]]));
-  } else if (form.anyOf !== undefined && !namesOf(form).includes(text)) {
+  } else if (one.names !== undefined && !one.names.includes(text)) {
     try {
       value = JSON.parse(text);
     } catch {
@@ -171,7 +167,9 @@ export function readKnob(one: Knob, text: string): unknown {
   if (parsed.success) return value;
   const { path, message } = deepest(parsed.error.issues[0] as z.core.$ZodIssue);
   throw refuse(
-    form.anyOf !== undefined && path.length > 0 ? `${path.join(".")}: ${message}` : `must be ${rangeOf(one)}`,
+    one.names === undefined
+      ? `must be ${rangeOf(one)}`
+      : [path.join("."), message].filter(Boolean).join(": "),
   );
 }
 

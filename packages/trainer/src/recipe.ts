@@ -50,6 +50,7 @@ export const decisive = {
     {
       flag: "--network",
       value: "network",
+      names: NETWORK_NAMES,
       help: `layers: ${networkTexts.join(", ")}, or {"pooled": […], "pointwise": […], "dense": n, "embedding": n}`,
     },
   ),

@@ -13,13 +13,17 @@ import { keptShape } from "./knobs.ts";
 import { RANGES } from "./ranges.ts";
 import { decisive, type Recipe, schedule } from "./recipe.ts";
 
-const { network: _network, warmup: _warmup, halveEvery: _halveEvery, ...plain } = decisive;
+/** The decisive settings that a checkpoint keeps under their own names: not the network, which becomes the architecture. */
+type Plain = Omit<typeof decisive, "network" | keyof typeof schedule>;
+const plain = Object.fromEntries(
+  Object.entries(decisive).filter(([name]) => name !== "network" && !(name in schedule)),
+) as Plain;
 
 /** Nothing is left out any more: what a recipe leaves open was found out where the training began. */
 type Settled<T> = { [K in keyof T]-?: Exclude<T[K], undefined> };
 
 /** All that decides how a training goes, but for its length: a recipe's decisive settings, and what it was trained on. */
-export type Settings = Settled<Omit<Pick<Recipe, keyof typeof plain>, "batch" | "holdout" | "precision">> & {
+export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdout" | "precision">> & {
   /** An encoder reads tiles of that cartography alone. */
   dataset: z.infer<typeof datasetIdentitySchema>;
   channels: string[];
