@@ -58,8 +58,3 @@ export function watchPlateau(history: readonly Pick<HistoryEntry, "loss">[]): Pl
   for (const { loss } of history) add(loss);
   return { add, length: () => count - at };
 }
-
-/** Whether the lowest mean loss of {@link SMOOTH} steps lies `patience` steps back, or more. */
-export function isPlateau(history: readonly Pick<HistoryEntry, "loss">[], patience: number): boolean {
-  return watchPlateau(history).length() >= patience;
-}

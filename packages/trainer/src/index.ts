@@ -5,12 +5,11 @@ export { type EmbedOptions, type EmbedResult, embedDataset } from "./embed.ts";
 export { type EmptyTiles, findEmptyTiles, isUsable } from "./empty.ts";
 export type { HeldoutFigures, HistoryEntry } from "./figures.ts";
 export { readHistory } from "./history.ts";
-export { choicesOf, type Knob, rangeOf, readKnob, standardText, usageOf } from "./knobs.ts";
+export { choicesOf, type Knob, readKnob, standardText, usageOf } from "./knobs.ts";
 export {
   composeRecipe,
   KNOBS,
   parseRecipe,
-  pickRecipe,
   RECIPES,
   type Recipe,
   type RecipeInput,

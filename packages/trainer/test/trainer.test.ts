@@ -10,7 +10,7 @@ import { loadTensorflow } from "@loc2vec/tensorflow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { STRIPES, writeStripes } from "../../../test/support/stripes.ts";
 import { type BatchPlan, keepDrawn, planBatches } from "../src/batches.ts";
-import { explosion, isPlateau, LIMITS } from "../src/guard.ts";
+import { explosion, LIMITS, watchPlateau } from "../src/guard.ts";
 import {
   embedDataset,
   type HistoryEntry,
@@ -267,6 +267,8 @@ test("a training ends when its time is over, or its loss falls no more; and goes
   expect(rest.step).toBeGreaterThan(50);
   expect(rest.step).toBeLessThan(400);
   const falling = Array.from({ length: 200 }, (_, i) => ({ loss: 1 / (i + 1) }));
+  const isPlateau = (history: { loss: number }[], patience: number): boolean =>
+    watchPlateau(history).length() >= patience;
   expect(isPlateau(falling, 10)).toBe(false);
   const flat = [...falling, ...Array.from({ length: 90 }, () => ({ loss: 0.5 }))];
   expect([isPlateau(flat, 89), isPlateau(flat, 92)]).toEqual([true, false]);
