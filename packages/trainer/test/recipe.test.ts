@@ -154,8 +154,8 @@ test("the README's table is the schema's", async () => {
   const markers = /(<!-- recipe -->\n)[\s\S]*(<!-- \/recipe -->)/;
   expect(readme).toMatch(markers);
   const anew = readme.replace(markers, `$1\n${recipeTable()}\n\n$2`);
-  // npx vitest run packages/trainer/test/recipe.test.ts --update writes it anew.
-  await expect(anew, "written anew by --update").toMatchFileSnapshot(README);
+  const command = "npx vitest run packages/trainer/test/recipe.test.ts --update";
+  await expect(anew, `it is written anew by ${command}`).toMatchFileSnapshot(README);
 });
 
 test("a checkpoint of before there was a setting is gone on with, as what was done then", async () => {
