@@ -53,7 +53,7 @@ export interface EmbedResult {
   prefix: string;
 }
 
-export function embeddingsPrefix(model: string, dataset: string): string {
+function embeddingsPrefix(model: string, dataset: string): string {
   return `${modelPrefix(model)}/embeddings/${dataset}`;
 }
 

@@ -206,14 +206,18 @@ export function parseRecipe(place: string, given: RecipeInput, base: RecipeInput
   );
 }
 
-/** Settings given one by one: `[["batch", "pairs"], 3]`. @returns them as a recipe has them */
+/** A recipe of settings that are given one by one: `[["batch", "pairs"], 3]`. */
 export function composeRecipe(
   values: Iterable<readonly [path: readonly string[], value: unknown]>,
 ): RecipeInput {
   const recipe: Record<string, unknown> = {};
-  for (const [[name = "", field], value] of values) {
-    if (field === undefined) recipe[name] = value;
-    else recipe[name] = { ...(recipe[name] as object | undefined), [field]: value };
+  for (const [path, value] of values) {
+    let inner = recipe;
+    for (const name of path.slice(0, -1)) {
+      inner[name] ??= {};
+      inner = inner[name] as Record<string, unknown>;
+    }
+    inner[path.at(-1) as string] = value;
   }
   return recipe;
 }
