@@ -180,6 +180,21 @@ export function pickRecipe(options: RecipeInput): RecipeInput {
   return Object.fromEntries(Object.entries(options).filter(([name]) => name in recipeSchema.shape));
 }
 
+/** Groups of settings by name: what is given of one leaves the rest of it to the recipe. */
+const GROUPS = new Set(KNOBS.filter(({ path }) => path.length > 1).map(({ path }) => path[0]));
+
+/** Settings above others: each replaces the one below, but for those that are undefined. */
+function merge(below: object, above: object): object {
+  const merged: Record<string, unknown> = { ...below };
+  for (const [name, value] of Object.entries(above)) {
+    const inner = merged[name];
+    if (value === undefined) continue;
+    const isGroup = GROUPS.has(name) && inner !== undefined && typeof value === "object";
+    merged[name] = isGroup ? merge(inner as object, value) : value;
+  }
+  return merged;
+}
+
 /**
  * Checks settings and fills in what a recipe says, and the defaults.
  *
@@ -188,13 +203,7 @@ export function pickRecipe(options: RecipeInput): RecipeInput {
  * @throws FarmError `usage` naming the field that is unknown or out of its range
  */
 export function parseRecipe(place: string, given: RecipeInput, base: RecipeInput = RECIPES.paper): Recipe {
-  const grouped = new Set(KNOBS.filter(({ path }) => path.length > 1).map(({ path }) => path[0]));
-  const merged: Record<string, unknown> = { ...base };
-  for (const [name, value] of Object.entries(given)) {
-    const below = merged[name];
-    merged[name] = grouped.has(name) && below !== undefined ? { ...below, ...(value as object) } : value;
-  }
-  const parsed = recipeSchema.safeParse(merged);
+  const parsed = recipeSchema.safeParse(merge(base, given));
   if (parsed.success) return parsed.data;
   const { path, message } = deepest(parsed.error.issues[0] as z.core.$ZodIssue);
   const field = path.join(".");

@@ -56,6 +56,8 @@ test("a recipe's own settings give way to those that are given, also within a gr
     ...PAPER,
     ...{ loss: "ratio", batch: { locations: 60, pairs: 3, negatives: 1 }, warmup: 0 },
   });
+  const left = { loss: undefined, batch: { pairs: undefined }, warmup: undefined };
+  expect(parseRecipe("a test", left, base)).toEqual(parseRecipe("a test", base));
 });
 
 test.each(KNOBS.map((one) => [nameOf(one), one] as const))(
