@@ -189,8 +189,8 @@ function merge(below: object, above: object): object {
   for (const [name, value] of Object.entries(above)) {
     const inner = merged[name];
     if (value === undefined) continue;
-    const isGroup = GROUPS.has(name) && inner !== undefined && typeof value === "object";
-    merged[name] = isGroup ? merge(inner as object, value) : value;
+    const isGroup = GROUPS.has(name) && inner instanceof Object && value instanceof Object;
+    merged[name] = isGroup ? merge(inner, value) : value;
   }
   return merged;
 }
