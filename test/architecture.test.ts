@@ -21,21 +21,16 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   trainer: ["core", "encoder", "shards", "tensorflow"],
   atlas: ["core", "gis", "shards"],
   evaluation: ["atlas", "core", "encoder", "shards", "tensorflow", "trainer"],
+  farm: [
+    ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "services", "shards", "trainer", "worker"],
+  ],
   cli: [
-    "core",
-    "services",
-    "gis",
-    "shards",
-    "queue",
-    "tensorflow",
-    "rasterizer",
-    "encoder",
-    "producer",
-    "worker",
-    "trainer",
-    "atlas",
-    "board",
-    "evaluation",
+    ...["core", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder", "producer"],
+    ...["worker", "trainer", "atlas", "board", "evaluation", "farm"],
+  ],
+  bench: [
+    ...["core", "postgres", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder"],
+    ...["worker", "trainer", "atlas", "farm", "cli"],
   ],
 };
 
@@ -107,7 +102,7 @@ test("the README draws the same arrows", () => {
   ]);
   const arrows = Object.entries(ARROWS).map(([name, uses]) => [
     name,
-    name === "cli" ? "all" : uses.join(", ") || "–",
+    ["cli", "bench"].includes(name) ? "all" : uses.join(", ") || "–",
   ]);
   expect(drawn).toEqual(arrows);
 });

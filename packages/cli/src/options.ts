@@ -7,7 +7,7 @@ import {
   QUEUE_NAMES,
   type QueueName,
 } from "@loc2vec/core";
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 
 /** A parser of whole numbers for commander. */
 export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -28,9 +28,9 @@ export function positive(text: string): number {
 
 /** `2:1`, visits to transport. */
 export function ratio(text: string): { visit: number; transport: number } {
-  const found = /^(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/.exec(text);
-  if (found === null) throw new InvalidArgumentError("must be visits:transport, e.g. 2:1");
-  return { visit: Number(found[1]), transport: Number(found[2]) };
+  const parts = /^(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/.exec(text);
+  if (parts === null) throw new InvalidArgumentError("must be visits:transport, e.g. 2:1");
+  return { visit: Number(parts[1]), transport: Number(parts[2]) };
 }
 
 export function kind(text: string): LocationKind {
@@ -60,3 +60,13 @@ export function checkpoint(text: string): CheckpointChoice {
   if (!parsed.success) throw new InvalidArgumentError("must be best, last or a step");
   return parsed.data;
 }
+
+/** `--checkpoint`. @param purpose what it is chosen for, before the rest of its help */
+export const checkpointOption = (purpose = ""): Option =>
+  new Option("--checkpoint <which>", `${purpose}best, last, or a step of those kept`)
+    .argParser(checkpoint)
+    .default("best");
+
+/** `--seed`. @param what is drawn by it */
+export const seedOption = (what: string): Option =>
+  new Option("--seed <n>", what).argParser(whole(0)).default(0);

@@ -535,11 +535,3 @@ describe("bad input: one line, a mend, an exit code", () => {
     });
   });
 });
-
-test("bench prints one object with machine, medians and rates", { timeout: 200_000 }, async () => {
-  const { code, json } = await farm(["bench", "all", "--repeats", "1", "--pbf", pbf, "--json"], settings);
-  expect(code).toBe(0);
-  expect(json.machine.cores).toBeGreaterThan(0);
-  for (const what of ["render", "encode", "train", "embed"])
-    expect(json.results[what].rate, what).toBeGreaterThan(0);
-});

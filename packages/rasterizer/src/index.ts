@@ -1,4 +1,3 @@
-export { createNaiveRenderer } from "./naive.ts";
 export {
   createRasterizer,
   type Rasterizer,
@@ -9,5 +8,5 @@ export {
   sourceOf,
   type TileSize,
 } from "./rasterizer.ts";
-export { type Coat, coatsOf, styleXml } from "./style.ts";
+export { type Coat, coatsOf, isDot, reachOf, styleXml } from "./style.ts";
 export { type Frame, frameOf } from "./window.ts";
