@@ -95,8 +95,8 @@ function createProgram({ name, description, commands }: ProgramDefinition, stop:
 function reportError(error: unknown, { json, stop }: { json: boolean; stop: AbortSignal }): void {
   const failure = toFailure(error, stop);
   if (failure === undefined) return;
-  const { kind, message, mend, cause } = failure;
-  if (json) process.stdout.write(`${JSON.stringify({ error: { kind, message, mend } })}\n`);
+  const { kind, code, message, mend, cause } = failure;
+  if (json) process.stdout.write(`${JSON.stringify({ error: { kind, code, message, mend } })}\n`);
   process.stderr.write(`error: ${failure.line}\n`);
   if (kind === "internal" && cause instanceof Error)
     process.stderr.write(`${redactText(String(cause.stack))}\n`);

@@ -100,7 +100,7 @@ export async function importPbf({
     await checkRights(client, databaseUrl);
     if (await sharesConnections(client, databaseUrl)) {
       throw new FarmError(
-        "service",
+        "postgres",
         `PostgreSQL at ${serverOf(databaseUrl)}: a pooler lends its connections by the transaction, and osm2pgsql needs sessions`,
         "import with a FARM_DATABASE_URL that names PostgreSQL itself, or a pooler in session mode",
       );
@@ -179,7 +179,7 @@ async function checkRights(client: pg.Client, databaseUrl: string): Promise<void
     (typeof rows)[0]
   >;
   const refuse = (what: string, mend: string): FarmError =>
-    new FarmError("service", `PostgreSQL at ${serverOf(databaseUrl)}: ${what}`, mend);
+    new FarmError("postgres", `PostgreSQL at ${serverOf(databaseUrl)}: ${what}`, mend);
   if (standby) {
     throw refuse(
       "a standby, which only reads (25006)",
@@ -222,7 +222,11 @@ async function withLock<T>(databaseUrl: string, work: (lock: pg.Client) => Promi
     await liftLimits(lock, true);
     const { rows } = await lock.query("SELECT pg_try_advisory_xact_lock($1) AS got", [LOCK]);
     if (rows[0]?.got !== true) {
-      throw new FarmError("service", "another import into this database is running", "wait until it is done");
+      throw new FarmError(
+        "postgres",
+        "another import into this database is running",
+        "wait until it is done",
+      );
     }
     return work(lock);
   });
@@ -243,7 +247,7 @@ export async function readImportInfo(databaseUrl: string): Promise<ImportInfo | 
 }
 
 export function noMap(cause?: unknown): FarmError {
-  return new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf", { cause });
+  return new FarmError("map-missing", "no map is imported", "pnpm farm:import FILE.osm.pbf", { cause });
 }
 
 /**
@@ -256,7 +260,7 @@ export async function requireImport(databaseUrl: string, profile: Profile): Prom
   if (map === undefined) throw noMap();
   if (map.importHash !== profile.importHash) {
     throw new FarmError(
-      "input",
+      "map-missing",
       `the map ${map.pbf} was imported with other rules than those of the profile ${profile.name}`,
       "pnpm farm:import it again",
     );
@@ -290,7 +294,7 @@ async function createPostgis(client: pg.Client, databaseUrl: string): Promise<vo
     if (!["0A000", "58P01"].includes(sqlState(error) ?? "")) throw error;
     const { rows } = await client.query("SELECT current_setting('server_version_num')::int / 10000 AS major");
     throw new FarmError(
-      "missing",
+      "postgis-missing",
       `PostgreSQL at ${serverOf(databaseUrl)}: PostGIS is not installed there (${sqlState(error)})`,
       `apt-get install postgresql-${rows[0]?.major}-postgis-3 on its machine`,
       { cause: error },

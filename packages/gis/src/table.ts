@@ -99,7 +99,7 @@ async function selectOf(client: pg.Client, table: string): Promise<string> {
       ...(first.reads ? [] : [`GRANT SELECT ON ${from} TO ${first.role}`]),
     ];
     throw new FarmError(
-      "service",
+      "postgres",
       `table ${table}: role ${first.role} may not read it (42501)`,
       grants.join("; "),
     );

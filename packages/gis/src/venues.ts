@@ -67,7 +67,7 @@ export async function nearestVenues({
       return found;
     } catch (error) {
       if (isMissingTable(error))
-        throw new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf");
+        throw new FarmError("map-missing", "no map is imported", "pnpm farm:import FILE.osm.pbf");
       throw error;
     }
   });

@@ -64,7 +64,7 @@ export function explainRefusal(error: unknown, place: string, prefix: string): u
       : (MENDS[code] ??
         OTHER_MENDS.find(([pattern]) => pattern.test(said))?.[1] ??
         "see what Redis's own log says");
-  return new FarmError("service", `${place}: ${said}`, mend, { cause: error });
+  return new FarmError("redis", `${place}: ${said}`, mend, { cause: error });
 }
 
 /** Where a connection leads, for messages. */

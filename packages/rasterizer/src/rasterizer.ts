@@ -136,7 +136,6 @@ export async function createRasterizer({
   const render: Rasterizer["render"] = async ({ lon, lat }, transforms, levels = 256) => {
     if (!(Math.abs(lon) <= 180 && Math.abs(lat) <= 85)) {
       throw new LocationError(
-        "input",
         `lon ${lon}, lat ${lat} is not within ±180 and ±85`,
         "mend or drop the location",
       );
@@ -144,7 +143,6 @@ export async function createRasterizer({
     const frame = frameOf(lon, lat);
     if (outside === "error" && !withinBox(map.bbox, { lon, lat }, half)) {
       throw new LocationError(
-        "input",
         `lon ${lon}, lat ${lat} lies beyond the map ${map.pbf} (${map.bbox.map((degrees) => degrees.toFixed(4)).join(", ")})`,
         "drop the location, import a larger map, or set FARM_OUTSIDE=empty",
       );

@@ -107,7 +107,7 @@ export function chooseInstallation(
   }
   const major = fits[0]?.major;
   throw new FarmError(
-    "missing",
+    "postgis-missing",
     `PostGIS for PostgreSQL ${major}: not installed`,
     `sudo apt-get install postgresql-${major}-postgis-3, ${instead}`,
   );
@@ -200,7 +200,7 @@ async function initialize(
     const told = said.find((line) => /fatal|error/i.test(line));
     if (told === undefined) throw error;
     throw new FarmError(
-      "service",
+      "postgres",
       `${folder}: PostgreSQL's initdb failed: ${JSON.stringify(told.trim())}`,
       /space/.test(told) ? "free some space, or let FARM_HOME name a folder on another disk" : "",
       { cause: error },
@@ -240,7 +240,7 @@ async function ask(folder: string, port: number): Promise<Running> {
   ).catch((error) => {
     if ((error as { code?: unknown }).code !== "28P01") throw error;
     throw new FarmError(
-      "service",
+      "postgres",
       `the private PostgreSQL on port ${port} refuses the password in ${join(folder, "password")}`,
       `put the right one there, or remove ${folder} and import again`,
       { cause: error },
@@ -267,7 +267,7 @@ async function clearRemains(folder: string): Promise<void> {
   const remaining = processesIn(data, "postgres");
   if (remaining.length > 0) {
     throw new FarmError(
-      "service",
+      "postgres",
       `${data}: process ${remaining.join(", ")} of a killed PostgreSQL still uses it`,
       `kill ${remaining.join(" ")}`,
     );
@@ -317,7 +317,7 @@ export const database: Service = {
           }
           if (!isBusy(error) || waited > 120_000) {
             throw new FarmError(
-              "service",
+              "postgres",
               `the private PostgreSQL (process ${pid}, port ${port}) runs but does not answer: ${reasonOf(error)}`,
               `kill -INT ${pid}, and kill -9 ${pid} if that does not end it`,
               { cause: error },
@@ -342,7 +342,7 @@ export const database: Service = {
     const data = join(folder, "data");
     if (existsSync(data) && !existsSync(join(folder, "password"))) {
       throw new FarmError(
-        "service",
+        "postgres",
         `${folder}: the file with the database's password is gone`,
         "remove that folder and import again",
       );

@@ -138,7 +138,11 @@ export async function completeDataset(
   if (lines.length > 0) await writeLines(store, `${prefix}/quarantine`, "quarantine_byte", lines);
   const attributes = await readGroup(store, prefix);
   if (attributes === undefined) {
-    throw new FarmError("input", `data set ${dataset.name} has gone from ${store.url}`, "pnpm farm:enqueue");
+    throw new FarmError(
+      "dataset-missing",
+      `data set ${dataset.name} has gone from ${store.url}`,
+      "pnpm farm:enqueue",
+    );
   }
   const group = groupMetadata({ ...attributes, complete: completion });
   const arrays = [

@@ -118,7 +118,7 @@ export async function openDataset(store: ObjectStore, name: string): Promise<Dat
   const attributes = await readGroup(store, prefix);
   if (attributes === undefined) {
     throw new FarmError(
-      "input",
+      "dataset-missing",
       `there is no data set ${name} in ${store.url}`,
       "make it with pnpm farm:enqueue",
     );
@@ -360,9 +360,9 @@ async function requireArray<T extends "float64" | "uint8">(
   rows: number,
 ): Promise<StoredArray<T>> {
   const array = await openArray(store, prefix, dtype);
-  if (array === undefined) throw new FarmError("data", `${prefix} in ${store.url}: the array is missing`);
+  if (array === undefined) throw new FarmError("damaged", `${prefix} in ${store.url}: the array is missing`);
   if (array.shape.length !== 1 || array.shape[0] !== rows) {
-    throw new FarmError("data", `${prefix} in ${store.url}: shape ${array.shape}, not ${rows}`);
+    throw new FarmError("damaged", `${prefix} in ${store.url}: shape ${array.shape}, not ${rows}`);
   }
   return array;
 }
@@ -404,7 +404,7 @@ function assertSame(
     const [was, is] = [canonical(existing[field]), canonical(dataset[field])];
     if (was === is) continue;
     throw new FarmError(
-      "data",
+      "dataset-mismatch",
       `data set ${dataset.name} exists in ${store.url} with ${field} ${was}, not ${is}`,
       ANOTHER_NAME,
     );
@@ -419,7 +419,7 @@ function assertSameLocations(
 ): void {
   if (attributes[LOCATIONS_HASH] === digest) return;
   throw new FarmError(
-    "data",
+    "dataset-mismatch",
     `data set ${dataset.name} exists in ${store.url} with other locations`,
     ANOTHER_NAME,
   );

@@ -208,5 +208,5 @@ export function fileError(verb: string, path: string, error: unknown): FarmError
   const code = codeOf(error);
   const [what, mend] = FILE_ERRORS[code] ?? [errorMessage(error), "see to the disk of FARM_STORE"];
   const named = FILE_ERRORS[code] === undefined ? what : `${what} (${code})`;
-  return new FarmError("service", `cannot ${verb} ${path}: ${named}`, mend, { cause: error });
+  return new FarmError("object-store", `cannot ${verb} ${path}: ${named}`, mend, { cause: error });
 }

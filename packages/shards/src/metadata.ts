@@ -183,9 +183,14 @@ async function readMetadata<T>(
   try {
     return parse(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
   } catch (error) {
-    throw new FarmError("data", `${key}: ${describe(error)}`, "it is damaged, or another program wrote it", {
-      cause: error,
-    });
+    throw new FarmError(
+      "damaged",
+      `${key}: ${describe(error)}`,
+      "it is damaged, or another program wrote it",
+      {
+        cause: error,
+      },
+    );
   }
 }
 

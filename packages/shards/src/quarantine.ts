@@ -46,7 +46,7 @@ export async function readQuarantine(
     return list;
   } catch (error) {
     throw new FarmError(
-      "data",
+      "damaged",
       `${key} in ${store.url}: not a list of locations`,
       "pnpm farm:verify --repair",
       {

@@ -221,9 +221,14 @@ export class S3Store implements ObjectStore {
   #error(verb: string, key: string, error: unknown): FarmError {
     if (error instanceof FarmError) return error;
     const [what, mend] = explain(error);
-    return new FarmError("service", `cannot ${verb} ${key || "keys"} in S3 ${this.#place}: ${what}`, mend, {
-      cause: error,
-    });
+    return new FarmError(
+      "object-store",
+      `cannot ${verb} ${key || "keys"} in S3 ${this.#place}: ${what}`,
+      mend,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -73,7 +73,8 @@ export function loadTensorflow(): Promise<Tensorflow> {
 }
 
 async function load(): Promise<Tensorflow> {
-  if (!existsSync(bindingPath())) throw new FarmError("missing", "TensorFlow is not set up", SETUP);
+  if (!existsSync(bindingPath()))
+    throw new FarmError("tensorflow-missing", "TensorFlow is not set up", SETUP);
   // Read when the library starts: its notes on CPU features and oneDNN are of no use to users.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
@@ -85,13 +86,13 @@ async function load(): Promise<Tensorflow> {
     tf = quietly(() => require("@tensorflow/tfjs-node") as typeof tfjs);
     await tf.ready();
   } catch (error) {
-    throw new FarmError("missing", `TensorFlow does not load: ${errorMessage(error)}`, SETUP, {
+    throw new FarmError("tensorflow-missing", `TensorFlow does not load: ${errorMessage(error)}`, SETUP, {
       cause: error,
     });
   }
   if (tf.getBackend() !== "tensorflow") {
     throw new FarmError(
-      "missing",
+      "tensorflow-missing",
       `TensorFlow.js chose the backend ${tf.getBackend()}, not the native one`,
       SETUP,
     );

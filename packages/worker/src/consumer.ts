@@ -181,7 +181,7 @@ function checkStore(payload: { store: string }, { store }: FarmQueues): void {
 
 export function ofAnotherStore(its: string, own: string): MismatchError {
   return new MismatchError(
-    "data",
+    "store-mismatch",
     `jobs of the object store ${its} wait in these queues, too; this worker's store is ${own}`,
     "they are done by workers with that FARM_STORE; a FARM_QUEUE_PREFIX for each store keeps them apart",
   );

@@ -1,7 +1,7 @@
 import {
   checkSource,
   type Dataset,
-  type ErrorKind,
+  type ErrorCode,
   errorMessage,
   FarmError,
   LocationError,
@@ -134,7 +134,7 @@ async function presentShard(
 function checkRasterizer(dataset: Dataset, { channels, source }: Rasterizer): void {
   if (channels !== undefined && channels.join() !== dataset.channels.join()) {
     throw new MismatchError(
-      "data",
+      "cartography-mismatch",
       `data set ${dataset.name} has the channels ${dataset.channels.join(" ")}; this worker draws ${channels.join(" ")}`,
       "work with the profile (FARM_STYLE) that it was enqueued with, or enqueue a data set of another name",
     );
@@ -166,10 +166,10 @@ async function renderLocation(
     return tiles;
   } catch (error) {
     if (error instanceof MismatchError) throw error; // of the worker, not of the location
-    const kind: ErrorKind = error instanceof FarmError ? error.kind : "internal";
+    const code: ErrorCode = error instanceof FarmError ? error.code : "internal";
     const mend = error instanceof FarmError ? error.mend : "";
     const message = error instanceof FarmError ? error.message : errorMessage(error);
-    throw new FarmError(kind, `${place}: ${message}`, mend, { cause: error });
+    throw new FarmError(code, `${place}: ${message}`, mend, { cause: error });
   }
 }
 

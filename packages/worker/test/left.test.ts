@@ -110,7 +110,7 @@ function onMap(map: string): Rasterizer {
   return stripes(() => {
     if (map === "A") return;
     const message = `data set city is drawn from the map A; this worker has ${map}`;
-    throw new MismatchError("data", message, "import that map");
+    throw new MismatchError("map-mismatch", message, "import that map");
   });
 }
 
@@ -147,7 +147,7 @@ test("of two workers at once the one that has the map does it all; the other one
   let asked = 0;
   const wrong = stripes(() => {
     asked++;
-    throw new MismatchError("data", "data set city is drawn from the map A; this worker has B");
+    throw new MismatchError("map-mismatch", "data set city is drawn from the map A; this worker has B");
   });
   const right = stripes(async () => void (await sleep(60)));
   const [idle, busy] = await Promise.all([

@@ -52,7 +52,7 @@ function named(object: Json, wanted: readonly (keyof Fields)[]): Fields | Locati
   try {
     columns = matchNames(names, "keys", wanted);
   } catch (error) {
-    if (error instanceof FarmError) return new LocationError("input", error.message, error.mend);
+    if (error instanceof FarmError) return new LocationError(error.message, error.mend);
     throw error;
   }
   const missing = (["lon", "lat"] as const).find(
@@ -61,7 +61,6 @@ function named(object: Json, wanted: readonly (keyof Fields)[]): Fields | Locati
   if (missing !== undefined) {
     const shown = `${names.slice(0, 8).join(", ")}${names.length > 8 ? ", …" : ""}`;
     return new LocationError(
-      "input",
       `no key for ${missing} among ${shown || "none"}`,
       `name it one of ${namesOf(missing)}, or give GeoJSON Points`,
     );

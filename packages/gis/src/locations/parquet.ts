@@ -85,7 +85,7 @@ function geometryFromWkb(bytes: Uint8Array): unknown {
     const point = [view.getFloat64(at, little), view.getFloat64(at + 8, little)];
     return { type: "Point", coordinates: point.some(Number.isNaN) ? [] : point };
   } catch (error) {
-    return new LocationError("input", `geometry that is no WKB (${errorMessage(error)})`, "write it again");
+    return new LocationError(`geometry that is no WKB (${errorMessage(error)})`, "write it again");
   }
 }
 
