@@ -23,7 +23,7 @@ export type Best = z.infer<typeof bestSchema>;
 
 const bestKey = (model: string): string => `${modelPrefix(model)}/best.json`;
 
-/** The best checkpoint so far; undefined before the first. @throws FarmError `data` for a damaged `best.json` */
+/** The best checkpoint so far; undefined before the first. @throws FarmError `damaged` */
 export async function readBest(store: ObjectStore, model: string): Promise<Best | undefined> {
   const bytes = await store.get(bestKey(model));
   if (bytes === undefined) return undefined;
@@ -31,7 +31,7 @@ export async function readBest(store: ObjectStore, model: string): Promise<Best 
     return bestSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
   } catch (error) {
     throw new FarmError(
-      "data",
+      "damaged",
       `${bestKey(model)} in ${store.url}: ${describe(error)}`,
       "name another checkpoint (--checkpoint last), or train on: the next one writes it anew",
       { cause: error },
@@ -81,8 +81,8 @@ export async function keepBest(
 /**
  * One of a model's checkpoints.
  *
- * @throws FarmError `input` when there is no such model, or none of that step is kept; `data` when it is damaged, or it
- *   cannot be told which is the best
+ * @throws FarmError `model-missing`; `input` when none of that step is kept; `damaged`; `checkpoint-missing` when it cannot
+ *   be told which is the best
  */
 export async function openCheckpoint(
   store: ObjectStore,
@@ -93,7 +93,7 @@ export async function openCheckpoint(
   const last = steps.at(-1);
   if (last === undefined) {
     throw new FarmError(
-      "input",
+      "model-missing",
       `there is no model ${model} in ${store.url}`,
       "make it with pnpm farm:train",
     );
@@ -112,7 +112,7 @@ export async function openCheckpoint(
   const best = (await readBest(store, model))?.step ?? (steps.length === 1 ? last : undefined);
   if (best !== undefined && steps.includes(best)) return readCheckpoint(store, model, best);
   throw new FarmError(
-    "data",
+    "checkpoint-missing",
     `${bestKey(model)} in ${store.url}: ${best === undefined ? "missing" : `names step ${best}, whose checkpoint is gone`}; ${kept} kept`,
     "name another checkpoint (--checkpoint last), or train on: the next one writes it anew",
   );

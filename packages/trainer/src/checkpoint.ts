@@ -52,7 +52,7 @@ export async function listBegun(store: ObjectStore, model: string): Promise<Set<
   return steps;
 }
 
-/** Reads settings and weights. @throws FarmError `data` naming the object that is missing or damaged */
+/** Reads settings and weights. @throws FarmError `damaged` naming the object that is missing or damaged */
 export async function readCheckpoint(store: ObjectStore, model: string, step: number): Promise<Checkpoint> {
   const { settings, sha256 } = await readState(store, model, step);
   const weights = await readWeights(store, model, step, "weights", sha256.weights);
@@ -69,7 +69,7 @@ export interface Resumable extends Checkpoint {
 /**
  * The newest checkpoint that is whole; those that are damaged are told and passed over. Undefined for a new model.
  *
- * @throws FarmError `data` when there are checkpoints, and all are damaged
+ * @throws FarmError `damaged` when there are checkpoints, and all are damaged
  */
 export async function readResumable(
   store: ObjectStore,
@@ -90,7 +90,7 @@ export async function readResumable(
   }
   if (newest === undefined) return undefined;
   throw new FarmError(
-    "data",
+    "damaged",
     `${newest.message}; no other checkpoint of model ${model} is whole`,
     "train under another name",
     { cause: newest },
@@ -107,7 +107,7 @@ async function readState(
   try {
     return stateSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw new FarmError("data", `${key} in ${store.url}: ${describe(error)}`, DAMAGED);
+    throw new FarmError("damaged", `${key} in ${store.url}: ${describe(error)}`, DAMAGED);
   }
 }
 
@@ -122,7 +122,7 @@ async function readWeights(
   const bytes = await need(store, key);
   const weights = decodeSafetensors(bytes, `${key} in ${store.url}`);
   if (hashOf(bytes) !== sha256)
-    throw new FarmError("data", `${key} in ${store.url}: not the bytes that were written`, DAMAGED);
+    throw new FarmError("damaged", `${key} in ${store.url}: not the bytes that were written`, DAMAGED);
   return weights;
 }
 
@@ -156,6 +156,6 @@ export async function removeCheckpoint(store: ObjectStore, model: string, step: 
 
 async function need(store: ObjectStore, key: string): Promise<Uint8Array> {
   const bytes = await store.get(key);
-  if (bytes === undefined) throw new FarmError("data", `${key} in ${store.url}: missing`, DAMAGED);
+  if (bytes === undefined) throw new FarmError("damaged", `${key} in ${store.url}: missing`, DAMAGED);
   return bytes;
 }

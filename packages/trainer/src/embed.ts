@@ -61,7 +61,7 @@ function embeddingsPrefix(model: string, dataset: string): string {
  * Embeds the anchor of every location of a data set with a model's best checkpoint, or another one. Of each shard it reads
  * the index and the anchors alone. What an earlier call had embedded with the same checkpoint and data set is kept.
  *
- * @throws FarmError `data` when a shard is missing, data set and model are of different cartography, or another process
+ * @throws FarmError `shards-missing`; `cartography-mismatch` between data set and model; `lease-held` when another process
  *   embeds the same
  */
 export async function embedDataset(options: EmbedOptions): Promise<EmbedResult> {
@@ -72,7 +72,7 @@ export async function embedDataset(options: EmbedOptions): Promise<EmbedResult> 
   const checkpoint = await openCheckpoint(store, model, which);
   if (checkpoint.settings.dataset.source.styleHash !== dataset.source.styleHash) {
     throw new FarmError(
-      "data",
+      "cartography-mismatch",
       `model ${model} was trained on tiles of another cartography than data set ${name} has`,
       "embed a data set that was rendered with the same profile",
     );
@@ -83,7 +83,7 @@ export async function embedDataset(options: EmbedOptions): Promise<EmbedResult> 
   );
   if (missing.length > 0) {
     throw new FarmError(
-      "data",
+      "shards-missing",
       `data set ${name}: ${missing.length} of ${shardCount(dataset)} shards are not rendered, e.g. shard ${missing[0]}`,
       "pnpm farm:enqueue and farm:work render them",
     );

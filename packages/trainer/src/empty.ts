@@ -21,7 +21,7 @@ const INDEXES = 32;
  * The tiles without a drawn pixel, told by the shards' indexes alone.
  *
  * @param wait for a shard that is not there; else it is passed over
- * @throws FarmError `data` for a damaged one
+ * @throws FarmError `damaged`
  */
 export async function findEmptyTiles(
   reader: DatasetReader,

@@ -24,7 +24,7 @@ export async function keepFailure(
   await store.put(`${prefix}/tiles`, new Uint8Array(Buffer.concat(tiles)));
   await store.put(`${prefix}/weights.safetensors`, encodeSafetensors(weights));
   return new FarmError(
-    "data",
+    "exploded",
     `model ${model}, step ${step}: ${reason}; its mini-batch and weights are kept in ${prefix}`,
     "train anew with a lower --learning-rate, or with --warmup",
   );

@@ -14,7 +14,7 @@ export interface MiniBatch {
 
 /** Reads mini-batches ahead of the steps that they are for. */
 export interface Feed {
-  /** @throws FarmError what the plans throw; `data` for a shard that is missing or damaged */
+  /** @throws FarmError what the plans throw; `shards-missing`, `damaged` */
   next(): Promise<MiniBatch>;
 }
 

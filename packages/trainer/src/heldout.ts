@@ -46,7 +46,7 @@ export interface JudgeOptions {
  * is judged by what is in the shards that it begins with: those are there.
  *
  * @returns why there is nothing to judge by, for people, where there is not
- * @throws FarmError `data` for a shard that is gone or damaged
+ * @throws FarmError `shards-missing`, `damaged`
  */
 export async function openJudge(
   reader: DatasetReader,

@@ -44,7 +44,7 @@ const entrySchema = z.object({
 /**
  * A model's history, step by step; empty before its first checkpoint. A file counts up to where the next begins.
  *
- * @throws FarmError `data` naming the file and the line that is damaged
+ * @throws FarmError `damaged` naming the file and the line that is damaged
  */
 export async function readHistory(store: ObjectStore, model: string): Promise<HistoryEntry[]> {
   const files = [...(await listHistory(store, model))];
@@ -70,7 +70,7 @@ function parseEntry(line: string, place: string): HistoryEntry {
     return entry as HistoryEntry;
   } catch (error) {
     throw new FarmError(
-      "data",
+      "damaged",
       `${place}: ${describe(error)}`,
       "remove the file: the training goes on without that part of its curve",
       { cause: error },

@@ -59,9 +59,9 @@ export interface LeaseOptions {
 export interface Lease {
   /** Given when it is lost to another; its reason is the FarmError. */
   readonly lost: AbortSignal;
-  /** Renews it when the timer was kept from doing so. @throws FarmError `data` when it is lost */
+  /** Renews it when the timer was kept from doing so. @throws FarmError `lease-held` when it is lost */
   check(): Promise<void>;
-  /** Sees in the store that it is still held, and renews it: to be done before each write. @throws FarmError `data` when it is lost */
+  /** Sees in the store that it is still held, and renews it: to be done before each write. @throws FarmError `lease-held` when it is lost */
   confirm(): Promise<void>;
   /** Lets it go; renewing ends. */
   release(): Promise<void>;
@@ -72,7 +72,7 @@ export interface Lease {
  * at once. One that was not renewed for one and a half times its length is watched for half its length more, as its
  * holder's clock may be wrong, and had if it still is not renewed.
  *
- * @throws FarmError `data` naming the holder, when there is one; `service` when the store cannot be reached
+ * @throws FarmError `lease-held` naming the holder, when there is one; `service` when the store cannot be reached
  */
 export async function acquireLease(
   store: ObjectStore,
@@ -133,7 +133,7 @@ function hold(
       const by = stored === undefined ? `${key} is gone` : `${describeHolder(stored.lease)} took it over`;
       losing.abort(
         new FarmError(
-          "data",
+          "lease-held",
           `${what} in ${store.url}: this ${purpose} no longer holds it: ${by}`,
           "nothing was written since; run it again when the other one has ended",
         ),
@@ -228,7 +228,7 @@ function held(
   { what, purpose, leaseMs = LEASE_MS }: LeaseOptions,
 ): FarmError {
   return new FarmError(
-    "data",
+    "lease-held",
     `${what} in ${store.url}: another ${purpose} holds it since ${lease.since}: ${describeHolder(lease)}, heard of ${secondsSince(lease)} s ago`,
     `wait for it or stop it; one that was killed is passed over ${(2 * leaseMs) / 1000} s after it was last heard of, or when you remove ${keyOf(folder, generation)}`,
   );
@@ -251,7 +251,7 @@ const secondsSince = ({ renewed }: LeaseObject): number =>
 
 const describeHolder = ({ pid, host }: LeaseObject): string => `process ${pid} on ${host}`;
 
-/** The lease that counts; undefined when there is none. @throws FarmError `data` for a damaged one */
+/** The lease that counts; undefined when there is none. @throws FarmError `damaged` */
 async function newest(store: ObjectStore, folder: string): Promise<StoredLease | undefined> {
   for (;;) {
     let generation = 0;
@@ -266,7 +266,7 @@ async function newest(store: ObjectStore, folder: string): Promise<StoredLease |
       return { generation, lease: leaseSchema.parse(JSON.parse(new TextDecoder().decode(bytes))) };
     } catch (error) {
       throw new FarmError(
-        "data",
+        "damaged",
         `${key} in ${store.url}: ${describe(error)}`,
         "remove it, if nothing is trained under that name",
         { cause: error },

@@ -78,9 +78,9 @@ export interface TrainResult {
  * Trains an encoder on a data set, from where the model's last checkpoint stands. Each image of a mini-batch passes the
  * network once, however many triplets it is part of.
  *
- * @throws FarmError `usage` for a setting out of its range; `data` when the model was trained with other settings or is
- *   being trained by another process, or a shard is damaged or gone; `input` when too little is rendered; `missing`
- *   without TensorFlow, or without one that computes as the model was begun
+ * @throws FarmError `usage` for a setting out of its range; `settings-mismatch` or `dataset-mismatch` when the model was
+ *   begun with others; `lease-held` when another process trains it; `shards-missing` or `damaged`; `exploded`; `input` when
+ *   too little is rendered; `tensorflow-missing` without a TensorFlow that computes as the model was begun
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { store, model, steps, leaseMs, busyMs, signal, onWarning } = options;
@@ -182,7 +182,7 @@ interface Ground {
   territory: Territory;
 }
 
-/** @throws FarmError `data` when a session would go on otherwise than the model was begun, or a shard is gone */
+/** @throws FarmError `settings-mismatch`, `dataset-mismatch` when the model was begun otherwise; `shards-missing` */
 async function findGround(
   { store, model }: Pick<TrainOptions, "store" | "model">,
   recipe: Recipe,
@@ -209,7 +209,7 @@ async function findGround(
   const gone = early ? [] : shards.filter((shard) => !rendered.has(shard));
   if (gone.length > 0) {
     throw new FarmError(
-      "data",
+      "shards-missing",
       `data set ${dataset.name} in ${store.url}: of the shards that model ${model} is trained on, ${writeRanges(gone)} ${gone.length === 1 ? "is" : "are"} gone`,
       `pnpm farm:verify --dataset ${dataset.name} --repair has them rendered again; or train under another name`,
     );

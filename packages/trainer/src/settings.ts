@@ -76,7 +76,7 @@ export function settle(
   return { ...settings, ...drawn } as Settings;
 }
 
-/** @throws FarmError `data` naming the first setting in which a training would go on otherwise than it began */
+/** @throws FarmError `settings-mismatch`, `dataset-mismatch` naming the first setting in which a training would go on otherwise than it began */
 export function checkSame(store: ObjectStore, model: string, was: Settings, is: Settings): void {
   for (const field of Object.keys(is) as (keyof Settings)[]) {
     const [before, now] = [JSON.stringify(was[field]), JSON.stringify(is[field])];
@@ -89,7 +89,7 @@ export function checkSame(store: ObjectStore, model: string, was: Settings, is: 
           ? [was, is].map(({ dataset }) => describeIdentity(dataset))
           : [`${field} ${before}`, now];
     throw new FarmError(
-      "data",
+      field === "dataset" ? "dataset-mismatch" : "settings-mismatch",
       `model ${model} in ${store.url} was trained with ${had}, not ${has}`,
       "train under another name, or with the same settings",
     );

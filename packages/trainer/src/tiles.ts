@@ -8,7 +8,7 @@ const KEPT_SHARDS = 40;
 const REQUESTS = 32;
 
 export interface TileReader {
-  /** Planar uint8 [channel, y, x] each, in the order of the rows. @throws FarmError `data` for a shard that is missing or damaged */
+  /** Planar uint8 [channel, y, x] each, in the order of the rows. @throws FarmError `shards-missing`, `damaged` */
   read(rows: readonly { location: number; sample: number }[]): Promise<Uint8Array[]>;
 }
 
@@ -44,7 +44,7 @@ async function fetchShard(reader: DatasetReader, shard: number, whole: boolean):
   const opened = await reader.openShard(shard, { whole });
   if (opened === undefined) {
     throw new FarmError(
-      "data",
+      "shards-missing",
       `${reader.shardKey(shard)}: the shard is missing`,
       "pnpm farm:enqueue and farm:work render it",
     );

@@ -66,6 +66,7 @@ describe.each(["a folder", "S3"])("in %s", (kind) => {
       for (const { reason } of refused) {
         expect(reason).toMatchObject({
           kind: "data",
+          code: "lease-held",
           message: expect.stringMatching(
             new RegExp(
               `^model m in .*: another training holds it since \\d{4}-.*Z: process ${process.pid} on ${hostname()}, heard of \\d+ s ago$`,

@@ -182,7 +182,10 @@ test("a checkpoint of before there was a setting is gone on with, as what was do
   expect((await readCheckpoint(store, "old", 4)).settings).toEqual(settings);
   expect(await run("old", 8)).toMatchObject({ resumedFrom: 4, step: 8 });
   expect(await listCheckpoints(store, "old")).toContain(8);
-  await expect(run("old", 12, { empty: "skip" })).rejects.toThrowError(/empty "keep", not "skip"/);
+  await expect(run("old", 12, { empty: "skip" })).rejects.toMatchObject({
+    code: "settings-mismatch",
+    message: expect.stringMatching(/empty "keep", not "skip"/),
+  });
   // What was always there must be.
   delete state.settings.loss;
   for (const step of [4, 8])

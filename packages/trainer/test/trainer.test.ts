@@ -283,6 +283,7 @@ test("the learning rate rises, then halves", () => {
 
 test("a training that explodes stops, and what led to it is kept; its checkpoints are of weights that embed", async () => {
   const failing = train({ store, model: "broken", steps: 40, ...settings, learningRate: 1e8 });
+  await expect(failing).rejects.toMatchObject({ kind: "data", code: "exploded" });
   await expect(failing).rejects.toThrowError(
     /model broken, step 2: the mean distance to positives is [\d.e+]+, above 1000; .* models\/broken\/failures\/step-2/,
   );
@@ -443,6 +444,7 @@ test("a training on part of a data set goes on with those shards after others la
   await part.remove(shardKey("stripes", 1));
   await expect(train({ ...given, model: "stopped", steps: 16 })).rejects.toMatchObject({
     kind: "data",
+    code: "shards-missing",
     message: expect.stringMatching(/data set stripes in .* model stopped is trained on, 1 is gone$/),
     mend: expect.stringMatching(/^pnpm farm:verify --dataset stripes --repair/),
   });
