@@ -56,7 +56,7 @@ export interface ShardResult {
   quarantined: number;
   /** Size of the shard object. */
   bytes: number;
-  /** Of the shard object, hex. */
+  /** SHA-256 of the shard object, hex. */
   sha256: string;
   renderMs: number;
   encodeMs: number;
@@ -71,7 +71,7 @@ export interface Completion {
   tiles: number;
   /** Tiles without a single drawn pixel. */
   empty: number;
-  /** Of all shard objects. */
+  /** Size of all shard objects. */
   bytes: number;
   /** Locations set aside. */
   quarantined: number;

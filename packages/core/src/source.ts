@@ -7,7 +7,7 @@ export const tileSourceSchema = z.object({
   map: z.object({
     /** Name of its file, for people. */
     name: z.string(),
-    /** Of its file, hex. */
+    /** SHA-256 of its file, hex. */
     sha256: z.string(),
     /** Hash of the rules by which it was imported, hex. */
     importHash: z.string(),

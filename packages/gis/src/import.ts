@@ -29,11 +29,11 @@ import { notUtf8 } from "./xml.ts";
 export interface ImportInfo {
   /** Name of the file, without its folder. */
   pbf: string;
-  /** Of the file, hex. */
+  /** SHA-256 of the file, hex. */
   sha256: string;
-  /** Of the file, bytes. */
+  /** Size of the file, bytes. */
   size: number;
-  /** Of the imported features. */
+  /** Box around the imported features, degrees, WGS 84: west, south, east, north. */
   bbox: Box;
   profile: string;
   importHash: string;
@@ -309,7 +309,7 @@ interface Run extends Pick<ImportOptions, "databaseUrl" | "profile"> {
   map: PreparedMap;
   /** For temporary files. */
   folder: string;
-  /** Of PostgreSQL, for osm2pgsql's sessions. */
+  /** PostgreSQL's settings for osm2pgsql's sessions. */
   settings: Readonly<Record<string, string>>;
   log: (line: string) => void;
   signal: AbortSignal | undefined;
@@ -319,7 +319,7 @@ interface Run extends Pick<ImportOptions, "databaseUrl" | "profile"> {
 interface LeftOut {
   /** All. */
   invalid: Set<string>;
-  /** Of these: ways whose nodes, and relations whose ways the map does not hold. */
+  /** Among these, ways whose nodes and relations whose ways the map does not hold. */
   bare: number;
 }
 

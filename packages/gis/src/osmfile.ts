@@ -17,7 +17,7 @@ export interface OsmFile {
   packing: Packing | undefined;
   /** Bytes. */
   size: number;
-  /** Of a PBF file that is not packed: how its blobs are compressed. */
+  /** How the blobs of a PBF file that is not packed are compressed. */
   blobs: ReadonlySet<BlobCompression>;
 }
 
@@ -255,7 +255,7 @@ function blobCompression(bytes: Buffer): BlobCompression | undefined {
 /**
  * A PBF file whose blobs of zstd are unpacked; the others are as they were.
  *
- * @param path of a file that {@link checkOsmFile} walked through
+ * @param path path of a file that {@link checkOsmFile} walked through
  * @throws FarmError `input` where a blob is damaged
  */
 export async function* unpackZstdBlobs(path: string): AsyncGenerator<Buffer> {

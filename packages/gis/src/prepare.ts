@@ -233,7 +233,7 @@ function start(path: string, args: readonly string[], signal: AbortSignal | unde
 /**
  * Runs osmium; resolves to what it prints.
  *
- * @param path of the map, for errors
+ * @param path path of the map, for errors
  * @param source what it reads from standard input
  */
 async function osmium(

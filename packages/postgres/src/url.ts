@@ -126,7 +126,7 @@ export function driverConfig(databaseUrl: string, application: string): pg.Clien
 /**
  * The environment of a child process that connects by libpq as the driver does, without a password in its arguments.
  *
- * @param settings of the server for its sessions, besides those of the URL's `options`
+ * @param settings settings of the server for the sessions, besides those of the URL's `options`
  */
 export function libpqEnvironment(
   databaseUrl: string,

@@ -118,7 +118,7 @@ export function createCanvas({ planes, pixels, radius, offset, oversampling }: C
   };
   need(input);
   wasm.layout(side, sums, extents);
-  /** Of each rule, its first feature and how many it has. */
+  /** First feature and number of features of each rule. */
   const found = new Map<number, { first: number; count: number }>();
   const used = new Set<number>();
   let [table, room, size] = [0, 0, 0];

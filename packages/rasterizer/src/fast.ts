@@ -1,6 +1,6 @@
 import { FarmError, MAX_OFFSET_M, type TileTransform } from "@loc2vec/core";
 import { createCanvas, type Paint } from "./canvas.ts";
-import type { Draw, DrawOptions } from "./rasterizer.ts";
+import type { Draw, DrawOptions } from "./draw.ts";
 import type { Coat } from "./style.ts";
 
 /** Pixels of the picture per pixel of a tile. */

@@ -1,10 +1,10 @@
+export type { Stage } from "./draw.ts";
 export {
   createRasterizer,
   type Rasterizer,
   type RasterizerOptions,
   type RendererKind,
   rendererInfo,
-  type Stage,
   sourceOf,
   type TileSize,
 } from "./rasterizer.ts";

@@ -102,7 +102,7 @@ export interface DatasetReader {
   labels(): Promise<Map<number, string>>;
   /** Set when all shards are there and checked. */
   readonly complete: Completion | undefined;
-  /** Of a complete data set: why locations could not be rendered, by index of the location. Their tiles are empty. */
+  /** Why locations could not be rendered, by index of the location, once the data set is complete. Their tiles are empty. */
   quarantine(): Promise<Map<number, string>>;
   shardKey(shard: number): string;
   /** See {@link openShard}. */
@@ -162,7 +162,7 @@ export interface ShardFacts {
   empty: number;
   /** Size of the object. */
   bytes: number;
-  /** Of the object, hex. */
+  /** SHA-256 of the object, hex. */
   sha256: string;
 }
 
@@ -196,8 +196,8 @@ export async function listShards(
   const count = shardCount(dataset);
   const shards = new Set<number>();
   for await (const key of store.list(prefix)) {
-    const found = /^(0|[1-9]\d*)\/0\/0\/0\/0$/.exec(key.slice(prefix.length));
-    if (found !== null && Number(found[1]) < count) shards.add(Number(found[1]));
+    const match = /^(0|[1-9]\d*)\/0\/0\/0\/0$/.exec(key.slice(prefix.length));
+    if (match !== null && Number(match[1]) < count) shards.add(Number(match[1]));
   }
   return shards;
 }
@@ -348,8 +348,8 @@ function transformsOf(
 
 /** Removes what an earlier creation, or a data set that was removed by half, left under the prefix. */
 async function removeLeftovers(store: ObjectStore, prefix: string, name: string): Promise<void> {
-  for (const each of [`${prefix}/`, quarantinePrefix(name)]) {
-    for await (const key of store.list(each)) await store.remove(key);
+  for (const prefixToRemove of [`${prefix}/`, quarantinePrefix(name)]) {
+    for await (const key of store.list(prefixToRemove)) await store.remove(key);
   }
 }
 

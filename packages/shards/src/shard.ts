@@ -165,7 +165,7 @@ export function checkShard(dataset: Layout & Pick<Dataset, "name">, shard: numbe
 /**
  * Compares every checksum of a shard object, and sees that every byte of it is under one.
  *
- * @param name of the object, for messages
+ * @param name the object's name, for messages
  * @throws FarmError `data` naming the object and the tile that is damaged
  */
 export function checkShardObject(

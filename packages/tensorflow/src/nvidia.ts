@@ -8,7 +8,7 @@ import { CUDA_LIBRARIES } from "./wheels.ts";
 export const OLDEST_DRIVER = 525;
 
 export interface Nvidia {
-  /** Of the driver, e.g. `535.104.05`; undefined when the machine has a card and no driver. */
+  /** Version of the driver, e.g. `535.104.05`; undefined when the machine has a card and no driver. */
   driver: string | undefined;
   /** Names of the cards; empty when nothing tells them. */
   cards: string[];

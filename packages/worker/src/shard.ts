@@ -22,12 +22,12 @@ import {
   writeQuarantine,
   writeShard,
 } from "@loc2vec/shards";
-import type { Rasterizer } from "./rasterizer.ts";
+import type { TileRenderer } from "./tile-renderer.ts";
 
 export interface RenderShardOptions {
   store: ObjectStore;
   job: Pick<RasterJob, "dataset" | "shard">;
-  rasterizer: Rasterizer;
+  rasterizer: TileRenderer;
   /** Looked at before each location; its reason is thrown. */
   signal?: AbortSignal | undefined;
   /** Called after each location. */
@@ -64,7 +64,7 @@ export async function renderShard(options: RenderShardOptions): Promise<Rendered
       "remove the job; pnpm farm:enqueue writes good ones",
     );
   }
-  checkRasterizer(dataset, rasterizer);
+  checkSourceOf(dataset, rasterizer);
   const { first, end } = shardRange(dataset, job.shard);
   const present = await presentShard(store, dataset, job.shard);
   if (present !== undefined) {
@@ -131,7 +131,7 @@ async function presentShard(
 }
 
 /** @throws MismatchError `data` naming both sides, when a rasterizer would draw other tiles than the data set's */
-function checkRasterizer(dataset: Dataset, { channels, source }: Rasterizer): void {
+function checkSourceOf(dataset: Dataset, { channels, source }: TileRenderer): void {
   if (channels !== undefined && channels.join() !== dataset.channels.join()) {
     throw new MismatchError(
       "cartography-mismatch",
@@ -144,7 +144,7 @@ function checkRasterizer(dataset: Dataset, { channels, source }: Rasterizer): vo
 
 async function renderLocation(
   dataset: Dataset,
-  rasterizer: Rasterizer,
+  rasterizer: TileRenderer,
   { shard }: Pick<RasterJob, "shard">,
   index: number,
   { lon, lat }: { lon: number; lat: number },

@@ -15,7 +15,7 @@ import {
 import { createDataset, listShards, openDataset, openStore, storeIdentity } from "@loc2vec/shards";
 import { expect, onTestFinished, test } from "vitest";
 import { ownRedis } from "../../queue/test/helpers.ts";
-import { type Rasterizer, type RunWorkerOptions, runWorker, type WorkerSummary } from "../src/index.ts";
+import { type RunWorkerOptions, runWorker, type TileRenderer, type WorkerSummary } from "../src/index.ts";
 import { datasetOf, enqueue, type Farm, freshFarm, hashes, locationsOf } from "./helpers.ts";
 import { stripes } from "./rasterizer.ts";
 
@@ -106,7 +106,7 @@ test("what failed in one store is neither listed, nor counted, nor retried in an
 });
 
 /** Draws one map only, as a worker whose database holds it. */
-function onMap(map: string): Rasterizer {
+function onMap(map: string): TileRenderer {
   return stripes(() => {
     if (map === "A") return;
     const message = `data set city is drawn from the map A; this worker has ${map}`;

@@ -4,7 +4,7 @@ import { describeDataset, type FarmContext, machine } from "@loc2vec/farm";
 import { sampleLocations } from "@loc2vec/gis";
 import { createDataset, openDataset, openStore } from "@loc2vec/shards";
 import { openTiles, planBatches, train } from "@loc2vec/trainer";
-import { type Rasterizer, renderShard } from "@loc2vec/worker";
+import { renderShard, type TileRenderer } from "@loc2vec/worker";
 import { defineBench, locationsOption, type MapOptions, mapOption } from "../bench.ts";
 import { withFolder } from "../harness.ts";
 import { withMap } from "../map.ts";
@@ -29,7 +29,7 @@ export const loader = defineBench({
 /** Tiles a second that the trainer's loader delivers by itself, and the share of a training's time that it is waited for. */
 async function measureLoader(
   { log }: FarmContext,
-  rasterizer: Rasterizer,
+  rasterizer: TileRenderer,
   dataset: Dataset,
   locations: readonly Location[],
 ): Promise<object> {

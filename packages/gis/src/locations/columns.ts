@@ -2,7 +2,7 @@ import { FarmError, type Location } from "@loc2vec/core";
 
 /** What a location may be given: degrees, kind, weight, label. */
 export type Field = keyof Location;
-/** Of one location, as they were read. */
+/** The fields of one location as they were read. */
 export type Fields = Partial<Record<Field, unknown>>;
 
 /** Names of each field, the better ones first; those of one line are as good as each other. */
@@ -16,7 +16,7 @@ const NAMES: Readonly<Record<Field, readonly (readonly string[])[]>> = {
 export const FIELDS = Object.keys(NAMES) as readonly Field[];
 /** All but the coordinates. */
 export const OTHER_FIELDS = FIELDS.filter((field) => field !== "lon" && field !== "lat");
-/** Of x and y: they may as well be pixels, and are coordinates only as a pair. */
+/** Names of x and y: they may as well be pixels, and are coordinates only as a pair. */
 const PAIR_RANK = 2;
 
 const KNOWN = new Map<string, { field: Field; rank: number }>();

@@ -68,7 +68,7 @@ export const onGlobe = ({ lon, lat }: { lon: number; lat: number }): boolean =>
 /**
  * A location from its fields as they were read.
  *
- * @param kind of a location that names none
+ * @param kind what a location that names no kind is
  * @throws LocationError, which names no place
  */
 export function toLocation(

@@ -6,7 +6,7 @@ import { linesOf } from "./text.ts";
 
 /** Begins each text of a sequence (RFC 8142). */
 export const RECORD_SEPARATOR = "\x1e";
-/** Of one text, which may go over lines. */
+/** Bytes at most of one text, which may go over lines. */
 const MAX_TEXT = 64 * 1024 * 1024;
 
 /**

@@ -223,7 +223,7 @@ function* codes(text: string): Generator<number> {
 }
 
 export interface Line {
-  /** Of the file, from 1. */
+  /** Number of the line in the file, from 1. */
   row: number;
   text: string;
 }

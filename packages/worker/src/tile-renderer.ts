@@ -1,7 +1,7 @@
 import type { Levels, TileSource, TileTransform } from "@loc2vec/core";
 
 /** What a worker draws tiles with; `@loc2vec/rasterizer` is the real one. */
-export interface Rasterizer {
+export interface TileRenderer {
   /** What it draws from. A data set is drawn from one source throughout. */
   readonly source: TileSource;
   /** Names of the channels, in the order of a tile's planes. */
