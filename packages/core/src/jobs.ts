@@ -12,6 +12,7 @@ const name = z
 /** Identity of the object store that a job's data set is in. */
 const store = z.string().regex(STORE_ID);
 const count = z.int().min(1);
+
 /** Which of a model's checkpoints: the best, the last, or that of a step. */
 export const CHECKPOINT_SCHEMA = z.union([z.enum(["best", "last"]), count]);
 export type CheckpointChoice = z.infer<typeof CHECKPOINT_SCHEMA>;

@@ -505,11 +505,11 @@ async function keepGrants(client: pg.Client): Promise<void> {
     `SELECT format('GRANT %s ON %s TO %s', acl.privilege_type, target,
        CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END) AS statement
      FROM (
-       SELECT 'SCHEMA ${STAGING}' AS target, nspacl AS given, nspowner AS owner FROM pg_namespace WHERE nspname = '${SCHEMA}'
+       SELECT 'SCHEMA ${STAGING}' AS target, nspacl AS acl_items, nspowner AS owner FROM pg_namespace WHERE nspname = '${SCHEMA}'
        UNION ALL
        SELECT format('${STAGING}.%I', relname), relacl, relowner FROM pg_class
        WHERE relnamespace = to_regnamespace('${SCHEMA}') AND relname IN ('feature', 'label', 'import_info')
-     ) AS object, aclexplode(given) AS acl WHERE acl.grantee <> owner`,
+     ) AS object, aclexplode(acl_items) AS acl WHERE acl.grantee <> owner`,
   );
   for (const { statement } of rows) await client.query(statement);
 }

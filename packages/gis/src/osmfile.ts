@@ -51,7 +51,9 @@ export async function checkOsmFile(path: string): Promise<OsmFile> {
   });
   try {
     const magic = (await file.read(Buffer.alloc(8), 0, 8, 0)).buffer;
-    const packing = PACKINGS.find((each) => magic.subarray(0, each.magic.length).equals(each.magic))?.packing;
+    const packing = PACKINGS.find((candidate) =>
+      magic.subarray(0, candidate.magic.length).equals(candidate.magic),
+    )?.packing;
     const format = await formatOf(path, packing);
     const blobs = format === "pbf" && !packing ? await walkBlobs(file, path, info.size) : new Set<never>();
     return { format, packing, size: info.size, blobs };

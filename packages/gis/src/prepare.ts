@@ -82,7 +82,7 @@ export async function prepareMap({ path, file, folder, log, signal }: PrepareOpt
     const header = await headerOf(run, first, source);
     // OPL has no header: it may hold versions that are deleted.
     history = header.history || file.format === "opl";
-    const foreign = (["lz4", "zstd"] as const).filter((each) => file.blobs.has(each));
+    const foreign = (["lz4", "zstd"] as const).filter((compression) => file.blobs.has(compression));
     if (foreign.length > 0) {
       say(
         `its blobs are compressed with ${foreign.join(" and ")}, which osm2pgsql does not read; they are written anew`,

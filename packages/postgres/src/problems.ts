@@ -188,8 +188,8 @@ function adviceOn(error: Error, databaseUrl: string): Advice {
   if (syscall === "open" && path !== undefined) {
     return ["usage", "correct sslrootcert, sslcert or sslkey in FARM_DATABASE_URL"];
   }
-  const known = CONNECTION[code];
-  if (known !== undefined) return ["service", known];
+  const advice = CONNECTION[code];
+  if (advice !== undefined) return ["service", advice];
   if (/^(ERR_SSL|ERR_TLS|ERR_OSSL)|CERT/.test(code)) return ["service", CERTIFICATE];
   return DRIVER.find(([pattern]) => pattern.test(message))?.[1] ?? ["service", START];
 }

@@ -56,9 +56,9 @@ export function createExact({
       ...transforms.flatMap(({ dx, dy }) => [Math.abs(dx) - MAX_OFFSET_M, Math.abs(dy) - MAX_OFFSET_M]),
     );
     const begin = performance.now();
-    const found = await features.geojson(frame, half + further);
+    const geojson = await features.geojson(frame, half + further);
     onStage("query", performance.now() - begin);
-    const data = collections(coats, found);
+    const data = collections(coats, geojson);
     const drawn = last.then(() => draw(data, transforms, levels));
     last = drawn.catch(() => {});
     return drawn;

@@ -149,11 +149,11 @@ export function collections(
   return coats.map((channel) => {
     const painted: string[] = [];
     for (const coat of channel) {
-      const found = byRule.get(coat.rule.index);
-      if (found === undefined) continue;
+      const geometries = byRule.get(coat.rule.index);
+      if (geometries === undefined) continue;
       const head = `{"type":"Feature","properties":{"s":${coat.id}},"geometry":`;
       const { rule } = coat;
-      for (const geometry of found) {
+      for (const geometry of geometries) {
         const shape = isDot(coat)
           ? dot(geometry)
           : rule.geometry === "point"

@@ -62,7 +62,7 @@ export interface Installation {
 export function installations(root = "/usr/lib/postgresql", path = process.env.PATH ?? ""): Installation[] {
   const versions = existsSync(root) ? readdirSync(root) : [];
   const folders = [...versions.map((version) => join(root, version, "bin")), ...path.split(delimiter)];
-  const found = new Map<string, Installation>();
+  const byFolder = new Map<string, Installation>();
   for (const folder of folders) {
     if (!existsSync(join(folder, "postgres")) || !existsSync(join(folder, "initdb"))) continue;
     const bin = dirname(realpathSync(join(folder, "postgres")));
@@ -71,9 +71,9 @@ export function installations(root = "/usr/lib/postgresql", path = process.env.P
     const major = Number(/(\d+)/.exec(ask("postgres", "--version"))?.[1]);
     const shared = ask("pg_config", "--sharedir") || `/usr/share/postgresql/${major}`;
     if (major > 0)
-      found.set(bin, { bin, major, postgis: existsSync(join(shared, "extension/postgis.control")) });
+      byFolder.set(bin, { bin, major, postgis: existsSync(join(shared, "extension/postgis.control")) });
   }
-  return [...found.values()].sort((a, b) => b.major - a.major);
+  return [...byFolder.values()].sort((a, b) => b.major - a.major);
 }
 
 /**
@@ -83,15 +83,15 @@ export function installations(root = "/usr/lib/postgresql", path = process.env.P
  * @throws FarmError `missing`, with the packages to install
  */
 export function chooseInstallation(
-  found: readonly Installation[],
+  installed: readonly Installation[],
   data: string,
   madeBy?: number,
 ): Installation {
-  const fits = found.filter(({ major }) => madeBy === undefined || major === madeBy);
+  const fits = installed.filter(({ major }) => madeBy === undefined || major === madeBy);
   const chosen = fits.find(({ postgis }) => postgis);
   if (chosen !== undefined) return chosen;
   const instead = "or let FARM_DATABASE_URL name a PostgreSQL with PostGIS";
-  if (found.length === 0) {
+  if (installed.length === 0) {
     throw new FarmError(
       "missing",
       "PostgreSQL: not installed",
@@ -101,7 +101,7 @@ export function chooseInstallation(
   if (fits.length === 0) {
     throw new FarmError(
       "missing",
-      `${data}: made by PostgreSQL ${madeBy}, but installed is ${found.map(({ major }) => major).join(", ")}`,
+      `${data}: made by PostgreSQL ${madeBy}, but installed is ${installed.map(({ major }) => major).join(", ")}`,
       `sudo apt-get install postgresql-${madeBy}-postgis-3, or remove that folder and import again`,
     );
   }
@@ -125,7 +125,7 @@ async function serverAccount(data: string): Promise<Account | undefined> {
     .split("\n")
     .map((line) => line.split(":"));
   for (const name of ["postgres", "nobody"]) {
-    const user = users.find(([found]) => found === name);
+    const user = users.find(([userName]) => userName === name);
     if (user !== undefined) return { uid: Number(user[2]), gid: Number(user[3]) };
   }
   throw new FarmError(
@@ -372,8 +372,8 @@ export const database: Service = {
     const admin = new URL(url);
     admin.pathname = "/postgres";
     try {
-      const [found] = await query(admin.href, `SELECT 1 FROM pg_database WHERE datname = '${NAME}'`);
-      if (found === undefined) await query(admin.href, `CREATE DATABASE ${NAME}`, 60_000);
+      const [database] = await query(admin.href, `SELECT 1 FROM pg_database WHERE datname = '${NAME}'`);
+      if (database === undefined) await query(admin.href, `CREATE DATABASE ${NAME}`, 60_000);
     } catch (error) {
       throw postgresError(error, admin.href);
     }

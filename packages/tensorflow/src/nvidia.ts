@@ -82,13 +82,13 @@ for (const name of names) {
 export function openCudaLibraries(folders: readonly string[] = cudaFolders()): CudaLibrary[] {
   const args = ["-e", OPEN, JSON.stringify(folders), JSON.stringify(CUDA_LIBRARIES)];
   const { stdout } = spawnSync(process.execPath, args, { encoding: "utf8" });
-  const found = stdout
+  const results = stdout
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as { name: string; problem?: string });
   return CUDA_LIBRARIES.map((name, at) => ({
     name,
-    problem: at < found.length ? found[at]?.problem : "opening it ended the process",
+    problem: at < results.length ? results[at]?.problem : "opening it ended the process",
   }));
 }
 

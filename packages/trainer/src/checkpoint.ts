@@ -4,7 +4,7 @@ import { checkWeights, decodeSafetensors, type Weights } from "@loc2vec/encoder"
 import { describe, type ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
 import { encodeJson, modelPrefix } from "./model.ts";
-import { type Settings, settingsSchema } from "./settings.ts";
+import { type Settings, settingsSchema, storedSettings } from "./settings.ts";
 
 /** Version of a checkpoint's `state.json`. */
 const VERSION = 2;
@@ -143,7 +143,10 @@ export async function writeCheckpoint(
   await store.put(`${prefix}/weights.safetensors`, weights);
   await store.put(`${prefix}/optimizer.safetensors`, optimizer);
   const sha256 = { weights: hashOf(weights), optimizer: hashOf(optimizer) };
-  await store.put(`${prefix}/state.json`, encodeJson({ version: VERSION, step, settings, sha256 }));
+  await store.put(
+    `${prefix}/state.json`,
+    encodeJson({ version: VERSION, step, settings: storedSettings(settings), sha256 }),
+  );
 }
 
 const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");

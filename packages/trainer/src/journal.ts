@@ -1,4 +1,4 @@
-import { type AdamState, encodeSafetensors, type Weights } from "@loc2vec/encoder";
+import { type AdamState, encodeSafetensors, storedArchitecture, type Weights } from "@loc2vec/encoder";
 import type { ObjectStore } from "@loc2vec/shards";
 import { type Best, keepBest } from "./best.ts";
 import { removeCheckpoint, writeCheckpoint } from "./checkpoint.ts";
@@ -8,7 +8,7 @@ import type { HistoryEntry } from "./figures.ts";
 import { openHistory } from "./history.ts";
 import type { Lease } from "./lease.ts";
 import { encodeJson, modelPrefix } from "./model.ts";
-import type { Settings } from "./settings.ts";
+import { type Settings, storedSettings } from "./settings.ts";
 
 /** What a training writes as it goes; each time it has confirmed that nobody else trains the model. */
 export interface Journal {
@@ -68,7 +68,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
         settings,
         weights: encodeSafetensors(weights, {
           step: String(step),
-          architecture: JSON.stringify(settings.architecture),
+          architecture: JSON.stringify(storedArchitecture(settings.architecture)),
         }),
         optimizer: encodeSafetensors(moments),
       });
@@ -86,7 +86,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       const { parameters } = options;
       await store.put(
         `${modelPrefix(model)}/model.json`,
-        encodeJson({ version: 1, step, parameters, settings }),
+        encodeJson({ version: 1, step, parameters, settings: storedSettings(settings) }),
       );
     },
   };

@@ -165,7 +165,7 @@ export function readKnob(one: Knob, text: string): unknown {
   }
   const parsed = bare(one.schema).safeParse(value);
   if (parsed.success) return value;
-  const { path, message } = deepest(parsed.error.issues[0] as z.core.$ZodIssue);
+  const { path, message } = explain(parsed.error.issues[0] as z.core.$ZodIssue);
   throw refuse(
     one.names === undefined
       ? `must be ${rangeOf(one)}`
@@ -175,17 +175,9 @@ export function readKnob(one: Knob, text: string): unknown {
 
 const numberOf = (text: string): number => (text.trim() === "" ? Number.NaN : Number(text));
 
-/** The most telling part of an issue: of a union's, that of the branch that went deepest. */
-export function deepest(issue: z.core.$ZodIssue): { path: PropertyKey[]; message: string } {
+/** What an issue is about: of a field that there is not, that field. */
+export function explain(issue: z.core.$ZodIssue): { path: PropertyKey[]; message: string } {
   if (issue.code === "unrecognized_keys")
     return { path: [...issue.path, issue.keys[0] as string], message: "there is no such setting" };
-  if (issue.code !== "invalid_union") return { path: issue.path, message: issue.message };
-  return issue.errors
-    .flat()
-    .map(deepest)
-    .map(({ path, message }) => ({ path: [...issue.path, ...path], message }))
-    .reduce((best, next) => (next.path.length > best.path.length ? next : best), {
-      path: issue.path,
-      message: issue.message,
-    });
+  return { path: issue.path, message: issue.message };
 }

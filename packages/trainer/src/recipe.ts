@@ -1,7 +1,17 @@
 import { DEFAULT_HOLDOUT, FarmError } from "@loc2vec/core";
-import { ADAM, countParameters, DROPOUT, LOC2VEC, NETWORKS } from "@loc2vec/encoder";
+import {
+  ADAM,
+  compactNetwork,
+  countParameters,
+  DROPOUT,
+  LOC2VEC,
+  LOSS_NAMES,
+  LOSSES,
+  NETWORKS,
+  networkSchema,
+} from "@loc2vec/encoder";
 import { z } from "zod";
-import { deepest, group, type Knob, knob, knobsOf, rangeOf, standardText, usageOf } from "./knobs.ts";
+import { explain, group, type Knob, knob, knobsOf, rangeOf, standardText, usageOf } from "./knobs.ts";
 
 /**
  * The schema of a training, said once: the options of `farm train` and `farm enqueue --train`, a job's payload, what
@@ -12,19 +22,9 @@ import { deepest, group, type Knob, knob, knobsOf, rangeOf, standardText, usageO
 const rate = z.number().min(0).lt(1);
 const count = z.int().min(1);
 
-/** Layers: filters of the 3×3 and of the 1×1 convolutions, units of the dense layers. */
-const layersSchema = z.strictObject({
-  pooled: z.array(z.int().min(1).max(4096)).min(1).readonly(),
-  pointwise: z.array(z.int().min(1).max(4096)).readonly(),
-  dense: z.int().min(1).max(4096),
-  embedding: z.int().min(1).max(4096),
-});
-
-const NETWORK_NAMES = Object.keys(NETWORKS) as (keyof typeof NETWORKS)[];
-
 /** A network's name with what it weighs: `small (81,552 parameters)`. */
-const networkTexts = NETWORK_NAMES.map(
-  (name) => `${name} (${countParameters({ ...LOC2VEC, ...NETWORKS[name] }).toLocaleString("en")} parameters)`,
+const networkTexts = Object.entries(NETWORKS).map(
+  ([name, layers]) => `${name} (${countParameters({ ...LOC2VEC, layers }).toLocaleString("en")} parameters)`,
 );
 
 /** How fast it learns as the steps go by. */
@@ -45,15 +45,12 @@ export const schedule = {
 
 /** What decides how a training goes, but for its length: a checkpoint keeps it, and who goes on must not change it. */
 export const decisive = {
-  network: knob(
-    z.union([z.enum(NETWORK_NAMES).transform((name) => NETWORKS[name]), layersSchema]).prefault("paper"),
-    {
-      flag: "--network",
-      value: "network",
-      names: NETWORK_NAMES,
-      help: `layers: ${networkTexts.join(", ")}, or {"pooled": […], "pointwise": […], "dense": n, "embedding": n}`,
-    },
-  ),
+  network: knob(networkSchema.transform(compactNetwork).prefault("paper"), {
+    flag: "--network",
+    value: "network",
+    names: Object.keys(NETWORKS),
+    help: `layers: ${networkTexts.join(", ")}, {"pooled": […], "pointwise": […], "dense": n, "embedding": n}, or a list: [{"kind": "conv", …}, …]`,
+  }),
   seed: knob(z.int().min(0).default(0), {
     flag: "--seed",
     help: "what weights, mini-batches and dropout are drawn by",
@@ -74,10 +71,10 @@ export const decisive = {
       before: 1,
     }),
   }),
-  loss: knob(z.enum(["softpn", "ratio"]).default("softpn"), {
+  loss: knob(z.enum(LOSS_NAMES).default("softpn"), {
     flag: "--loss",
     value: "loss",
-    help: "what a triplet's distances are judged by",
+    help: LOSS_NAMES.map((name) => `${name}: ${LOSSES[name].about}`).join("; "),
   }),
   distanceScale: knob(z.number().positive().default(1), {
     flag: "--distance-scale",
@@ -205,7 +202,7 @@ function merge(below: object, above: object): object {
 export function parseRecipe(place: string, given: RecipeInput, base: RecipeInput = RECIPES.paper): Recipe {
   const parsed = recipeSchema.safeParse(merge(base, given));
   if (parsed.success) return parsed.data;
-  const { path, message } = deepest(parsed.error.issues[0] as z.core.$ZodIssue);
+  const { path, message } = explain(parsed.error.issues[0] as z.core.$ZodIssue);
   const field = path.join(".");
   const one = KNOBS.find((each) => each.path.join(".") === field);
   throw new FarmError(

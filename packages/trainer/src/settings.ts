@@ -6,7 +6,14 @@ import {
   type Holdout,
   sameDataset,
 } from "@loc2vec/core";
-import { describeNetwork, networkOf, type Precision } from "@loc2vec/encoder";
+import {
+  type Architecture,
+  architectureSchema,
+  describeNetwork,
+  networkOf,
+  type Precision,
+  storedArchitecture,
+} from "@loc2vec/encoder";
 import type { ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
 import { keptShape } from "./knobs.ts";
@@ -27,7 +34,7 @@ export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdou
   /** An encoder reads tiles of that cartography alone. */
   dataset: z.infer<typeof datasetIdentitySchema>;
   channels: string[];
-  architecture: z.infer<typeof architectureSchema>;
+  architecture: Architecture;
   batch: Settled<Recipe["batch"]>;
   schedule: Settled<Pick<Recipe, keyof typeof schedule>>;
   /** What `auto` became where the training began. */
@@ -36,15 +43,6 @@ export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdou
   shards: string;
   holdout: Holdout;
 };
-
-const architectureSchema = z.object({
-  channels: z.int(),
-  pixels: z.int(),
-  pooled: z.array(z.int()),
-  pointwise: z.array(z.int()),
-  dense: z.int(),
-  embedding: z.int(),
-});
 
 /** The settings in a checkpoint's `state.json`. */
 export const settingsSchema = z.object({
@@ -56,6 +54,11 @@ export const settingsSchema = z.object({
   shards: z.string().regex(RANGES),
 }) as unknown as z.ZodType<Settings>;
 
+/** Settings as they are written. */
+export function storedSettings(settings: Settings): object {
+  return { ...settings, architecture: storedArchitecture(settings.architecture) };
+}
+
 /** Which places and tiles a training draws from: what a recipe leaves open of it was found out where it began. */
 export type Drawn = Pick<Settings, "shards" | "early" | "minDistanceM" | "holdout">;
 
@@ -66,7 +69,7 @@ export function settle(
   { channels, pixels }: Pick<Dataset, "channels" | "pixels">,
   drawn: Drawn,
 ): Settings {
-  const architecture = { channels: channels.length, pixels, ...networkOf(recipe.network) };
+  const architecture = { channels: channels.length, pixels, layers: networkOf(recipe.network) };
   const settings: Record<string, unknown> = { dataset: identity, channels, architecture };
   for (const name of Object.keys(decisive) as (keyof typeof decisive)[]) {
     if (name in schedule)
@@ -84,7 +87,7 @@ export function checkSame(store: ObjectStore, model: string, was: Settings, is: 
     if (field === "dataset" && sameDataset(was.dataset, is.dataset)) continue;
     const [had, has] =
       field === "architecture"
-        ? [was, is].map(({ architecture }) => `the network ${describeNetwork(architecture)}`)
+        ? [was, is].map(({ architecture }) => `the network ${describeNetwork(architecture.layers)}`)
         : field === "dataset"
           ? [was, is].map(({ dataset }) => describeIdentity(dataset))
           : [`${field} ${before}`, now];

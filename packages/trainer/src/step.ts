@@ -1,4 +1,12 @@
-import { ADAM, type AdamState, adamStep, type Encoder, tripletLoss } from "@loc2vec/encoder";
+import {
+  ADAM,
+  type AdamState,
+  adamStep,
+  type Encoder,
+  embeddingSize,
+  LOSSES,
+  structureOf,
+} from "@loc2vec/encoder";
 import type { MiniBatch } from "./feed.ts";
 import type { HistoryEntry } from "./figures.ts";
 import { explosion, findInfinite } from "./guard.ts";
@@ -26,12 +34,11 @@ export function takeStep(
   const { gradients, statistics } = encoder.gradients(
     { tiles, channelsOn: plan.channelsOn, seed, step: plan.step, dropout },
     (embeddings) => {
-      const { gradient, ...result } = tripletLoss(
+      const { gradient, ...result } = LOSSES[settings.loss].compute(
         embeddings,
-        settings.architecture.embedding,
-        plan.triplets,
-        settings.loss,
-        settings.distanceScale,
+        embeddingSize(settings.architecture),
+        structureOf(plan.rows, plan.triplets),
+        { scale: settings.distanceScale },
       );
       measured = result;
       return gradient;

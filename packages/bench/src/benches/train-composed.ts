@@ -42,18 +42,28 @@ export function composedStep(
 
   const embeddings = (): Tensor => {
     let x: Tensor = tf.dropout(images, DROPOUT.input, [count, 1, 1, channels]);
-    for (const layer of layersOf(LOC2VEC)) {
-      const weight = (name: string): Tensor => variables.get(`${layer.name}.${name}`) as Variable;
-      const spatial = layer.kind === "conv";
-      x = spatial
-        ? tf.conv2d(x as Tensor4D, weight("kernel") as Tensor4D, 1, "same")
-        : tf.matMul(x.reshape([count, -1]) as Tensor2D, weight("kernel") as Tensor2D);
-      if (!layer.normalized) return x.add(weight("bias"));
-      const { mean, variance } = tf.moments(x, spatial ? [0, 1, 2] : [0]);
-      x = x.sub(mean).div(variance.add(BN_EPSILON).sqrt()).mul(weight("gamma")).add(weight("beta"));
-      x = tf.maximum(x, x.mul(LEAK));
-      if (layer.pool) x = tf.maxPool(x as Tensor4D, 2, 2, "valid");
-      x = spatial ? tf.dropout(x, DROPOUT.conv, [count, 1, 1, layer.filters]) : tf.dropout(x, DROPOUT.dense);
+    const layers = layersOf(LOC2VEC);
+    for (const [at, { spec, name, output }] of layers.entries()) {
+      const weight = (own: string): Tensor => variables.get(`${name}.${own}`) as Variable;
+      if (spec.kind === "pool") x = tf.maxPool(x as Tensor4D, 2, 2, "valid");
+      else if (spec.kind === "flatten") x = x.reshape([count, -1]);
+      else {
+        const spatial = spec.kind === "conv";
+        x = spatial
+          ? tf.conv2d(x as Tensor4D, weight("kernel") as Tensor4D, 1, "same")
+          : tf.matMul(x as Tensor2D, weight("kernel") as Tensor2D);
+        if (spec.normalization === "none") return x.add(weight("bias"));
+        const { mean, variance } = tf.moments(x, spatial ? [0, 1, 2] : [0]);
+        x = x.sub(mean).div(variance.add(BN_EPSILON).sqrt()).mul(weight("gamma")).add(weight("beta"));
+        x = tf.maximum(x, x.mul(LEAK));
+      }
+      // After the pooling, where there is any.
+      if (spec.kind === "flatten" || layers[at + 1]?.spec.kind === "pool") continue;
+      const channels = output.at(-1) as number;
+      x =
+        output.length === 3
+          ? tf.dropout(x, DROPOUT.conv, [count, 1, 1, channels])
+          : tf.dropout(x, DROPOUT.dense);
     }
     return x;
   };

@@ -9,12 +9,15 @@ import {
   countParameters,
   createEncoder,
   DROPOUT,
+  embeddingSize,
   initialWeights,
   LOC2VEC,
+  LOSSES,
   layersOf,
   type Precision,
+  sizeOf,
+  structureOf,
   type Triplet,
-  tripletLoss,
 } from "@loc2vec/encoder";
 import { type FarmContext, machine } from "@loc2vec/farm";
 import { sampleLocations } from "@loc2vec/gis";
@@ -143,12 +146,18 @@ function stepper(
   const encoder = createEncoder(tensorflow, LOC2VEC, initialWeights(LOC2VEC, 0), { precision });
   const channelsOn = new Uint8Array(tiles.length * LOC2VEC.channels).fill(1);
   const state: AdamState = new Map();
+  const size = embeddingSize(LOC2VEC);
+  const rows = tiles.map((_, row) => ({
+    location: Math.floor(row / (1 + PAIRS)),
+    sample: row % (1 + PAIRS),
+  }));
+  const structure = structureOf(rows, triplets);
   let step = 0;
   const train = (): void => {
     step++;
     const batch = { tiles, channelsOn, seed: 0, step, dropout: DROPOUT };
     const { gradients, statistics } = encoder.gradients(batch, (embeddings) =>
-      part("(loss)", () => tripletLoss(embeddings, LOC2VEC.embedding, triplets).gradient),
+      part("(loss)", () => LOSSES.softpn.compute(embeddings, size, structure, { scale: 1 }).gradient),
     );
     const weights = part("(Adam)", () => adamStep(encoder.weights, gradients, state, step, ADAM));
     part("(weights to TensorFlow)", () => {
@@ -252,12 +261,10 @@ function matmulGflops(tf: Tensorflow["tf"]): number {
 
 /** Multiplications and additions of convolutions and matrices, forward and twice backward. */
 function flopsPerStep(images: number): number {
-  let side = LOC2VEC.pixels;
   let sum = 0;
-  for (const { kind, kernel, pool } of layersOf(LOC2VEC)) {
-    const product = kernel.reduce((a, b) => a * b, 1);
-    sum += 2 * product * (kind === "conv" ? side * side : 1);
-    if (pool) side /= 2;
+  for (const { kernel = [0], output } of layersOf(LOC2VEC)) {
+    const [height, width] = output.length === 3 ? output : [1, 1];
+    sum += 2 * sizeOf(kernel) * height * width;
   }
   return 3 * sum * images;
 }

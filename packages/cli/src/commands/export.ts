@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { CheckpointChoice } from "@loc2vec/core";
-import { encodeOnnx, encodeSafetensors } from "@loc2vec/encoder";
+import { encodeOnnx, encodeSafetensors, kerasLoader, storedArchitecture } from "@loc2vec/encoder";
 import { ROOT } from "@loc2vec/farm";
 import { openCheckpoint } from "@loc2vec/trainer";
 import { defineCommand } from "../command-line.ts";
@@ -30,9 +30,9 @@ export const exportModel = defineCommand({
       "encoder.onnx": encodeOnnx(settings.architecture, weights),
       "weights.safetensors": encodeSafetensors(weights, {
         step: String(step),
-        architecture: JSON.stringify(settings.architecture),
+        architecture: JSON.stringify(storedArchitecture(settings.architecture)),
       }),
-      "loc2vec_keras.py": await readFile(join(ROOT, KERAS)),
+      "loc2vec_keras.py": kerasLoader(await readFile(join(ROOT, KERAS), "utf8")),
     };
     await mkdir(folder, { recursive: true });
     for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, name), bytes);

@@ -94,11 +94,12 @@ export function* pointsOf(geometry: unknown, place: string, others: Fields | Loc
     yield point(coordinates, place);
   } else if (type === "MultiPoint" && Array.isArray(coordinates)) {
     if (coordinates.length === 0) yield badRow(place, "a MultiPoint without a point");
-    for (const [at, each] of coordinates.entries()) yield point(each, part("point", at, coordinates.length));
+    for (const [at, member] of coordinates.entries())
+      yield point(member, part("point", at, coordinates.length));
   } else if (type === "GeometryCollection" && Array.isArray(geometries)) {
     if (geometries.length === 0) yield badRow(place, "a GeometryCollection without a geometry");
-    for (const [at, each] of geometries.entries())
-      yield* pointsOf(each, part("geometry", at, geometries.length), others);
+    for (const [at, member] of geometries.entries())
+      yield* pointsOf(member, part("geometry", at, geometries.length), others);
   } else {
     yield badRow(place, `geometry ${String(type)} is not a Point`, "take its centroid, or drop the row");
   }

@@ -30,8 +30,8 @@ const absent = (value: unknown): boolean => value === undefined || value === nul
 const hasComma = (value: unknown): boolean => typeof value === "string" && DECIMAL_COMMA.test(value.trim());
 
 /** A number as it was read. @param commas whether 1,234 is 1.234 for sure @throws LocationError */
-function number(name: string, given: unknown, commas: boolean): number {
-  const value = typeof given === "string" ? given.trim().replace("\u2212", "-") : given;
+function number(name: string, read: unknown, commas: boolean): number {
+  const value = typeof read === "string" ? read.trim().replace("\u2212", "-") : read;
   if (absent(value)) throw new LocationError(`${name} is missing`, MEND_ROW);
   if (typeof value === "bigint") return Number(value);
   if (typeof value === "number" && Number.isFinite(value)) return value;
@@ -88,11 +88,11 @@ export function toLocation(
   if (Math.abs(lat) > MAX_LATITUDE) {
     throw refuse(`latitude ${lat} is beyond ±${MAX_LATITUDE}, where Web Mercator ends`, "drop the row");
   }
-  const given = typeof fields.kind === "string" ? fields.kind.trim() : fields.kind;
-  const known = absent(given) ? kind : LOCATION_KINDS.find((each) => each === given);
-  if (known === undefined)
-    throw refuse(`unknown kind ${describe(given)}`, `one of ${LOCATION_KINDS.join(", ")}`);
-  const location: Location = { lon, lat, kind: known };
+  const named = typeof fields.kind === "string" ? fields.kind.trim() : fields.kind;
+  const locationKind = absent(named) ? kind : LOCATION_KINDS.find((each) => each === named);
+  if (locationKind === undefined)
+    throw refuse(`unknown kind ${describe(named)}`, `one of ${LOCATION_KINDS.join(", ")}`);
+  const location: Location = { lon, lat, kind: locationKind };
   if (!absent(fields.weight)) {
     location.weight = number("weight", fields.weight, hasComma(fields.lon) || hasComma(fields.lat));
     if (location.weight < 0) throw refuse(`weight ${location.weight} is negative`);

@@ -29,9 +29,9 @@ export async function* sequenceRows(
         yield* rowsOfText(begun, file);
         begun = { row, text: rest };
       }
-      for (const each of texts) {
+      for (const text of texts) {
         yield* rowsOfText(begun, file);
-        begun = { row, text: each };
+        begun = { row, text };
       }
       if (begun.text.length > MAX_TEXT)
         throw new FarmError(

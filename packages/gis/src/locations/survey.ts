@@ -77,7 +77,9 @@ export async function openSource(
       const [fits, fitsSwapped] = [
         { lon, lat },
         { lon: lat, lat: lon },
-      ].map((each) => onGlobe(each) && (bbox === undefined || withinBox(bbox, each, reachM)));
+      ].map(
+        (coordinates) => onGlobe(coordinates) && (bbox === undefined || withinBox(bbox, coordinates, reachM)),
+      );
       if (!fits && fitsSwapped && swapped.count++ === 0) swapped.first = `${place} (${lon}, ${lat})`;
       toLocation(fields, { lon, lat }, kind);
       count++;

@@ -50,8 +50,8 @@ export async function openFile(path: string, file: string): Promise<Opened> {
     return { format: "parquet" };
   }
   const latin1 = head.toString("latin1");
-  const other = OTHERS.find(([magic]) => latin1.startsWith(magic));
-  if (other !== undefined) throw new FarmError("input", `${file}: ${other[1]}`, other[2]);
+  const foreign = OTHERS.find(([magic]) => latin1.startsWith(magic));
+  if (foreign !== undefined) throw new FarmError("input", `${file}: ${foreign[1]}`, foreign[2]);
   if (latin1.startsWith(TAR.magic, TAR.at))
     throw new FarmError("input", `${file}: a tar archive`, "tar -xf it");
   const encoding = encodingOf(head, file);
