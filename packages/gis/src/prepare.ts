@@ -5,14 +5,8 @@ import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { FarmError } from "@loc2vec/core";
-import {
-  type BlobCompression,
-  type OsmFile,
-  type OsmFormat,
-  quoted,
-  unpack,
-  unpackZstdBlobs,
-} from "./osmfile.ts";
+import { type BlobCompression, type OsmFile, type OsmFormat, quoted, unpackZstdBlobs } from "./osmfile.ts";
+import { unpack } from "./packing.ts";
 import { readXml, type XmlSeen } from "./xml.ts";
 
 export interface PrepareOptions {
