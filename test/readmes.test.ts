@@ -23,6 +23,8 @@ const NAMES = (await readdir(PACKAGES, { withFileTypes: true }))
   .sort();
 /** Of a README: what fits on a screen. */
 const LINES = 45;
+/** What is written by code, and compared by a test of its own: `<!-- name --> … <!-- /name -->`. */
+const GENERATED = /<!-- (\w+) -->[\s\S]*?<!-- \/\1 -->\n*/g;
 
 const README = new Map<string, string>();
 for (const name of NAMES) README.set(name, await readFile(join(PACKAGES, name, "README.md"), "utf8"));
@@ -75,7 +77,7 @@ test.each(NAMES)(
     const text = README.get(name) ?? "";
     const code = codeBlocks(text);
     expect(text.startsWith(`# @loc2vec/${name}\n`)).toBe(true);
-    expect(text.trimEnd().split("\n").length).toBeLessThanOrEqual(LINES);
+    expect(text.replace(GENERATED, "").trimEnd().split("\n").length).toBeLessThanOrEqual(LINES);
     expect(text).toMatch(/^Depends on .+\.$/m);
     expect(code.some(({ language }) => language === "ts" || language === "")).toBe(true);
   },
@@ -110,7 +112,7 @@ test("every example fits the types of the packages", { timeout: 120_000 }, async
 
 const EXAMPLES = NAMES.flatMap((name) => examplesOf(name).map((code, at) => [name, at, code] as const));
 
-test.each(EXAMPLES)(
+test.concurrent.each(EXAMPLES)(
   "%s: example %i runs, and prints what it says",
   { timeout: 120_000 },
   async (name, at, code) => {
