@@ -82,7 +82,7 @@ test.each(["bench", "chaos"])("what documents ask of pnpm %s is in its help", as
   const calls = callsOf(pattern);
   expect(calls.size).toBeGreaterThan(0);
   const helpOf = async (...args: string[]): Promise<string> =>
-    (await run("pnpm", ["--silent", "--dir", ROOT, script, ...args, "--help"])).stdout;
+    (await run("sh", ["-c", `${SCRIPTS[script]} "$@"`, script, ...args, "--help"], { cwd: ROOT })).stdout;
   const all = await helpOf();
   const problems = await Promise.all(
     [...calls].map(async ([name, lines]) => {
