@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { expect, test } from "vitest";
 
 const PACKAGES = resolve(import.meta.dirname, "../packages");
@@ -21,21 +21,16 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   trainer: ["core", "encoder", "shards", "tensorflow"],
   atlas: ["core", "gis", "shards"],
   evaluation: ["atlas", "core", "encoder", "shards", "tensorflow", "trainer"],
+  farm: [
+    ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "services", "shards", "trainer", "worker"],
+  ],
   cli: [
-    "core",
-    "services",
-    "gis",
-    "shards",
-    "queue",
-    "tensorflow",
-    "rasterizer",
-    "encoder",
-    "producer",
-    "worker",
-    "trainer",
-    "atlas",
-    "board",
-    "evaluation",
+    ...["core", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder", "producer"],
+    ...["worker", "trainer", "atlas", "board", "evaluation", "farm"],
+  ],
+  bench: [
+    ...["core", "postgres", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder"],
+    ...["worker", "trainer", "atlas", "farm", "cli"],
   ],
 };
 
@@ -85,6 +80,31 @@ test.each(Object.keys(ARROWS))(
   },
 );
 
+test.each(Object.keys(ARROWS))("no modules of %s import each other in a circle, not even types", (name) => {
+  const folder = join(PACKAGES, name, "src");
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".ts"),
+  );
+  const importsOf = new Map(
+    files.map((file) => {
+      const text = readFileSync(join(folder, file), "utf8");
+      const specifiers = [...text.matchAll(/from "(\.[^"]+)"/g)].map(([, specifier = ""]) => specifier);
+      return [file, specifiers.map((specifier) => relative(folder, resolve(folder, file, "..", specifier)))];
+    }),
+  );
+  const circles: string[] = [];
+  const settled = new Set<string>();
+  const follow = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(" → "));
+    else if (!settled.has(file)) {
+      for (const imported of importsOf.get(file) ?? []) follow(imported, [...path, file]);
+      settled.add(file);
+    }
+  };
+  for (const file of files) follow(file, []);
+  expect(circles).toEqual([]);
+});
+
 test("settings are read in core's configuration alone, by set-up too", () => {
   const sources = [
     ...Object.keys(ARROWS).map((name) => join(PACKAGES, name, "src")),
@@ -107,7 +127,7 @@ test("the README draws the same arrows", () => {
   ]);
   const arrows = Object.entries(ARROWS).map(([name, uses]) => [
     name,
-    name === "cli" ? "all" : uses.join(", ") || "–",
+    ["cli", "bench"].includes(name) ? "all" : uses.join(", ") || "–",
   ]);
   expect(drawn).toEqual(arrows);
 });

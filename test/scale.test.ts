@@ -3,18 +3,18 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { farm } from "../packages/cli/test/farm.ts";
+import { bench } from "../packages/bench/test/run.ts";
 
 const DOCS = resolve(import.meta.dirname, "../docs");
 
-test("docs/scale.md is what `farm scale` prints of docs/measured.jsonl", async () => {
-  const { stdout, code } = await farm(["scale"]);
+test("docs/scale.md is what `bench scale` prints of docs/measured.jsonl", async () => {
+  const { stdout, code } = await bench(["scale"]);
   expect(code).toBe(0);
   expect(stdout).toBe(readFileSync(join(DOCS, "scale.md"), "utf8"));
 });
 
 test("the sums follow from figures and prices", async () => {
-  const { json } = await farm([
+  const { json } = await bench([
     "scale",
     "--json",
     "--core-hour",
@@ -41,17 +41,17 @@ test("a file that lacks a bench, and a line that is none, are named", async () =
   const path = join(folder, "some.jsonl");
   const lines = readFileSync(join(DOCS, "measured.jsonl"), "utf8").trim().split("\n");
   await writeFile(path, `${lines[0]}\n`);
-  expect(await farm(["scale", "--measured", path])).toMatchObject({
+  expect(await bench(["scale", "--measured", path])).toMatchObject({
     code: 3,
     stderr: expect.stringMatching(/lacks a bench/),
   });
   await writeFile(path, `${lines[0]}\n{"bench":"shards"}\n`);
-  expect(await farm(["scale", "--measured", path])).toMatchObject({
+  expect(await bench(["scale", "--measured", path])).toMatchObject({
     code: 3,
     stderr: expect.stringMatching(/line 2: bytes_per_tile/),
   });
   await writeFile(path, `{"bench":"query","complete":false,"tables":[]}\n`);
-  expect(await farm(["scale", "--measured", path])).toMatchObject({
+  expect(await bench(["scale", "--measured", path])).toMatchObject({
     code: 3,
     stderr: expect.stringMatching(/line 1: the bench query was stopped/),
   });

@@ -13,7 +13,7 @@ export async function testPython(): Promise<string> {
   );
 }
 
-/** A Python with TensorFlow: the one that `farm bench train` and `embed` make, so that both download it once. */
+/** A Python with TensorFlow: the one that `pnpm bench train` and `embed` make, so that both download it once. */
 export function tensorflowPython(): Promise<string> {
   const project = process.arch === "arm64" ? "tensorflow" : "tensorflow-cpu";
   return pythonEnvironment(join(ROOT, ".farm/cache"), [`${project}==2.21.0`, "onnxruntime==1.32.0"]);

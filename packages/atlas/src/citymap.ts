@@ -1,4 +1,4 @@
-import { EARTH_RADIUS_M } from "@loc2vec/core";
+import { METRES_PER_DEGREE } from "@loc2vec/core";
 import { pca } from "./pca.ts";
 import { blank, disc, type Picture } from "./picture.ts";
 
@@ -52,7 +52,7 @@ export function place(
     x: MARGIN + (value - west) * squeeze * perDegree,
     y: MARGIN + (north - (lat[i] as number)) * perDegree,
   }));
-  return { width, height, points, metresPerPixel: (EARTH_RADIUS_M * Math.PI) / 180 / perDegree };
+  return { width, height, points, metresPerPixel: METRES_PER_DEGREE / perDegree };
 }
 
 /** Each location as a dot of its colour. @param colours uint8 [locations, 3] */

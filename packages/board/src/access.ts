@@ -25,9 +25,9 @@ export function hostName(header: string | undefined): string {
 }
 
 /** Compares in a time that tells nothing about how much is right, nor about the length. */
-export function samePassword(given: string, password: string): boolean {
+export function samePassword(answer: string, password: string): boolean {
   const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(given), digest(password));
+  return timingSafeEqual(digest(answer), digest(password));
 }
 
 /** The password in an Authorization header; undefined without one, empty when it holds none. */

@@ -181,8 +181,8 @@ async function follow(
   return async () => {
     stopped.abort();
     // In an outage there is no connection whose end QueueEvents could wait for.
-    const late = new Promise((resolve) => setTimeout(resolve, 300).unref());
-    await Promise.race([events.close().catch(() => {}), late]);
+    const timeout = new Promise((resolve) => setTimeout(resolve, 300).unref());
+    await Promise.race([events.close().catch(() => {}), timeout]);
     connection.disconnect();
   };
 }

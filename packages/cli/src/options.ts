@@ -4,12 +4,11 @@ import {
   type Levels,
   LOCATION_KINDS,
   type LocationKind,
-  NETWORK_SCHEMA,
   QUEUE_NAMES,
   type QueueName,
 } from "@loc2vec/core";
-import { type Dropout, NETWORKS, type Network } from "@loc2vec/encoder";
-import { InvalidArgumentError } from "commander";
+import { compactNetwork, type Dropout, NETWORKS, type NetworkInput, networkSchema } from "@loc2vec/encoder";
+import { InvalidArgumentError, Option } from "commander";
 
 /** A parser of whole numbers for commander. */
 export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -50,9 +49,9 @@ export function dropout(text: string): Dropout {
 
 /** `2:1`, visits to transport. */
 export function ratio(text: string): { visit: number; transport: number } {
-  const found = /^(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/.exec(text);
-  if (found === null) throw new InvalidArgumentError("must be visits:transport, e.g. 2:1");
-  return { visit: Number(found[1]), transport: Number(found[2]) };
+  const parts = /^(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/.exec(text);
+  if (parts === null) throw new InvalidArgumentError("must be visits:transport, e.g. 2:1");
+  return { visit: Number(parts[1]), transport: Number(parts[2]) };
 }
 
 export function kind(text: string): LocationKind {
@@ -83,18 +82,27 @@ export function checkpoint(text: string): CheckpointChoice {
   return parsed.data;
 }
 
-/** The name of a network, or its layers: `{"pooled": [32, 64], "pointwise": [16], "dense": 16, "embedding": 16}` */
-export function network(text: string): Network {
-  if (Object.hasOwn(NETWORKS, text)) return NETWORKS[text as keyof typeof NETWORKS];
+/** The name of a network, or its layers as JSON, listed or in short. */
+export function network(text: string): NetworkInput {
   const names = Object.keys(NETWORKS).join(", ");
-  let layers: unknown;
+  let layers: NetworkInput;
   try {
-    layers = JSON.parse(text);
+    layers = Object.hasOwn(NETWORKS, text) ? text : JSON.parse(text);
   } catch {
     throw new InvalidArgumentError(`must be ${names} or JSON`);
   }
-  const parsed = NETWORK_SCHEMA.safeParse(layers);
-  if (parsed.success) return parsed.data;
+  const parsed = networkSchema.safeParse(layers);
+  if (parsed.success) return compactNetwork(parsed.data);
   const issue = parsed.error.issues[0];
   throw new InvalidArgumentError(`${issue?.path.join(".") || "the JSON"}: ${issue?.message}`);
 }
+
+/** `--checkpoint`. @param purpose what it is chosen for, before the rest of its help */
+export const checkpointOption = (purpose = ""): Option =>
+  new Option("--checkpoint <which>", `${purpose}best, last, or a step of those kept`)
+    .argParser(checkpoint)
+    .default("best");
+
+/** `--seed`. @param what is drawn by it */
+export const seedOption = (what: string): Option =>
+  new Option("--seed <n>", what).argParser(whole(0)).default(0);

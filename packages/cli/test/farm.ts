@@ -13,14 +13,25 @@ export interface Ended {
   json: any;
 }
 
+/** What a test does while a program runs. */
+export type OnStart = (kill: (signal: NodeJS.Signals) => void, stderr: Readable, pid: number) => void;
+
 /** Runs the command line as a user does, with these settings and no others of the farm's. */
-export async function farm(
+export const farm = (
   args: readonly string[],
   settings: Record<string, string> = {},
-  onStart?: (kill: (signal: NodeJS.Signals) => void, stderr: Readable) => void,
+  onStart?: OnStart,
+): Promise<Ended> => runProgram(CLI, args, settings, onStart);
+
+/** Runs a program of the farm as a user does, with these settings and no others of the farm's. */
+export async function runProgram(
+  main: string,
+  args: readonly string[],
+  settings: Record<string, string>,
+  onStart?: OnStart,
 ): Promise<Ended> {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("FARM_")));
-  const child = spawn(process.execPath, [CLI, ...args], {
+  const child = spawn(process.execPath, [main, ...args], {
     env: { ...env, ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -31,7 +42,7 @@ export async function farm(
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
   });
-  onStart?.((signal) => child.kill(signal), child.stderr);
+  onStart?.((signal) => child.kill(signal), child.stderr, child.pid as number);
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
   let json: unknown;
   try {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type { TrainJob } from "@loc2vec/core";
+import { networkOf } from "@loc2vec/encoder";
 import { modelJobId, openQueues } from "@loc2vec/queue";
 import { type ObjectStore, openStore, storeIdentity } from "@loc2vec/shards";
 import { type HistoryEntry, readCheckpoint, readHistory } from "@loc2vec/trainer";
@@ -170,6 +171,8 @@ test("networks are chosen by name or by their layers, and what is wrong with the
     ['{"pooled":[],"pointwise":[],"dense":4,"embedding":4}', /pooled: /],
     ['{"pooled":[8],"pointwise":[0],"dense":4,"embedding":4}', /pointwise\.0: /],
     ['{"pooled":[8],"dense":4,"embedding":4}', /pointwise: /],
+    ['[{"kind":"pool"},{"kind":"dense","units":4}]', /layer 2 \(dense\): takes a vector/],
+    ['[{"kind":"conv","filters":0,"size":3}]', /layer 1, filters: /],
   ] as const) {
     const args = ["train", "--dataset", "stripes", "--model", "x", "--steps", "1", "--network", given];
     expect(await farm(args, settings)).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
@@ -260,7 +263,7 @@ test("a job whose time is over goes behind the others, and on until its steps ar
   expect(long?.attemptsMade).toBeLessThanOrEqual(1);
   expect((await readCheckpoint(store, "long", 150)).settings).toMatchObject({
     schedule: { warmup: 5, halveEvery: 50 },
-    architecture: JSON.parse(NETWORK),
+    architecture: { layers: networkOf(JSON.parse(NETWORK)) },
   });
   const rates = (await readHistory(store, "long")).map(({ learningRate }) => learningRate as number);
   expect(rates[4]).toBe(0.001);

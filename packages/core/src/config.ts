@@ -131,23 +131,23 @@ export function readConfig(
   root: string,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Config {
-  const known = new Set<string>(Object.values(SETTINGS).map((setting) => setting.env));
-  const unknown = Object.keys(env).find((name) => name.startsWith("FARM_") && !known.has(name));
+  const variables = new Set<string>(Object.values(SETTINGS).map((setting) => setting.env));
+  const unknown = Object.keys(env).find((name) => name.startsWith("FARM_") && !variables.has(name));
   if (unknown !== undefined) {
-    throw new FarmError("usage", `unknown setting ${unknown}`, `one of ${[...known].sort().join(", ")}`);
+    throw new FarmError("usage", `unknown setting ${unknown}`, `one of ${[...variables].sort().join(", ")}`);
   }
   const read = (name: SettingName, preset: unknown): unknown => {
     const setting: Setting = SETTINGS[name];
     const refuse = (what = "does not fit", mend = setting.help): never => {
-      const value = setting.secret === true ? "***" : redact(String(given));
+      const value = setting.secret === true ? "***" : redact(String(text));
       throw new FarmError("usage", `${setting.env}=${value}: ${what}`, mend);
     };
-    const given = tidy(env[setting.env] || preset);
-    if (typeof given === "string") {
-      const problem = setting.check?.(given, root);
+    const text = tidy(env[setting.env] || preset);
+    if (typeof text === "string") {
+      const problem = setting.check?.(text, root);
       if (problem !== undefined) refuse(problem.what, problem.mend);
     }
-    const parsed = setting.schema.safeParse(given);
+    const parsed = setting.schema.safeParse(text);
     return parsed.success ? parsed.data : refuse(parsed.error.issues[0]?.message);
   };
   const home = resolvePath(read("home", ".farm") as string, root);
@@ -167,9 +167,9 @@ export function readConfig(
 }
 
 /** Environments that are read from files bring line ends along, and drivers compare schemes in lower case. */
-function tidy(given: unknown): unknown {
-  if (typeof given !== "string" || !/^\s*[a-z][a-z\d+.-]*:\/\//i.test(given)) return given;
-  return given.trim().replace(/^[^:]*/, (scheme) => scheme.toLowerCase());
+function tidy(text: unknown): unknown {
+  if (typeof text !== "string" || !/^\s*[a-z][a-z\d+.-]*:\/\//i.test(text)) return text;
+  return text.trim().replace(/^[^:]*/, (scheme) => scheme.toLowerCase());
 }
 
 export interface SettingDescription {

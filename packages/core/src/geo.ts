@@ -6,7 +6,7 @@ import { MAX_OFFSET_M, TILE_RADIUS_M } from "./tile.ts";
 
 /** Mean radius of the Earth (IUGG), metres. */
 export const EARTH_RADIUS_M = 6_371_008.8;
-/** Of latitude. */
+/** Length of a degree of latitude, and of one of longitude on the equator, metres. */
 export const METRES_PER_DEGREE = (EARTH_RADIUS_M * Math.PI) / 180;
 
 /** Half of the Web Mercator world's width, its metres. */
@@ -49,7 +49,7 @@ export function distanceM(a: Place, b: Place): number {
 
 /** Which part of a map is kept from training, to evaluate on. */
 export interface Holdout {
-  /** Of all cells, 0 to 1. */
+  /** Share of all cells, 0 to 1. */
   share: number;
   /** Side of a cell, metres. */
   cellM: number;

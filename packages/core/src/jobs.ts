@@ -14,13 +14,15 @@ const store = z.string().regex(STORE_ID);
 const count = z.int().min(1);
 const rate = z.number().min(0).lt(1);
 
-/** Layers of an encoder that can be chosen: filters of the 3×3 and the 1×1 convolutions, units of the dense layers. */
-export const NETWORK_SCHEMA = z.strictObject({
-  pooled: z.array(z.int().min(1).max(4096)).min(1).readonly(),
-  pointwise: z.array(z.int().min(1).max(4096)).readonly(),
-  dense: z.int().min(1).max(4096),
-  embedding: z.int().min(1).max(4096),
-});
+/**
+ * A network as the encoder takes it: a name, a list of layers, or Loc2Vec's kind in short. What it makes no sense of, its
+ * `networkSchema` says before the training begins.
+ */
+export const NETWORK_SCHEMA = z.union([
+  z.string(),
+  z.array(z.looseObject({ kind: z.string() })).readonly(),
+  z.looseObject({ pooled: z.array(z.int()).readonly() }),
+]);
 
 /** Which of a model's checkpoints: the best, the last, or that of a step. */
 export const CHECKPOINT_SCHEMA = z.union([z.enum(["best", "last"]), count]);
@@ -88,7 +90,7 @@ export interface ShardResult {
   quarantined: number;
   /** Size of the shard object. */
   bytes: number;
-  /** Of the shard object, hex. */
+  /** SHA-256 of the shard object, hex. */
   sha256: string;
   renderMs: number;
   encodeMs: number;
@@ -103,7 +105,7 @@ export interface Completion {
   tiles: number;
   /** Tiles without a single drawn pixel. */
   empty: number;
-  /** Of all shard objects. */
+  /** Size of all shard objects. */
   bytes: number;
   /** Locations set aside. */
   quarantined: number;

@@ -42,11 +42,11 @@ function hideUser(scheme: string, userinfo: string): string {
 function hideParameters(tail: string): string {
   const [host = ""] = /^[^?&#]*/.exec(tail) ?? [];
   let shown = host;
-  for (const each of tail.slice(host.length).split(/(?=[?&#])/)) {
-    const [, begin = "", name = ""] = /^([?&#](?:([\w-]{1,30})=)?)/.exec(each) ?? [];
-    if (each.length > 1 && (each[0] === "#" || !PLAIN_PARAMETERS.has(name.toLowerCase())))
+  for (const parameter of tail.slice(host.length).split(/(?=[?&#])/)) {
+    const [, begin = "", name = ""] = /^([?&#](?:([\w-]{1,30})=)?)/.exec(parameter) ?? [];
+    if (parameter.length > 1 && (parameter[0] === "#" || !PLAIN_PARAMETERS.has(name.toLowerCase())))
       return `${shown}${begin}***`;
-    shown += each;
+    shown += parameter;
   }
   return shown;
 }

@@ -7,7 +7,7 @@ export const tileSourceSchema = z.object({
   map: z.object({
     /** Name of its file, for people. */
     name: z.string(),
-    /** Of its file, hex. */
+    /** SHA-256 of its file, hex. */
     sha256: z.string(),
     /** Hash of the rules by which it was imported, hex. */
     importHash: z.string(),
@@ -39,14 +39,14 @@ export function checkSource(
   const [was, is] = [dataset.source, source];
   if (was.styleHash !== is.styleHash) {
     throw new MismatchError(
-      "data",
+      "cartography-mismatch",
       `data set ${dataset.name} is drawn with the cartography ${was.styleHash}, by ${was.renderer}; ${who} draws ${is.styleHash}, by ${is.renderer}`,
       "use the profile (FARM_STYLE) and FARM_RENDERER that it was enqueued with, or enqueue a data set of another name",
     );
   }
   if (was.map.sha256 !== is.map.sha256 || was.map.importHash !== is.map.importHash) {
     throw new MismatchError(
-      "data",
+      "map-mismatch",
       `data set ${dataset.name} is drawn from the map ${describeMap(was.map)}; ${who} has ${describeMap(is.map)}`,
       "import that map again, or enqueue a data set of another name",
     );

@@ -65,10 +65,10 @@ function delimiterProblem(rest: string): Problem | undefined {
       ? { what: '"#" stands in it', mend: "percent-encode it: # as %23" }
       : undefined;
   }
-  const found = [...new Set(rest.slice(0, at).match(/[/?#]/g))];
+  const reserved = [...new Set(rest.slice(0, at).match(/[/?#]/g))];
   return {
-    what: `${found.map((each) => `"${each}"`).join(" and ")} ${found.length > 1 ? "stand" : "stands"} before the last "@"`,
-    mend: `percent-encode user and password: ${found.map(percentEncoded).join(", ")} (and an @ behind the host as %40)`,
+    what: `${reserved.map((each) => `"${each}"`).join(" and ")} ${reserved.length > 1 ? "stand" : "stands"} before the last "@"`,
+    mend: `percent-encode user and password: ${reserved.map(percentEncoded).join(", ")} (and an @ behind the host as %40)`,
   };
 }
 
@@ -182,13 +182,13 @@ export function resolvePath(path: string, base: string): string {
 const HOME_BYTES = 900;
 
 /** Why a folder cannot be the farm's home; undefined when it can. @param given as given, not resolved yet */
-export function homeProblem(given: string, base: string): Problem | undefined {
-  if (CONTROL.test(given)) return CONTROL_PROBLEM;
-  if (/^~[^/]/.test(given))
+export function homeProblem(home: string, base: string): Problem | undefined {
+  if (CONTROL.test(home)) return CONTROL_PROBLEM;
+  if (/^~[^/]/.test(home))
     return { what: "the home of another user is not known", mend: "write it without ~" };
-  if (/^[a-z][a-z\d+.-]*:\/\//i.test(given))
+  if (/^[a-z][a-z\d+.-]*:\/\//i.test(home))
     return { what: "it is a URL", mend: "write the path of a folder" };
-  const path = resolvePath(given, base);
+  const path = resolvePath(home, base);
   const long = path.split("/").some((part) => Buffer.byteLength(part) > 255);
   return long || Buffer.byteLength(path) > HOME_BYTES
     ? {

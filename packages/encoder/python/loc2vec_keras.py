@@ -8,6 +8,7 @@
 """
 import json
 import os
+import re
 import struct
 import sys
 
@@ -26,28 +27,91 @@ LOC2VEC = {
     "embedding": 16,
 }
 
+# Layers: written from packages/encoder/src/layers, not by hand
+
+def conv(x, spec, name):
+    bias = spec["normalization"] == "none"
+    return layers.Conv2D(spec["filters"], spec["size"], padding="same", use_bias=bias, name=name)(x)
+
+
+def pool(x, spec, name):
+    return layers.MaxPooling2D(name=name)(x)
+
+
+def flatten(x, spec, name):
+    return layers.Flatten(name=name)(x)
+
+
+def dense(x, spec, name):
+    bias = spec["normalization"] == "none"
+    return layers.Dense(spec["units"], use_bias=bias, name=name)(x)
+
+
+LAYERS = {
+    "conv": conv,
+    "pool": pool,
+    "flatten": flatten,
+    "dense": dense,
+}
+# Each number that they give is one of those that they take: dropout may as well follow them.
+SELECTING = {"pool"}
+# End of layers
+
+
+def layers_of(architecture):
+    """The layers of a network that is written in short: 3x3 convolutions, each followed by pooling, 1x1 convolutions, a
+    dense layer, the embedding."""
+    if "layers" in architecture:
+        return architecture["layers"]
+    both = {"normalization": "batch", "activation": "leaky relu"}
+    specs = []
+    for filters in architecture["pooled"]:
+        specs += [{"kind": "conv", "filters": filters, "size": 3, **both}, {"kind": "pool"}]
+    for filters in architecture["pointwise"]:
+        specs.append({"kind": "conv", "filters": filters, "size": 1, **both})
+    specs += [{"kind": "flatten"}, {"kind": "dense", "units": architecture["dense"], **both}]
+    return [*specs, {"kind": "dense", "units": architecture["embedding"], "normalization": "none", "activation": "none"}]
+
+
+def names_of(specs):
+    """The layers' names, the prefixes of their weights' names: conv1, conv2 ..., dense, dense2 ..., at last embedding."""
+    kinds = [spec["kind"] for spec in specs]
+    counts = [kinds[: at + 1].count(kind) for at, kind in enumerate(kinds)]
+    names = [
+        kind if kind == "dense" and count == 1 else re.sub(r"\W+", "_", kind) + str(count)
+        for kind, count in zip(kinds, counts)
+    ]
+    return [*names[:-1], "embedding"]
+
+
+def followed(x, spec, name):
+    """A layer's normalization and activation, for the kinds that have them."""
+    if spec.get("normalization") == "batch":
+        x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}_norm")(x)
+    if spec.get("activation") == "leaky relu":
+        x = layers.LeakyReLU(negative_slope=0.3)(x)
+    return x
+
 
 def encoder(architecture=LOC2VEC, dropout=(0.02, 0.01, 0.02)):
-    """The network, by default the published one of 305,040 parameters: convolutions and a dense layer, each with batch
-    normalization and LeakyReLU, then the embedding."""
+    """The network, by default the published one of 305,040 parameters.
 
-    def normalized(x, name):
-        x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}_norm")(x)
-        return layers.LeakyReLU(negative_slope=0.3)(x)
+    dropout: rates of the input's channels, of feature maps, of vectors. It follows each layer with a kernel but the last,
+    and the pooling after it."""
 
-    pixels, pooled = architecture["pixels"], architecture["pooled"]
+    def dropped(x):
+        return layers.SpatialDropout2D(dropout[1])(x) if len(x.shape) == 4 else layers.Dropout(dropout[2])(x)
+
+    pixels, specs = architecture["pixels"], layers_of(architecture)
     inputs = tf.keras.Input((pixels, pixels, architecture["channels"]), name="tiles")
     x = layers.SpatialDropout2D(dropout[0])(layers.Rescaling(1 / 255)(inputs))
-    for at, filters in enumerate([*pooled, *architecture["pointwise"]], 1):
-        pools = at <= len(pooled)
-        x = layers.Conv2D(filters, 3 if pools else 1, padding="same", use_bias=False, name=f"conv{at}")(x)
-        x = normalized(x, f"conv{at}")
-        if pools:
-            x = layers.MaxPooling2D()(x)
-        x = layers.SpatialDropout2D(dropout[1])(x)
-    x = layers.Dense(architecture["dense"], use_bias=False, name="dense")(layers.Flatten()(x))
-    x = layers.Dropout(dropout[2])(normalized(x, "dense"))
-    return tf.keras.Model(inputs, layers.Dense(architecture["embedding"], name="embedding")(x))
+    dropout_due = False
+    for spec, name in zip(specs, names_of(specs)):
+        if dropout_due and spec["kind"] not in SELECTING:
+            x, dropout_due = dropped(x), False
+        x = followed(LAYERS[spec["kind"]](x, spec, name), spec, name)
+        dropout_due = dropout_due or "normalization" in spec
+    return tf.keras.Model(inputs, x)
 
 
 def read_safetensors(path):
@@ -74,7 +138,7 @@ def set_weights(model, weights):
             layer.set_weights([weights[f"{layer.name}.kernel"]])
         elif layer.name.endswith("_norm"):
             name = layer.name.removesuffix("_norm")
-            layer.set_weights([weights[f"{name}.{each}"] for each in ("gamma", "beta", "mean", "variance")])
+            layer.set_weights([weights[f"{name}.{vector}"] for vector in ("gamma", "beta", "mean", "variance")])
     return model
 
 

@@ -9,7 +9,7 @@ import sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 import numpy as np
 import tensorflow as tf
-from loc2vec_keras import encoder, set_weights
+from loc2vec_keras import LAYERS, encoder, followed, names_of, set_weights
 
 
 def numbers(shape, key, scale=1.0):
@@ -55,7 +55,7 @@ def losses():
         "both far": (np.array([[0, 0], [1e4, 0], [0, 1e4 + 1]]), [[0, 1, 2]]),
         "a row in several roles": (ordinary[:3], [[0, 1, 2], [1, 0, 2], [2, 1, 0]]),
     }
-    found = []
+    written = []
     for name, (embeddings, triplets) in cases.items():
         for kind in ("softpn", "ratio"):
             x = tf.constant(embeddings.astype("float32").astype("float64"))
@@ -63,7 +63,7 @@ def losses():
                 tape.watch(x)
                 loss, near, far = triplet_loss(x, triplets, kind)
             gradient = tf.convert_to_tensor(tape.gradient(loss, x))
-            found.append(
+            written.append(
                 {
                     "name": name,
                     "kind": kind,
@@ -76,7 +76,7 @@ def losses():
                     "gradient": listed(gradient),
                 }
             )
-    return found
+    return written
 
 
 def adam():
@@ -99,17 +99,17 @@ STEPS = 3
 
 
 def parts(model):
-    """Of a model, names as ours to variables of Keras."""
-    found = {}
+    """A model's trained variables by the names that they have here."""
+    variables = {}
     for layer in model.layers:
         if isinstance(layer, tf.keras.layers.BatchNormalization):
             name = layer.name.removesuffix("_norm")
-            found |= {f"{name}.gamma": layer.gamma, f"{name}.beta": layer.beta}
+            variables |= {f"{name}.gamma": layer.gamma, f"{name}.beta": layer.beta}
         elif layer.weights:
-            found[f"{layer.name}.kernel"] = layer.kernel
+            variables[f"{layer.name}.kernel"] = layer.kernel
             if layer.use_bias:
-                found[f"{layer.name}.bias"] = layer.bias
-    return found
+                variables[f"{layer.name}.bias"] = layer.bias
+    return variables
 
 
 def network():
@@ -166,6 +166,82 @@ def network():
     }
 
 
+NONE = {"normalization": "none", "activation": "none"}
+BOTH = {"normalization": "batch", "activation": "leaky relu"}
+# Each kind of layer by itself, and what the encoder computes in another order than the network says.
+EXAMPLES = [
+    {"input": [4, 4, 2], "layers": [{"kind": "conv", "filters": 3, "size": 3, **BOTH}]},
+    {"input": [4, 4, 2], "layers": [{"kind": "conv", "filters": 3, "size": 1, **NONE}]},
+    {"input": [6, 6, 1], "layers": [{"kind": "conv", "filters": 2, "size": 5, **NONE, "activation": "leaky relu"}]},
+    {"input": [4, 4, 2], "layers": [{"kind": "conv", "filters": 3, "size": 7, **NONE, "normalization": "batch"}]},
+    {"input": [4, 4, 3], "layers": [{"kind": "pool"}]},
+    {"input": [2, 2, 3], "layers": [{"kind": "flatten"}]},
+    {"input": [5], "layers": [{"kind": "dense", "units": 3, **BOTH}]},
+    {"input": [5], "layers": [{"kind": "dense", "units": 3, **NONE}]},
+    {"input": [8, 8, 2], "layers": [{"kind": "conv", "filters": 3, "size": 3, **BOTH}, {"kind": "pool"}, {"kind": "pool"}]},
+    {
+        "input": [4, 4, 2],
+        "layers": [
+            {"kind": "pool"},
+            {"kind": "conv", "filters": 3, "size": 3, **NONE, "activation": "leaky relu"},
+            {"kind": "pool"},
+            {"kind": "flatten"},
+            {"kind": "dense", "units": 4, **NONE, "activation": "leaky relu"},
+            {"kind": "dense", "units": 2, **NONE},
+        ],
+    },
+]
+
+
+def exact(shape):
+    """Numbers that bfloat16 holds exactly, too, and that are all different: multiples of 1/256 in [-0.5, 0.5)."""
+    count = int(np.prod(shape))
+    assert count <= 256
+    return ((np.arange(count) * 37 % 256 - 128) / 256).reshape(shape).astype("float32")
+
+
+def layer_examples():
+    """Of each example: what it gives in training and outside, and the gradients of a sum of what it gives, each weighed."""
+    alone = {example["layers"][0]["kind"] for example in EXAMPLES if len(example["layers"]) == 1}
+    assert alone == set(LAYERS), f"without an example: {set(LAYERS) - alone}"
+    written = []
+    for example in EXAMPLES:
+        specs = example["layers"]
+        inputs = tf.keras.Input(example["input"])
+        y = inputs
+        for spec, name in zip(specs, names_of(specs)):
+            y = followed(LAYERS[spec["kind"]](y, spec, name), spec, name)
+        model = tf.keras.Model(inputs, y)
+        weights = {}
+        for key, (name, variable) in enumerate(parts(model).items()):
+            weights[name] = numbers(variable.shape, 80 + key) + (1 if name.endswith(".gamma") else 0)
+            if name.endswith(".gamma"):
+                layer = name.removesuffix(".gamma")
+                weights[f"{layer}.mean"] = numbers(variable.shape, 100 + key)
+                weights[f"{layer}.variance"] = 1 + numbers(variable.shape, 120 + key)
+        weights = {name: value.astype("float32") for name, value in weights.items()}
+        set_weights(model, weights)
+        x = tf.constant(exact((2, *example["input"])))
+        inference = model(x, training=False)
+        variables = parts(model)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = model(x, training=True)
+            loss = tf.reduce_sum(y * numbers(y.shape, 90).astype("float32"))
+        by_input, *gradients = tape.gradient(loss, [x, *variables.values()])
+        written.append(
+            {
+                **example,
+                "weights": {name: {"shape": list(value.shape), "data": listed(value)} for name, value in weights.items()},
+                "inference": listed(inference),
+                "output": listed(y),
+                "gradientByInput": listed(by_input),
+                "gradients": {name: listed(gradient) for name, gradient in zip(variables, gradients)},
+            }
+        )
+    return written
+
+
 def leaky():
     values = np.array([-2, -0.5, -1e-3, 0, 1e-3, 0.5, 2], "float32")
     x = tf.constant(values)
@@ -185,6 +261,6 @@ def rounded(value):
 
 
 if __name__ == "__main__":
-    found = {"tensorflow": tf.__version__, "losses": losses(), "adam": adam(), "leaky": leaky(), "network": network()}
-    lines = [f"{json.dumps(name)}:{json.dumps(rounded(value), separators=(',', ':'))}" for name, value in found.items()]
+    fixtures = {"tensorflow": tf.__version__, "losses": losses(), "adam": adam(), "leaky": leaky(), "network": network(), "layers": layer_examples()}
+    lines = [f"{json.dumps(name)}:{json.dumps(rounded(value), separators=(',', ':'))}" for name, value in fixtures.items()]
     sys.stdout.write("{\n" + ",\n".join(lines) + "\n}\n")

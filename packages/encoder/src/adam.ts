@@ -1,12 +1,16 @@
-import type { WeightArray, Weights } from "./weights.ts";
+import type { WeightArray, Weights } from "./weight-arrays.ts";
 
+/** What can be chosen of Adam. */
 export interface AdamOptions {
   learningRate: number;
+  /** Shares of their past that the first and the second moments keep in a step. */
   beta1: number;
   beta2: number;
+  /** Added to the root of the second moment. */
   epsilon: number;
 }
 
+/** The defaults of Keras, which are those of the paper but for ε. */
 export const ADAM: AdamOptions = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 };
 
 /** First and second moments by name, `<weight>.m` and `<weight>.v`. */
@@ -31,9 +35,9 @@ export function adamStep(
   for (const [name, gradient] of gradients) {
     const { shape, data } = weights.get(name) as WeightArray;
     const moment = (suffix: string): Float32Array => {
-      const found = state.get(`${name}.${suffix}`) ?? { shape, data: new Float32Array(data.length) };
-      state.set(`${name}.${suffix}`, found);
-      return found.data;
+      const moments = state.get(`${name}.${suffix}`) ?? { shape, data: new Float32Array(data.length) };
+      state.set(`${name}.${suffix}`, moments);
+      return moments.data;
     };
     const m = moment("m");
     const v = moment("v");

@@ -1,14 +1,15 @@
 import { errorMessage, FarmError } from "@loc2vec/core";
 import { bindsCuda, loadTensorflow } from "@loc2vec/tensorflow";
-import type { Architecture } from "./architecture.ts";
+import { embeddingSize } from "./architecture.ts";
 import { createEncoder } from "./encoder.ts";
+import type { Architecture } from "./layout.ts";
 import { encodeOnnx } from "./onnx.ts";
 import { concatTiles } from "./tiles.ts";
-import type { Weights } from "./weights.ts";
+import type { Weights } from "./weight-arrays.ts";
 
 /** Tiles that pass ONNX Runtime at a time: more are no faster, and take 7 MiB each. */
-const EMBEDDED = 32;
-/** Its threads sleep while they wait for one another: as fast on an idle machine, and faster beside workers and PostgreSQL. */
+const AT_A_TIME = 32;
+/** ONNX Runtime's threads sleep while they wait for one another: as fast on an idle machine, and faster beside workers and PostgreSQL. */
 const OPTIONS = { extra: { session: { intra_op: { allow_spinning: "0" } } } };
 
 /** A trained encoder, for embedding alone. */
@@ -51,21 +52,19 @@ export async function createEmbedder(architecture: Architecture, weights: Weight
     });
   });
   const session = await InferenceSession.create(encodeOnnx(architecture, weights), OPTIONS);
-  const { channels, pixels, embedding } = architecture;
+  const { channels, pixels } = architecture;
+  const size = embeddingSize(architecture);
   return {
     engine: `ONNX Runtime ${env.versions.node}`,
     embed: async (tiles) => {
-      const vectors = new Float32Array(tiles.length * embedding);
-      for (let first = 0; first < tiles.length; first += EMBEDDED) {
-        const few = tiles.slice(first, first + EMBEDDED);
-        const input = new Tensor("uint8", concatTiles(architecture, few), [
-          few.length,
-          channels,
-          pixels,
-          pixels,
-        ]);
-        const { embedding: found } = await session.run({ tiles: input });
-        vectors.set(found?.data as Float32Array, first * embedding);
+      const vectors = new Float32Array(tiles.length * size);
+      for (let first = 0; first < tiles.length; first += AT_A_TIME) {
+        const together = tiles.slice(first, first + AT_A_TIME);
+        const shape = [together.length, channels, pixels, pixels];
+        const { embedding } = await session.run({
+          tiles: new Tensor("uint8", concatTiles(architecture, together), shape),
+        });
+        vectors.set(embedding?.data as Float32Array, first * size);
       }
       return vectors;
     },

@@ -1,5 +1,5 @@
 import { FarmError } from "@loc2vec/core";
-import type { Architecture } from "./architecture.ts";
+import type { Architecture } from "./layout.ts";
 
 /**
  * Tiles as one array, uint8 [tile, channel, y, x].

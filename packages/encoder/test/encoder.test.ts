@@ -14,20 +14,19 @@ import {
   initialWeights,
   LOC2VEC,
   layersOf,
+  networkOf,
   parametersOf,
   type TrainBatch,
   type Triplet,
-  tripletLoss,
 } from "../src/index.ts";
+import { tripletLoss } from "./losses.ts";
 
 const SMALL: Architecture = {
   channels: 3,
   pixels: 16,
-  pooled: [8, 8],
-  pointwise: [8, 4],
-  dense: 6,
-  embedding: 4,
+  layers: networkOf({ pooled: [8, 8], pointwise: [8, 4], dense: 6, embedding: 4 }),
 };
+const SIZE = 4;
 
 function batchOf(architecture: Architecture, count: number, changes: Partial<TrainBatch> = {}): TrainBatch {
   const { channels, pixels } = architecture;
@@ -66,7 +65,7 @@ test("the gradients are those of tfjs's own differentiation of the plain network
   const count = 6;
   const batch = batchOf(SMALL, count);
   batch.channelsOn[4] = 0;
-  const target = Float32Array.from({ length: count * SMALL.embedding }, (_, i) => Math.sin(i));
+  const target = Float32Array.from({ length: count * SIZE }, (_, i) => Math.sin(i));
   const { gradients } = encoder.gradients(batch, () => target);
 
   const names = parametersOf(SMALL).filter(({ trained }) => trained);
@@ -80,27 +79,29 @@ test("the gradients are those of tfjs's own differentiation of the plain network
       [count, 3, 16, 16],
     );
     let x: Tensor = planar.transpose([0, 2, 3, 1]);
-    for (const layer of layersOf(SMALL)) {
-      const kernel = weight(`${layer.name}.kernel`);
+    for (const { name, spec } of layersOf(SMALL)) {
+      if (spec.kind === "pool") x = tf.maxPool(x as Tensor4D, 2, 2, "valid");
+      if (spec.kind === "flatten") x = x.reshape([count, -1]);
+      if (spec.kind !== "conv" && spec.kind !== "dense") continue;
+      const kernel = weight(`${name}.kernel`);
       x =
-        layer.kind === "conv"
+        spec.kind === "conv"
           ? tf.conv2d(x as Tensor4D, kernel as Tensor4D, 1, "same")
-          : tf.matMul(x.reshape([count, -1]) as Tensor2D, kernel as Tensor2D);
-      if (!layer.normalized)
+          : tf.matMul(x as Tensor2D, kernel as Tensor2D);
+      if (spec.normalization === "none")
         return tf
-          .add(x, weight(`${layer.name}.bias`))
-          .mul(tf.tensor(target, [count, SMALL.embedding]))
+          .add(x, weight(`${name}.bias`))
+          .mul(tf.tensor(target, [count, SIZE]))
           .sum();
       const { mean, variance } = tf.moments(x, x.rank === 4 ? [0, 1, 2] : [0]);
-      const gamma = weight(`${layer.name}.gamma`) as Tensor1D;
+      const gamma = weight(`${name}.gamma`) as Tensor1D;
       x = tf
         .sub(x, mean)
         .div(variance.add(1e-3).sqrt())
         .mul(gamma)
-        .add(weight(`${layer.name}.beta`));
+        .add(weight(`${name}.beta`));
       // The leak written out: tfjs has no gradient of its own op for the native backend's alpha.
       x = tf.maximum(x, tf.mul(x, 0.3));
-      if (layer.pool) x = tf.maxPool(x as Tensor4D, 2, 2, "valid");
     }
     return x;
   };
@@ -133,7 +134,7 @@ async function descend(options: EncoderOptions): Promise<{ losses: number[]; lea
   let tensors = 0;
   for (let step = 1; step <= 40; step++) {
     const result = encoder.gradients(batchOf(SMALL, 6, { step }), (embeddings) => {
-      const { loss, gradient } = tripletLoss(embeddings, SMALL.embedding, triplets);
+      const { loss, gradient } = tripletLoss(embeddings, SIZE, triplets);
       losses.push(loss);
       return gradient;
     });
@@ -155,13 +156,13 @@ test("a few steps on one mini-batch bring the loss down; nothing leaks", async (
 test("mixed precision: gradients point where float32's do, the loss comes down, nothing leaks", async () => {
   const tensorflow = await loadTensorflow();
   const weights = initialWeights(SMALL, 1);
-  const target = Float32Array.from({ length: 32 * SMALL.embedding }, (_, i) => Math.cos(i));
+  const target = Float32Array.from({ length: 32 * SIZE }, (_, i) => Math.cos(i));
   const [float32, mixed] = (["float32", "mixed"] as const).map((precision) => {
     const encoder = createEncoder(tensorflow, SMALL, weights, { precision });
     expect(encoder.precision).toBe(precision);
-    const found = encoder.gradients(batchOf(SMALL, 32), () => target);
+    const result = encoder.gradients(batchOf(SMALL, 32), () => target);
     encoder.dispose();
-    return found;
+    return result;
   });
   const product = (a: Float32Array, b: Float32Array): number =>
     a.reduce((sum, value, i) => sum + value * (b[i] as number), 0);
@@ -214,8 +215,8 @@ test("embedding: a tile's vector does not depend on its neighbours, nor on the b
   const { tiles } = batchOf(SMALL, 5);
   const all = encoder.embed(tiles);
   const last = encoder.embed(tiles.slice(4));
-  expect(all.length).toBe(5 * SMALL.embedding);
-  expect([...last]).toEqual([...all.slice(4 * SMALL.embedding)].map((value) => expect.closeTo(value, 5)));
+  expect(all.length).toBe(5 * SIZE);
+  expect([...last]).toEqual([...all.slice(4 * SIZE)].map((value) => expect.closeTo(value, 5)));
   expect(() => encoder.embed([new Uint8Array(7)])).toThrow(/tile 0 of the mini-batch has 7 bytes, not 768/);
   encoder.dispose();
 });

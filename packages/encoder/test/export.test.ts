@@ -12,8 +12,10 @@ import {
   encodeOnnx,
   encodeSafetensors,
   initialWeights,
+  LAYER_KINDS,
   LOC2VEC,
-  NETWORKS,
+  networkOf,
+  storedArchitecture,
   type WeightArray,
 } from "../src/index.ts";
 
@@ -31,13 +33,13 @@ tiles = numpy.fromfile(f"{folder}/tiles", numpy.uint8).reshape(-1, channels, pix
 last = tiles.transpose(0, 2, 3, 1).astype("float32")
 session = onnxruntime.InferenceSession(f"{folder}/encoder.onnx")
 saved = tf.saved_model.load(f"{folder}/out/saved_model")
-found = {
+vectors_by_format = {
     "onnx": session.run(["embedding"], {"tiles": tiles})[0],
     "safetensors": load(f"{folder}/weights.safetensors")(last, training=False).numpy(),
     "keras": tf.keras.models.load_model(f"{folder}/out/encoder.keras")(last, training=False).numpy(),
     "saved_model": saved.serve(last).numpy(),
 }
-print(json.dumps({name: vectors.tolist() for name, vectors in found.items()}))`;
+print(json.dumps({name: vectors.tolist() for name, vectors in vectors_by_format.items()}))`;
 
 /** Flat areas with sharp edges, some channels empty, as the renderer draws them. */
 function tileOf(channels: number, pixels: number, at: number): Uint8Array {
@@ -61,11 +63,38 @@ function tileOf(channels: number, pixels: number, at: number): Uint8Array {
   return tile;
 }
 
+/** A network of layers of every kind, in orders and with what follows them that Loc2Vec's has not. */
+const MOTLEY = {
+  channels: 4,
+  pixels: 32,
+  layers: networkOf([
+    { kind: "pool" },
+    { kind: "conv", filters: 6, size: 5, activation: "leaky relu" },
+    { kind: "conv", filters: 8, size: 3, normalization: "batch" },
+    { kind: "pool" },
+    { kind: "pool" },
+    { kind: "conv", filters: 5, size: 1, normalization: "batch", activation: "leaky relu" },
+    { kind: "flatten" },
+    { kind: "dense", units: 9, normalization: "batch" },
+    { kind: "dense", units: 7, activation: "leaky relu" },
+    { kind: "dense", units: 6 },
+  ]),
+};
+
+test("the motley network has every kind of layer", () => {
+  expect(new Set(MOTLEY.layers.map(({ kind }) => kind))).toEqual(new Set(Object.keys(LAYER_KINDS)));
+});
+
 test.each([
   ["paper", LOC2VEC],
+  ["a network of every kind of layer", MOTLEY],
   [
     "another network, on other tiles",
-    { ...LOC2VEC, ...NETWORKS.small, channels: 5, pixels: 64, pointwise: [], embedding: 7 },
+    {
+      channels: 5,
+      pixels: 64,
+      layers: networkOf({ pooled: [16, 32, 32, 64, 64], pointwise: [], dense: 16, embedding: 7 }),
+    },
   ],
 ])(
   "%s: ONNX Runtime, Keras from safetensors, its .keras file and SavedModel give our vectors",
@@ -101,7 +130,7 @@ test.each([
     await expect(embedder.embed([new Uint8Array(7)])).rejects.toThrow(/tile 0 of the mini-batch has 7 bytes/);
     await embedder.dispose();
     await writeFile(join(folder, "encoder.onnx"), encodeOnnx(architecture, weights));
-    const metadata = { step: "1", architecture: JSON.stringify(architecture) };
+    const metadata = { step: "1", architecture: JSON.stringify(storedArchitecture(architecture)) };
     const stored = join(folder, "weights.safetensors");
     await writeFile(stored, encodeSafetensors(weights, metadata));
     await writeFile(join(folder, "tiles"), Buffer.concat(tiles));
@@ -110,9 +139,9 @@ test.each([
     const args = ["-c", SCRIPT, folder, String(channels), String(pixels), resolve(KERAS, "..")];
     const { stdout, stderr } = spawnSync(python, args, { encoding: "utf8" });
     expect(stdout, stderr).toContain("{");
-    const found = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number[][]>;
-    expect(Object.keys(found)).toEqual(["onnx", "safetensors", "keras", "saved_model"]);
-    for (const [name, vectors] of [...Object.entries(found), ["embedder", [[...embedded]]] as const]) {
+    const formats = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number[][]>;
+    expect(Object.keys(formats)).toEqual(["onnx", "safetensors", "keras", "saved_model"]);
+    for (const [name, vectors] of [...Object.entries(formats), ["embedder", [[...embedded]]] as const]) {
       const flat = vectors.flat();
       expect(flat).toHaveLength(ours.length);
       const furthest = Math.max(...flat.map((value, i) => Math.abs(value - (ours[i] as number))));

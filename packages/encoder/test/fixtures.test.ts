@@ -9,18 +9,20 @@ import {
   adamStep,
   createEncoder,
   initialWeights,
-  type Loss,
+  type LossName,
+  networkOf,
+  type Shorthand,
   type TrainBatch,
-  tripletLoss,
   type WeightArray,
 } from "../src/index.ts";
+import { tripletLoss } from "./losses.ts";
 
 type Numbers = (number | null)[];
 /** What python/make_fixtures.py wrote. */
 interface Fixtures {
   losses: {
     name: string;
-    kind: Loss;
+    kind: LossName;
     size: number;
     embeddings: number[];
     triplets: [number, number, number][];
@@ -33,7 +35,7 @@ interface Fixtures {
   adam: { learningRate: number; before: number[]; gradients: number[][]; weights: number[][] };
   leaky: { x: number[]; y: number[]; gradient: number[] };
   network: {
-    architecture: Architecture;
+    architecture: { channels: number; pixels: number } & Shorthand;
     triplets: [number, number, number][];
     weights: Record<string, { shape: number[]; data: number[] }>;
     inference: number[];
@@ -64,21 +66,21 @@ function expectClose(
     expect(Math.abs((ours[i] as number) - value), `${what}[${i}]`).toBeLessThanOrEqual(tolerance * largest);
 }
 
-test.each(fixtures.losses)("loss and gradient are TensorFlow's: $name, $kind", (given) => {
-  const triplets = tripletsOf(given.triplets);
-  const found = tripletLoss(Float32Array.from(given.embeddings), given.size, triplets, given.kind);
-  expect(found.loss).toBeCloseTo(given.loss, 6);
-  expect(found.positive / Math.max(1, given.positive)).toBeCloseTo(
-    given.positive / Math.max(1, given.positive),
+test.each(fixtures.losses)("loss and gradient are TensorFlow's: $name, $kind", (fixture) => {
+  const triplets = tripletsOf(fixture.triplets);
+  const result = tripletLoss(Float32Array.from(fixture.embeddings), fixture.size, triplets, fixture.kind);
+  expect(result.loss).toBeCloseTo(fixture.loss, 6);
+  expect(result.positive / Math.max(1, fixture.positive)).toBeCloseTo(
+    fixture.positive / Math.max(1, fixture.positive),
     5,
   );
-  expect(found.negative / Math.max(1, given.negative)).toBeCloseTo(
-    given.negative / Math.max(1, given.negative),
+  expect(result.negative / Math.max(1, fixture.negative)).toBeCloseTo(
+    fixture.negative / Math.max(1, fixture.negative),
     5,
   );
-  const known = given.gradient.map((value, i) => value ?? (found.gradient[i] as number));
-  expectClose(found.gradient, known, 1e-5, "gradient");
-  expect(found.gradient.every(Number.isFinite)).toBe(true);
+  const expected = fixture.gradient.map((value, i) => value ?? (result.gradient[i] as number));
+  expectClose(result.gradient, expected, 1e-5, "gradient");
+  expect(result.gradient.every(Number.isFinite)).toBe(true);
 });
 
 test("two equal embeddings: TensorFlow's gradient of their distance is no number, ours is none", () => {
@@ -99,15 +101,19 @@ test("five steps of Adam are those of Keras", () => {
   const state: AdamState = new Map();
   let w: WeightArray = { shape: [6], data: Float32Array.from(before) };
   for (const [i, gradient] of gradients.entries()) {
-    const given = new Map([["w", Float32Array.from(gradient)]]);
-    w = adamStep(new Map([["w", w]]), given, state, i + 1, { ...ADAM, learningRate }).get("w") as WeightArray;
+    const gradients = new Map([["w", Float32Array.from(gradient)]]);
+    w = adamStep(new Map([["w", w]]), gradients, state, i + 1, { ...ADAM, learningRate }).get(
+      "w",
+    ) as WeightArray;
     expectClose(w.data, weights[i] as number[], 2e-6, `step ${i + 1}`);
   }
   expect(w.data[5]).toBe(Math.fround(before[5] as number));
 });
 
-const { architecture, steps } = fixtures.network;
-const given = new Map<string, WeightArray>(
+const { steps } = fixtures.network;
+const { channels, pixels, ...network } = fixtures.network.architecture;
+const architecture: Architecture = { channels, pixels, layers: networkOf(network) };
+const weights = new Map<string, WeightArray>(
   Object.entries(fixtures.network.weights).map(([name, { shape, data }]) => [
     name,
     { shape, data: Float32Array.from(data) },
@@ -131,14 +137,14 @@ const batch = (changes: Partial<TrainBatch> = {}): TrainBatch => ({
 });
 
 test("whole training steps are those of Keras: embeddings, loss, all gradients, weights after Adam", async () => {
-  const encoder = createEncoder(await loadTensorflow(), architecture, given);
+  const encoder = createEncoder(await loadTensorflow(), architecture, weights);
   const state: AdamState = new Map();
-  const running = new Map([...given].map(([name, { data }]) => [name, [...data]]));
+  const running = new Map([...weights].map(([name, { data }]) => [name, [...data]]));
   for (const [i, theirs] of steps.entries()) {
     let [loss, embeddings] = [0, new Float32Array()];
-    const { gradients, statistics } = encoder.gradients(batch({ step: i + 1 }), (found) => {
-      const result = tripletLoss(found, architecture.embedding, tripletsOf(fixtures.network.triplets));
-      [loss, embeddings] = [result.loss, found.slice()];
+    const { gradients, statistics } = encoder.gradients(batch({ step: i + 1 }), (vectors) => {
+      const result = tripletLoss(vectors, network.embedding, tripletsOf(fixtures.network.triplets));
+      [loss, embeddings] = [result.loss, vectors.slice()];
       return result.gradient;
     });
     // Distances do not change with the embedding's bias: its gradient is 0 but for rounding, which Adam makes steps of.
@@ -184,10 +190,10 @@ test("whole training steps are those of Keras: embeddings, loss, all gradients, 
 });
 
 test("late in a training the running statistics take a hundredth of each mini-batch, as Keras does", async () => {
-  const encoder = createEncoder(await loadTensorflow(), architecture, given);
-  const { statistics } = encoder.gradients(batch({ step: 5000 }), (found) => found);
+  const encoder = createEncoder(await loadTensorflow(), architecture, weights);
+  const { statistics } = encoder.gradients(batch({ step: 5000 }), (vectors) => vectors);
   for (const [layer, { mean }] of Object.entries(steps[0]?.moments ?? {})) {
-    const before = given.get(`${layer}.mean`)?.data as Float32Array;
+    const before = weights.get(`${layer}.mean`)?.data as Float32Array;
     const expected = mean.map((value, k) => (before[k] as number) + 0.01 * (value - (before[k] as number)));
     expectClose((statistics.get(`${layer}.mean`) as WeightArray).data, expected, 1e-5, layer);
   }
@@ -195,7 +201,7 @@ test("late in a training the running statistics take a hundredth of each mini-ba
 });
 
 test("inference takes the running statistics, training the mini-batch's: both are Keras', and they differ", async () => {
-  const encoder = createEncoder(await loadTensorflow(), architecture, given);
+  const encoder = createEncoder(await loadTensorflow(), architecture, weights);
   const embedded = encoder.embed(tiles);
   expectClose(embedded, fixtures.network.inference, 1e-5, "inference");
   const trained = steps[0]?.embeddings as number[];
@@ -212,12 +218,12 @@ function trainingOutput(
   encoder: ReturnType<typeof createEncoder>,
   changes: Partial<TrainBatch>,
 ): Float32Array {
-  let found = new Float32Array();
+  let output = new Float32Array();
   encoder.gradients(batch(changes), (embeddings) => {
-    found = embeddings.slice();
+    output = embeddings.slice();
     return embeddings;
   });
-  return found;
+  return output;
 }
 
 test("LeakyReLU is Keras', and dropout of the dense layer leaves 0 or 1 / (1 − rate) times the value", async () => {
@@ -227,7 +233,7 @@ test("LeakyReLU is Keras', and dropout of the dense layer leaves 0 or 1 / (1 −
   const [y] = tensorflow.op("LeakyRelu", [x], alpha);
   expectClose((y?.dataSync() ?? []) as Float32Array, fixtures.leaky.y, 1e-6, "LeakyReLU");
   // An embedding that shows what the dense layer gives.
-  const shape = { ...architecture, dense: 32, embedding: 32 };
+  const shape = { ...architecture, layers: networkOf({ ...network, dense: 32, embedding: 32 }) };
   const weights = new Map(initialWeights(shape, 3));
   const one = Float32Array.from({ length: 32 * 32 }, (_, i) => (i % 33 === 0 ? 1 : 0));
   weights.set("embedding.kernel", { shape: [32, 32], data: one });
@@ -238,8 +244,8 @@ test("LeakyReLU is Keras', and dropout of the dense layer leaves 0 or 1 / (1 −
   expect(Math.max(...plain)).toBeGreaterThan(0.9);
   let [dropped, kept] = [0, 0];
   for (let step = 1; step <= 20; step++) {
-    const found = trainingOutput(encoder, { step, dropout: { ...NONE, dense: 0.25 } });
-    for (const [i, value] of found.entries()) {
+    const output = trainingOutput(encoder, { step, dropout: { ...NONE, dense: 0.25 } });
+    for (const [i, value] of output.entries()) {
       if (value === 0) dropped++;
       else {
         kept++;
@@ -253,21 +259,21 @@ test("LeakyReLU is Keras', and dropout of the dense layer leaves 0 or 1 / (1 −
 });
 
 test("spatial dropout: on the input whole channels, scaled; after a convolution whole maps", async () => {
-  const encoder = createEncoder(await loadTensorflow(), architecture, given);
+  const encoder = createEncoder(await loadTensorflow(), architecture, weights);
   // Two tiles whose doubles are bytes, too: half of the channels fall out, the others count twice.
   const dim = tiles.slice(0, 2).map((tile) => tile.map((value) => value >> 1));
   const on = new Uint8Array(6).fill(1);
-  const found = trainingOutput(encoder, { tiles: dim, channelsOn: on, dropout: { ...NONE, input: 0.5 } });
+  const dropped = trainingOutput(encoder, { tiles: dim, channelsOn: on, dropout: { ...NONE, input: 0.5 } });
   const twice = dim.map((tile) => tile.map((value) => 2 * value));
   const matches = Array.from({ length: 64 }, (_, mask) => {
     const channelsOn = Uint8Array.from({ length: 6 }, (_, bit) => (mask >> bit) & 1);
     const output = trainingOutput(encoder, { tiles: twice, channelsOn });
-    return output.every((value, i) => Math.abs(value - (found[i] as number)) < 1e-4);
+    return output.every((value, i) => Math.abs(value - (dropped[i] as number)) < 1e-4);
   });
   expect(matches.filter(Boolean)).toHaveLength(1);
   encoder.dispose();
 
-  const shape = { ...architecture, pooled: [16], pointwise: [] };
+  const shape = { ...architecture, layers: networkOf({ ...network, pooled: [16], pointwise: [] }) };
   const wide = createEncoder(await loadTensorflow(), shape, initialWeights(shape, 3));
   const { gradients } = wide.gradients(batch({ dropout: { ...NONE, conv: 0.7 } }), (embeddings) =>
     embeddings.map((value) => value ** 2 + 0.1),

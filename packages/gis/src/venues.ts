@@ -62,12 +62,12 @@ export async function nearestVenues({
           rowMode: "array",
         }),
       );
-      const found = new Array<string | undefined>(places.length).fill(undefined);
-      for (const [i, name] of rows) found[i] = name;
-      return found;
+      const nearest = new Array<string | undefined>(places.length).fill(undefined);
+      for (const [i, name] of rows) nearest[i] = name;
+      return nearest;
     } catch (error) {
       if (isMissingTable(error))
-        throw new FarmError("input", "no map is imported", "pnpm farm:import FILE.osm.pbf");
+        throw new FarmError("map-missing", "no map is imported", "pnpm farm:import FILE.osm.pbf");
       throw error;
     }
   });

@@ -139,8 +139,8 @@ const PATTERNS = new Map(
 );
 
 function attribute(tag: string, name: (typeof ATTRIBUTES)[number]): string | undefined {
-  const found = PATTERNS.get(name)?.exec(tag);
-  return found?.[1] ?? found?.[2];
+  const match = PATTERNS.get(name)?.exec(tag);
+  return match?.[1] ?? match?.[2];
 }
 
 /** Overpass says in a remark behind the objects that there would be more. */
@@ -237,7 +237,7 @@ export async function* readXml(
           from = open + "<node".length;
         }
       } else if (depth < leftOut && within && name === "nd") {
-        const [ref, lat, lon] = (["ref", "lat", "lon"] as const).map((each) => attribute(tag, each));
+        const [ref, lat, lon] = (["ref", "lat", "lon"] as const).map((name) => attribute(tag, name));
         if (ref !== undefined && lat !== undefined && lon !== undefined) {
           seen.located = true;
           nodes.push(`<node id="${ref}" lat="${lat}" lon="${lon}"/>`);

@@ -384,7 +384,7 @@ describe("what is refused as a whole", () => {
     [
       "cut.gz",
       gzipSync("lon,lat\n1,2\n".repeat(100)).subarray(0, -9),
-      /gzip, damaged or cut off/,
+      /its gzip data are damaged or cut off/,
       /fetch it again/,
     ],
   ])("%s", async (name, content, message, mend) => {

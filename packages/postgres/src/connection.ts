@@ -18,8 +18,8 @@ class Client extends pg.Client {
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the driver declares six forms; all of those that promise are meant
-  override query(...given: any[]): any {
-    const asked = (super.query as (...args: unknown[]) => unknown).apply(this, given);
+  override query(...args: any[]): any {
+    const asked = (super.query as (...args: unknown[]) => unknown).apply(this, args);
     if (!(asked instanceof Promise)) return asked;
     return asked.catch((error: unknown) => {
       throw postgresError(this.#broken ?? error, this.#url);
@@ -105,9 +105,9 @@ export async function sharesConnections(client: pg.Client, databaseUrl: string):
   // Another client may get in between.
   for (let round = 0; round < 3; round++) {
     const mine = await backendOf(client);
-    const theirs = await withDatabase(databaseUrl, async (other) => {
-      await other.query("BEGIN");
-      return backendOf(other);
+    const theirs = await withDatabase(databaseUrl, async (competitor) => {
+      await competitor.query("BEGIN");
+      return backendOf(competitor);
     });
     if (mine === theirs) return true;
   }

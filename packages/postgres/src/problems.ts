@@ -188,15 +188,15 @@ function adviceOn(error: Error, databaseUrl: string): Advice {
   if (syscall === "open" && path !== undefined) {
     return ["usage", "correct sslrootcert, sslcert or sslkey in FARM_DATABASE_URL"];
   }
-  const known = CONNECTION[code];
-  if (known !== undefined) return ["service", known];
+  const advice = CONNECTION[code];
+  if (advice !== undefined) return ["service", advice];
   if (/^(ERR_SSL|ERR_TLS|ERR_OSSL)|CERT/.test(code)) return ["service", CERTIFICATE];
   return DRIVER.find(([pattern]) => pattern.test(message))?.[1] ?? ["service", START];
 }
 
 /**
  * What a failure of the driver or an answer of the server is to the user: one line with the server (without its password), what
- * it said and PostgreSQL's code, and the mend that fits. Of kind `service`, unless something is missing or the question was wrong
+ * it said and PostgreSQL's code, and the mend that fits. Its code is `postgres`, unless something is missing or the question was wrong
  * (`missing`, `input`, `usage`). FarmErrors stay as they are.
  */
 export function postgresError(error: unknown, databaseUrl: string): FarmError {
@@ -227,7 +227,7 @@ function told(
 ): FarmError {
   const said = (errorMessage(error).split("\n")[0] ?? "").trim();
   return new FarmError(
-    kind,
+    kind === "service" ? "postgres" : kind,
     `PostgreSQL at ${serverOf(databaseUrl)}: ${said}${state === undefined ? "" : ` (${state})`}`,
     mend,
     { cause: error },

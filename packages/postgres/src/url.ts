@@ -57,14 +57,14 @@ function partsOf(
   databaseUrl: string,
 ): Record<"host" | "port" | "user" | "password" | "dbname", string | undefined> {
   const { hostname, port, username, password, pathname, searchParams } = new URL(databaseUrl);
-  const given = (name: string, other: string): string | undefined =>
+  const setting = (name: string, other: string): string | undefined =>
     searchParams.get(name) || other || undefined;
   return {
-    host: given("host", decode(hostname).replace(/^\[|\]$/g, "")),
-    port: given("port", port),
-    user: given("user", decode(username)),
-    password: given("password", decode(password)),
-    dbname: given("dbname", decode(pathname.slice(1))),
+    host: setting("host", decode(hostname).replace(/^\[|\]$/g, "")),
+    port: setting("port", port),
+    user: setting("user", decode(username)),
+    password: setting("password", decode(password)),
+    dbname: setting("dbname", decode(pathname.slice(1))),
   };
 }
 
@@ -126,25 +126,28 @@ export function driverConfig(databaseUrl: string, application: string): pg.Clien
 /**
  * The environment of a child process that connects by libpq as the driver does, without a password in its arguments.
  *
- * @param settings of the server for its sessions, besides those of the URL's `options`
+ * @param settings settings of the server for the sessions, besides those of the URL's `options`
  */
 export function libpqEnvironment(
   databaseUrl: string,
   settings: Readonly<Record<string, string>> = {},
   env: NodeJS.ProcessEnv = process.env,
 ): NodeJS.ProcessEnv {
-  const given = Object.fromEntries(new URL(databaseUrl).searchParams);
-  const ssl = given.ssl === "no-verify" || given.ssl === "true" || given.ssl === "1" ? "require" : undefined;
-  const sslmode = given.sslmode === "no-verify" ? "require" : (given.sslmode ?? ssl);
-  const sslrootcert = given.sslrootcert ?? (sslmode?.startsWith("verify") ? AUTHORITIES : undefined);
+  const parameters = Object.fromEntries(new URL(databaseUrl).searchParams);
+  const ssl =
+    parameters.ssl === "no-verify" || parameters.ssl === "true" || parameters.ssl === "1"
+      ? "require"
+      : undefined;
+  const sslmode = parameters.sslmode === "no-verify" ? "require" : (parameters.sslmode ?? ssl);
+  const sslrootcert = parameters.sslrootcert ?? (sslmode?.startsWith("verify") ? AUTHORITIES : undefined);
   const escaped = (value: string): string => value.replace(/[\\\s]/g, "\\$&");
   const options = [
-    given.options ?? env.PGOPTIONS ?? "",
+    parameters.options ?? env.PGOPTIONS ?? "",
     ...Object.entries(settings).map(([name, value]) => `-c ${name}=${escaped(value)}`),
   ];
   const parts = partsOf(databaseUrl);
   const values: Record<string, string | undefined> = {
-    ...given,
+    ...parameters,
     ...parts,
     // Without a host libpq would take a socket, and without an encoding the role's.
     host: parts.host ?? env.PGHOST ?? "localhost",
@@ -164,9 +167,9 @@ export function libpqEnvironment(
 /** libpq's parameters that have no variable, as `name=value …`; undefined where the URL has none of them. */
 export function libpqDatabase(databaseUrl: string): string | undefined {
   const { searchParams } = new URL(databaseUrl);
-  const given = WITHOUT_VARIABLE.flatMap((name) => {
+  const unsupported = WITHOUT_VARIABLE.flatMap((name) => {
     const value = searchParams.get(name);
     return value === null ? [] : [`${name}='${value.replace(/[\\']/g, "\\$&")}'`];
   });
-  return given.length === 0 ? undefined : given.join(" ");
+  return unsupported.length === 0 ? undefined : unsupported.join(" ");
 }

@@ -16,7 +16,7 @@ export interface EnqueueDatasetOptions {
 }
 
 export interface EnqueueDatasetResult {
-  /** Of the whole data set. */
+  /** Shards of the whole data set. */
   shards: number;
   /** Jobs new in the queue. */
   added: number;

@@ -29,12 +29,12 @@ export interface DatasetStatus extends RasterProgress {
 const LISTED = 20;
 
 async function someQuarantined(store: ObjectStore, dataset: Dataset): Promise<Quarantined[]> {
-  const found: Quarantined[] = [];
+  const quarantined: Quarantined[] = [];
   for (const shard of await listQuarantine(store, dataset.name)) {
-    if (found.length >= LISTED) break;
-    found.push(...(await readQuarantine(store, dataset, shard)));
+    if (quarantined.length >= LISTED) break;
+    quarantined.push(...(await readQuarantine(store, dataset, shard)));
   }
-  return found.slice(0, LISTED);
+  return quarantined.slice(0, LISTED);
 }
 
 /**

@@ -56,8 +56,8 @@ export async function verifyDataset(options: VerifyOptions): Promise<VerifyResul
     complete,
     repair: undefined,
   };
-  const given = { ...(expected && { expected }), ...(onShard && { onShard }), signal };
-  for await (const finding of checkShards(store, dataset, given)) {
+  const checkOptions = { ...(expected && { expected }), ...(onShard && { onShard }), signal };
+  for await (const finding of checkShards(store, dataset, checkOptions)) {
     if (finding.state === "whole") {
       result.whole++;
       result.bytes += finding.bytes;

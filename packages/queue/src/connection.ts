@@ -62,7 +62,7 @@ export async function connectRedis(
     const explained = explainRefusal(cause, place, writeUnder ?? "prefix");
     if (explained instanceof FarmError) throw explained;
     const reason = errorMessage(cause);
-    throw new FarmError("service", `${place}: ${reason}`, mendOf(reason), { cause: error });
+    throw new FarmError("redis", `${place}: ${reason}`, mendOf(reason), { cause: error });
   }
   connected = true;
   client.options.enableReadyCheck = true;
@@ -77,7 +77,7 @@ export function checkServer(place: string, info: string): void {
   const field = (name: string): string | undefined =>
     new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(info)?.[1]?.trim();
   const refuse = (what: string, mend: string): never => {
-    throw new FarmError("service", `${place}: ${what}`, mend);
+    throw new FarmError("redis", `${place}: ${what}`, mend);
   };
   if (field("redis_mode") === "sentinel") {
     refuse(
@@ -137,7 +137,7 @@ export async function checkClock(client: Redis, place: string): Promise<number> 
   const aheadMs = (before + Date.now()) / 2 - (1000 * Number(seconds) + Number(micros) / 1000);
   if (Math.abs(aheadMs) <= CLOCK_MS) return aheadMs;
   throw new FarmError(
-    "service",
+    "clock",
     `this machine's clock is ${Math.round(Math.abs(aheadMs) / 1000)} s ${aheadMs > 0 ? "ahead of" : "behind"} that of ${place}`,
     "set the clock by NTP, here or there",
   );

@@ -63,7 +63,7 @@ export async function shardsInState(
 export interface Which {
   queues: readonly QueueName[];
   states: readonly JobState[];
-  /** Of this data set alone; else of all that are in the store. */
+  /** The data set whose jobs are meant; else those of all data sets in the store. */
   dataset?: string | undefined;
   /** Told of each data set: false leaves its jobs out. */
   accept?: (queue: QueueName, dataset: string) => boolean;
@@ -133,7 +133,7 @@ export interface Follow {
   train?: Omit<TrainJob, "store"> | undefined;
   /** Embeds the data set with the trained model. */
   embed?: boolean;
-  /** Of the model, to embed with. Default `best`. */
+  /** The model's checkpoint to embed with. Default `best`. */
   checkpoint?: CheckpointChoice | undefined;
 }
 

@@ -28,7 +28,7 @@ export interface RasterProgress {
   failed: number;
   /** The first of the failed and delayed jobs, by shard. */
   failures: ShardFailure[];
-  /** Of the running jobs: locations done so far, over all of them. */
+  /** Locations that the running jobs have done so far. */
   activeLocations: number;
   /** Finished lately; undefined without at least two finished jobs. */
   rate: { shardsPerSecond: number; tilesPerSecond: number } | undefined;
@@ -146,7 +146,7 @@ export async function stageJobs(queues: FarmQueues, dataset: string): Promise<St
 }
 
 async function readStages(queues: FarmQueues, dataset: string): Promise<StageJob[]> {
-  const found: StageJob[] = [];
+  const stageJobs: StageJob[] = [];
   for (const queue of QUEUE_NAMES) {
     if (queue === "raster") continue;
     const states = ["waiting", "active", "delayed", "prioritized", "waiting-children", "failed", "completed"];
@@ -159,7 +159,7 @@ async function readStages(queues: FarmQueues, dataset: string): Promise<StageJob
       if (of?.store !== queues.store || of.dataset !== dataset) continue;
       const job = await queues[queue].getJob(id);
       if (job === undefined) continue;
-      found.push({
+      stageJobs.push({
         queue,
         id: jobName(id),
         state: await job.getState(),
@@ -168,7 +168,7 @@ async function readStages(queues: FarmQueues, dataset: string): Promise<StageJob
       });
     }
   }
-  return found;
+  return stageJobs;
 }
 
 export interface WaitOptions {

@@ -52,7 +52,7 @@ export function refusalOf(error: unknown): { code: string; said: string } | unde
 /**
  * Says of an answer that refuses a command what is wrong with which Redis, and how to mend it; leaves anything else as it is.
  *
- * @param prefix of the queues' keys
+ * @param prefix what the queues' keys begin with
  */
 export function explainRefusal(error: unknown, place: string, prefix: string): unknown {
   const refusal = refusalOf(error);
@@ -64,7 +64,7 @@ export function explainRefusal(error: unknown, place: string, prefix: string): u
       : (MENDS[code] ??
         OTHER_MENDS.find(([pattern]) => pattern.test(said))?.[1] ??
         "see what Redis's own log says");
-  return new FarmError("service", `${place}: ${said}`, mend, { cause: error });
+  return new FarmError("redis", `${place}: ${said}`, mend, { cause: error });
 }
 
 /** Where a connection leads, for messages. */

@@ -118,8 +118,8 @@ export function createCanvas({ planes, pixels, radius, offset, oversampling }: C
   };
   need(input);
   wasm.layout(side, sums, extents);
-  /** Of each rule, its first feature and how many it has. */
-  const found = new Map<number, { first: number; count: number }>();
+  /** First feature and number of features of each rule. */
+  const spanOfRule = new Map<number, { first: number; count: number }>();
   const used = new Set<number>();
   let [table, room, size] = [0, 0, 0];
   const step = (2 * radius * density) / pixels;
@@ -128,7 +128,7 @@ export function createCanvas({ planes, pixels, radius, offset, oversampling }: C
     load(features, { x, y, kx, ky }) {
       for (const plane of used) new Uint8Array(wasm.memory.buffer, painted + plane * area, area).fill(0);
       used.clear();
-      found.clear();
+      spanOfRule.clear();
       size = Math.ceil(features.length / 32) * 16 + 16;
       // A feature takes at least 23 bytes, and its entry 8; a point in it 16, and its pixels 8, twice for dashes.
       table = input + size;
@@ -143,13 +143,13 @@ export function createCanvas({ planes, pixels, radius, offset, oversampling }: C
       const entries = new Uint32Array(wasm.memory.buffer, table, 2 * count);
       for (let i = 0; i < count; i++) {
         const rule = entries[2 * i] as number;
-        const known = found.get(rule);
-        if (known === undefined) found.set(rule, { first: i, count: 1 });
-        else known.count++;
+        const span = spanOfRule.get(rule);
+        if (span === undefined) spanOfRule.set(rule, { first: i, count: 1 });
+        else span.count++;
       }
     },
     paint(rule, plane, paint) {
-      const features = found.get(rule);
+      const features = spanOfRule.get(rule);
       if (features === undefined) return;
       used.add(plane);
       const stroke = paint.action === "stroke";

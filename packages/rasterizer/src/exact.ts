@@ -1,14 +1,14 @@
 import { join } from "node:path";
 import { type Levels, MAX_OFFSET_M, type TileTransform } from "@loc2vec/core";
 import mapnik from "@mapnik/mapnik";
+import type { Draw, DrawOptions } from "./draw.ts";
 import { collections } from "./features.ts";
-import type { Draw, DrawOptions } from "./rasterizer.ts";
 import { CHANNELS_PER_PASS, styleXml } from "./style.ts";
 
 /** Never used: map and layers have the same, so nothing is projected. */
 const SRS = "epsg:3857";
 
-/** Of each intensity the nearest of 16 levels, as `assembly/cut.ts` rounds it. */
+/** The nearest of 16 levels for each intensity, as `assembly/cut.ts` rounds it. */
 const SIXTEEN = Uint8Array.from({ length: 256 }, (_, value) => 17 * ((value - (value >> 4) + 8) >> 4));
 
 /** Draws every tile with Mapnik, three channels at a time as red, green and blue: shifts move its extent, rotations turn the vectors. */
@@ -56,9 +56,9 @@ export function createExact({
       ...transforms.flatMap(({ dx, dy }) => [Math.abs(dx) - MAX_OFFSET_M, Math.abs(dy) - MAX_OFFSET_M]),
     );
     const begin = performance.now();
-    const found = await features.geojson(frame, half + further);
+    const geojson = await features.geojson(frame, half + further);
     onStage("query", performance.now() - begin);
-    const data = collections(coats, found);
+    const data = collections(coats, geojson);
     const drawn = last.then(() => draw(data, transforms, levels));
     last = drawn.catch(() => {});
     return drawn;

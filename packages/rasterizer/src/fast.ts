@@ -1,6 +1,6 @@
 import { FarmError, MAX_OFFSET_M, type TileTransform } from "@loc2vec/core";
 import { createCanvas, type Paint } from "./canvas.ts";
-import type { Draw, DrawOptions } from "./rasterizer.ts";
+import type { Draw, DrawOptions } from "./draw.ts";
 import type { Coat } from "./style.ts";
 
 /** Pixels of the picture per pixel of a tile. */
@@ -28,11 +28,11 @@ export function createFast({ coats, pixels, radius, features, onStage }: DrawOpt
       );
     }
     const asked = performance.now();
-    const found = await features.wkb(frame, half);
+    const wkb = await features.wkb(frame, half);
     const begin = performance.now();
     onStage("query", begin - asked);
     // From here on nothing waits, so that locations whose queries overlap do not share the canvas.
-    canvas.load(found, frame);
+    canvas.load(wkb, frame);
     for (const { rule, plane, paint } of paints) canvas.paint(rule, plane, paint);
     canvas.finish();
     const drawn = performance.now();

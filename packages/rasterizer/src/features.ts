@@ -88,7 +88,7 @@ export async function openFeatures(databaseUrl: string, map: ImportInfo): Promis
   });
   if (at === undefined) {
     throw new FarmError(
-      "missing",
+      "postgis-missing",
       `PostgreSQL at ${serverOf(databaseUrl)}: its database has no PostGIS`,
       "pnpm farm:import creates it",
     );
@@ -113,7 +113,7 @@ export async function openFeatures(databaseUrl: string, map: ImportInfo): Promis
     if (rows[0] === undefined) throw noMap();
     if (!rows[0][0]) {
       throw new MismatchError(
-        "data",
+        "map-mismatch",
         `the map ${map.pbf} was replaced by another import while tiles were drawn from it`,
         "import it again, or start anew with a data set of another name",
       );
@@ -149,11 +149,11 @@ export function collections(
   return coats.map((channel) => {
     const painted: string[] = [];
     for (const coat of channel) {
-      const found = byRule.get(coat.rule.index);
-      if (found === undefined) continue;
+      const geometries = byRule.get(coat.rule.index);
+      if (geometries === undefined) continue;
       const head = `{"type":"Feature","properties":{"s":${coat.id}},"geometry":`;
       const { rule } = coat;
-      for (const geometry of found) {
+      for (const geometry of geometries) {
         const shape = isDot(coat)
           ? dot(geometry)
           : rule.geometry === "point"

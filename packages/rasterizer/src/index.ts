@@ -1,13 +1,12 @@
-export { createNaiveRenderer } from "./naive.ts";
+export type { Stage } from "./draw.ts";
 export {
   createRasterizer,
   type Rasterizer,
   type RasterizerOptions,
   type RendererKind,
   rendererInfo,
-  type Stage,
   sourceOf,
   type TileSize,
 } from "./rasterizer.ts";
-export { type Coat, coatsOf, styleXml } from "./style.ts";
+export { type Coat, coatsOf, isDot, reachOf, styleXml } from "./style.ts";
 export { type Frame, frameOf } from "./window.ts";

@@ -12,15 +12,16 @@ import {
 } from "@loc2vec/core";
 import { type ImportInfo, type Profile, requireImport } from "@loc2vec/gis";
 import mapnik from "@mapnik/mapnik";
+import type { Stage } from "./draw.ts";
 import { createExact } from "./exact.ts";
 import { createFast } from "./fast.ts";
-import { type FeatureSource, openFeatures } from "./features.ts";
-import { type Coat, coatsOf, reachOf } from "./style.ts";
-import { type Frame, frameOf } from "./window.ts";
+import { openFeatures } from "./features.ts";
+import { coatsOf, reachOf } from "./style.ts";
+import { frameOf } from "./window.ts";
 
 /** Part of every style hash: to be raised when the same style is drawn otherwise. */
 const DRAWING = 3;
-/** Of our own renderer: to be raised when it draws otherwise. */
+/** Name and version of our own renderer: to be raised when it draws otherwise. */
 const FAST = "loc2vec 1 fast";
 
 /**
@@ -46,28 +47,6 @@ export interface RasterizerOptions extends TileSize {
   /** Told how long each stage of a location took, milliseconds. `exact` cuts nothing. */
   onStage?: (stage: Stage, ms: number) => void;
 }
-
-export type Stage = "query" | "render" | "cut";
-
-/** What a renderer is made from. */
-export interface DrawOptions {
-  channels: readonly string[];
-  coats: readonly (readonly Coat[])[];
-  pixels: number;
-  radius: number;
-  /** How far paint reaches beyond its geometry, metres. */
-  reach: number;
-  features: FeatureSource;
-  onStage: (stage: Stage, ms: number) => void;
-}
-
-/** Draws the samples of a location from features within `half` metres of it in each axis. May be called while other calls are under way. */
-export type Draw = (
-  frame: Frame,
-  half: number,
-  transforms: readonly TileTransform[],
-  levels: Levels,
-) => Promise<Uint8Array[]>;
 
 export interface Rasterizer {
   /** What it draws from. */
@@ -136,7 +115,6 @@ export async function createRasterizer({
   const render: Rasterizer["render"] = async ({ lon, lat }, transforms, levels = 256) => {
     if (!(Math.abs(lon) <= 180 && Math.abs(lat) <= 85)) {
       throw new LocationError(
-        "input",
         `lon ${lon}, lat ${lat} is not within ±180 and ±85`,
         "mend or drop the location",
       );
@@ -144,7 +122,6 @@ export async function createRasterizer({
     const frame = frameOf(lon, lat);
     if (outside === "error" && !withinBox(map.bbox, { lon, lat }, half)) {
       throw new LocationError(
-        "input",
         `lon ${lon}, lat ${lat} lies beyond the map ${map.pbf} (${map.bbox.map((degrees) => degrees.toFixed(4)).join(", ")})`,
         "drop the location, import a larger map, or set FARM_OUTSIDE=empty",
       );

@@ -1,7 +1,8 @@
 import { DEFAULT_AUGMENTATION, locationTransforms, randomOf } from "@loc2vec/core";
 import { loadProfile, type Profile } from "@loc2vec/gis";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createNaiveRenderer, createRasterizer, type Rasterizer, rendererInfo } from "../src/index.ts";
+import { createNaiveRenderer } from "../../bench/src/naive.ts";
+import { createRasterizer, type Rasterizer, rendererInfo } from "../src/index.ts";
 import { AREA, box, createMap, type Place, STYLE, type TestMap, type Thing } from "./helpers.ts";
 
 const TOWN: Place = { lon: 24.9, lat: 60.2 };

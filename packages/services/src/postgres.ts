@@ -62,7 +62,7 @@ export interface Installation {
 export function installations(root = "/usr/lib/postgresql", path = process.env.PATH ?? ""): Installation[] {
   const versions = existsSync(root) ? readdirSync(root) : [];
   const folders = [...versions.map((version) => join(root, version, "bin")), ...path.split(delimiter)];
-  const found = new Map<string, Installation>();
+  const byFolder = new Map<string, Installation>();
   for (const folder of folders) {
     if (!existsSync(join(folder, "postgres")) || !existsSync(join(folder, "initdb"))) continue;
     const bin = dirname(realpathSync(join(folder, "postgres")));
@@ -71,9 +71,9 @@ export function installations(root = "/usr/lib/postgresql", path = process.env.P
     const major = Number(/(\d+)/.exec(ask("postgres", "--version"))?.[1]);
     const shared = ask("pg_config", "--sharedir") || `/usr/share/postgresql/${major}`;
     if (major > 0)
-      found.set(bin, { bin, major, postgis: existsSync(join(shared, "extension/postgis.control")) });
+      byFolder.set(bin, { bin, major, postgis: existsSync(join(shared, "extension/postgis.control")) });
   }
-  return [...found.values()].sort((a, b) => b.major - a.major);
+  return [...byFolder.values()].sort((a, b) => b.major - a.major);
 }
 
 /**
@@ -83,15 +83,15 @@ export function installations(root = "/usr/lib/postgresql", path = process.env.P
  * @throws FarmError `missing`, with the packages to install
  */
 export function chooseInstallation(
-  found: readonly Installation[],
+  installed: readonly Installation[],
   data: string,
   madeBy?: number,
 ): Installation {
-  const fits = found.filter(({ major }) => madeBy === undefined || major === madeBy);
+  const fits = installed.filter(({ major }) => madeBy === undefined || major === madeBy);
   const chosen = fits.find(({ postgis }) => postgis);
   if (chosen !== undefined) return chosen;
   const instead = "or let FARM_DATABASE_URL name a PostgreSQL with PostGIS";
-  if (found.length === 0) {
+  if (installed.length === 0) {
     throw new FarmError(
       "missing",
       "PostgreSQL: not installed",
@@ -101,13 +101,13 @@ export function chooseInstallation(
   if (fits.length === 0) {
     throw new FarmError(
       "missing",
-      `${data}: made by PostgreSQL ${madeBy}, but installed is ${found.map(({ major }) => major).join(", ")}`,
+      `${data}: made by PostgreSQL ${madeBy}, but installed is ${installed.map(({ major }) => major).join(", ")}`,
       `sudo apt-get install postgresql-${madeBy}-postgis-3, or remove that folder and import again`,
     );
   }
   const major = fits[0]?.major;
   throw new FarmError(
-    "missing",
+    "postgis-missing",
     `PostGIS for PostgreSQL ${major}: not installed`,
     `sudo apt-get install postgresql-${major}-postgis-3, ${instead}`,
   );
@@ -125,7 +125,7 @@ async function serverAccount(data: string): Promise<Account | undefined> {
     .split("\n")
     .map((line) => line.split(":"));
   for (const name of ["postgres", "nobody"]) {
-    const user = users.find(([found]) => found === name);
+    const user = users.find(([userName]) => userName === name);
     if (user !== undefined) return { uid: Number(user[2]), gid: Number(user[3]) };
   }
   throw new FarmError(
@@ -200,7 +200,7 @@ async function initialize(
     const told = said.find((line) => /fatal|error/i.test(line));
     if (told === undefined) throw error;
     throw new FarmError(
-      "service",
+      "postgres",
       `${folder}: PostgreSQL's initdb failed: ${JSON.stringify(told.trim())}`,
       /space/.test(told) ? "free some space, or let FARM_HOME name a folder on another disk" : "",
       { cause: error },
@@ -240,7 +240,7 @@ async function ask(folder: string, port: number): Promise<Running> {
   ).catch((error) => {
     if ((error as { code?: unknown }).code !== "28P01") throw error;
     throw new FarmError(
-      "service",
+      "postgres",
       `the private PostgreSQL on port ${port} refuses the password in ${join(folder, "password")}`,
       `put the right one there, or remove ${folder} and import again`,
       { cause: error },
@@ -267,7 +267,7 @@ async function clearRemains(folder: string): Promise<void> {
   const remaining = processesIn(data, "postgres");
   if (remaining.length > 0) {
     throw new FarmError(
-      "service",
+      "postgres",
       `${data}: process ${remaining.join(", ")} of a killed PostgreSQL still uses it`,
       `kill ${remaining.join(" ")}`,
     );
@@ -317,7 +317,7 @@ export const database: Service = {
           }
           if (!isBusy(error) || waited > 120_000) {
             throw new FarmError(
-              "service",
+              "postgres",
               `the private PostgreSQL (process ${pid}, port ${port}) runs but does not answer: ${reasonOf(error)}`,
               `kill -INT ${pid}, and kill -9 ${pid} if that does not end it`,
               { cause: error },
@@ -342,7 +342,7 @@ export const database: Service = {
     const data = join(folder, "data");
     if (existsSync(data) && !existsSync(join(folder, "password"))) {
       throw new FarmError(
-        "service",
+        "postgres",
         `${folder}: the file with the database's password is gone`,
         "remove that folder and import again",
       );
@@ -372,8 +372,8 @@ export const database: Service = {
     const admin = new URL(url);
     admin.pathname = "/postgres";
     try {
-      const [found] = await query(admin.href, `SELECT 1 FROM pg_database WHERE datname = '${NAME}'`);
-      if (found === undefined) await query(admin.href, `CREATE DATABASE ${NAME}`, 60_000);
+      const [database] = await query(admin.href, `SELECT 1 FROM pg_database WHERE datname = '${NAME}'`);
+      if (database === undefined) await query(admin.href, `CREATE DATABASE ${NAME}`, 60_000);
     } catch (error) {
       throw postgresError(error, admin.href);
     }

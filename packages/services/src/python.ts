@@ -48,7 +48,7 @@ export async function pythonEnvironment(
       await rm(begun, { recursive: true, force: true });
       const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
       const told = `${stdout}\n${stderr}`.split("\n").filter((line) => line.trim() !== "");
-      const line = told.find((each) => /error/i.test(each)) ?? told.at(-1) ?? String(error);
+      const line = told.find((entry) => /error/i.test(entry)) ?? told.at(-1) ?? String(error);
       throw new FarmError(
         "missing",
         `pip install ${requirements.join(" ")}: ${redactText(line.trim())}`,

@@ -99,7 +99,7 @@ export const redis: Service = {
     } catch (error) {
       const reason = reasonOf(error);
       throw new FarmError(
-        "service",
+        "redis",
         `Redis at ${hostOf(url, 6379)}: ${reason}`,
         /^NOPERM/.test(reason)
           ? "let the user of FARM_REDIS_URL do more: ACL SETUSER name +info"
@@ -128,7 +128,7 @@ export const redis: Service = {
           continue;
         }
         throw new FarmError(
-          "service",
+          "redis",
           `the private Redis (process ${pid}, port ${port}) runs but does not answer: ${reasonOf(error)}`,
           `kill -9 ${pid}`,
           { cause: error },

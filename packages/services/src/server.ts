@@ -78,13 +78,13 @@ export async function startServer<T>(
     try {
       return await answer();
     } catch (error) {
-      const late = Date.now() > deadline;
-      if (late || error instanceof FarmError) {
+      const overdue = Date.now() > deadline;
+      if (overdue || error instanceof FarmError) {
         await endProcess(child.pid as number, [
           ["SIGTERM", 10_000],
           ["SIGKILL", 5000],
         ]);
-        throw late ? await fail(`did not answer in ${timeoutMs / 1000} s (${reasonOf(error)})`) : error;
+        throw overdue ? await fail(`did not answer in ${timeoutMs / 1000} s (${reasonOf(error)})`) : error;
       }
     }
     await sleep(50);

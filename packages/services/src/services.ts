@@ -151,18 +151,18 @@ export async function ensureServices<Name extends ServiceName>(
   try {
     for (const service of embedded) {
       await locked(config, async () => {
-        const found = await findOrStart(service, config, log);
+        const outcome = await findOrStart(service, config, log);
         try {
           users.push({
             service,
             mark: await onDisk(service.folder(config), () => addUser(service.folder(config))),
           });
         } catch (error) {
-          if (found.started) await service.stop(found.running.pid);
+          if (outcome.started) await service.stop(outcome.running.pid);
           throw error;
         }
-        urls[service.name] = found.running.url;
-        if (found.started) started.push(service.name);
+        urls[service.name] = outcome.running.url;
+        if (outcome.started) started.push(service.name);
       });
     }
   } catch (error) {

@@ -176,7 +176,7 @@ async function readChunk(
   const key = chunkKey(prefix, spec, index);
   const stored = await store.get(key);
   if (stored === undefined)
-    throw new FarmError("data", `${key} in ${store.url}: the chunk is missing`, REWRITE);
+    throw new FarmError("damaged", `${key} in ${store.url}: the chunk is missing`, REWRITE);
   const Values = ARRAYS[spec.dtype];
   const length = rowWidth(spec.shape) * spec.chunkRows;
   try {
@@ -185,9 +185,14 @@ async function readChunk(
     return new Values(raw.slice().buffer);
   } catch (error) {
     if (!(error instanceof DamagedChunk)) throw error;
-    throw new FarmError("data", `${key} in ${store.url}: the chunk is damaged: ${error.message}`, REWRITE, {
-      cause: error,
-    });
+    throw new FarmError(
+      "damaged",
+      `${key} in ${store.url}: the chunk is damaged: ${error.message}`,
+      REWRITE,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

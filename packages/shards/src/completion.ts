@@ -75,13 +75,13 @@ async function checkOne(
   expected: ShardDigest | undefined,
 ): Promise<ShardFinding> {
   try {
-    const found = await inspectShard(store, dataset, shard);
-    if (found === undefined) return { shard, state: "missing" };
-    if (expected !== undefined && found.sha256 !== expected.sha256) {
-      const reason = `sha256 ${found.sha256} (${found.bytes} bytes), not ${expected.sha256} (${expected.bytes} bytes)`;
+    const facts = await inspectShard(store, dataset, shard);
+    if (facts === undefined) return { shard, state: "missing" };
+    if (expected !== undefined && facts.sha256 !== expected.sha256) {
+      const reason = `sha256 ${facts.sha256} (${facts.bytes} bytes), not ${expected.sha256} (${expected.bytes} bytes)`;
       return { shard, state: "damaged", reason };
     }
-    return { shard, state: "whole", ...found };
+    return { shard, state: "whole", ...facts };
   } catch (error) {
     if (error instanceof FarmError && error.kind === "data") {
       return { shard, state: "damaged", reason: errorMessage(error) };
@@ -95,7 +95,7 @@ async function checkOne(
  * is in quarantine as `quarantine`, and into the group's metadata the sums, and the metadata of all its arrays
  * (zarr-python's inline consolidated metadata: one request opens it). Every byte follows from the data set, so doing it again changes nothing.
  *
- * @param shards of all shards, in order
+ * @param shards size and SHA-256 of all shards, in order
  */
 export async function completeDataset(
   store: ObjectStore,
@@ -138,20 +138,14 @@ export async function completeDataset(
   if (lines.length > 0) await writeLines(store, `${prefix}/quarantine`, "quarantine_byte", lines);
   const attributes = await readGroup(store, prefix);
   if (attributes === undefined) {
-    throw new FarmError("input", `data set ${dataset.name} has gone from ${store.url}`, "pnpm farm:enqueue");
+    throw new FarmError(
+      "dataset-missing",
+      `data set ${dataset.name} has gone from ${store.url}`,
+      "pnpm farm:enqueue",
+    );
   }
   const group = groupMetadata({ ...attributes, complete: completion });
-  const arrays = [
-    "kind",
-    "labels",
-    "lat",
-    "lon",
-    "offset",
-    "quarantine",
-    "rotation",
-    "shard_bytes",
-    "shard_sha256",
-  ];
+  const arrays = Object.keys(ARRAYS).sort();
   await writeMetadata(store, prefix, await consolidate(store, prefix, group, [...arrays, "tiles"]));
   return completion;
 }

@@ -102,7 +102,7 @@ export interface DatasetReader {
   labels(): Promise<Map<number, string>>;
   /** Set when all shards are there and checked. */
   readonly complete: Completion | undefined;
-  /** Of a complete data set: why locations could not be rendered, by index of the location. Their tiles are empty. */
+  /** Why locations could not be rendered, by index of the location, once the data set is complete. Their tiles are empty. */
   quarantine(): Promise<Map<number, string>>;
   shardKey(shard: number): string;
   /** See {@link openShard}. */
@@ -118,7 +118,7 @@ export async function openDataset(store: ObjectStore, name: string): Promise<Dat
   const attributes = await readGroup(store, prefix);
   if (attributes === undefined) {
     throw new FarmError(
-      "input",
+      "dataset-missing",
       `there is no data set ${name} in ${store.url}`,
       "make it with pnpm farm:enqueue",
     );
@@ -162,7 +162,7 @@ export interface ShardFacts {
   empty: number;
   /** Size of the object. */
   bytes: number;
-  /** Of the object, hex. */
+  /** SHA-256 of the object, hex. */
   sha256: string;
 }
 
@@ -196,8 +196,8 @@ export async function listShards(
   const count = shardCount(dataset);
   const shards = new Set<number>();
   for await (const key of store.list(prefix)) {
-    const found = /^(0|[1-9]\d*)\/0\/0\/0\/0$/.exec(key.slice(prefix.length));
-    if (found !== null && Number(found[1]) < count) shards.add(Number(found[1]));
+    const match = /^(0|[1-9]\d*)\/0\/0\/0\/0$/.exec(key.slice(prefix.length));
+    if (match !== null && Number(match[1]) < count) shards.add(Number(match[1]));
   }
   return shards;
 }
@@ -348,8 +348,8 @@ function transformsOf(
 
 /** Removes what an earlier creation, or a data set that was removed by half, left under the prefix. */
 async function removeLeftovers(store: ObjectStore, prefix: string, name: string): Promise<void> {
-  for (const each of [`${prefix}/`, quarantinePrefix(name)]) {
-    for await (const key of store.list(each)) await store.remove(key);
+  for (const prefixToRemove of [`${prefix}/`, quarantinePrefix(name)]) {
+    for await (const key of store.list(prefixToRemove)) await store.remove(key);
   }
 }
 
@@ -360,9 +360,9 @@ async function requireArray<T extends "float64" | "uint8">(
   rows: number,
 ): Promise<StoredArray<T>> {
   const array = await openArray(store, prefix, dtype);
-  if (array === undefined) throw new FarmError("data", `${prefix} in ${store.url}: the array is missing`);
+  if (array === undefined) throw new FarmError("damaged", `${prefix} in ${store.url}: the array is missing`);
   if (array.shape.length !== 1 || array.shape[0] !== rows) {
-    throw new FarmError("data", `${prefix} in ${store.url}: shape ${array.shape}, not ${rows}`);
+    throw new FarmError("damaged", `${prefix} in ${store.url}: shape ${array.shape}, not ${rows}`);
   }
   return array;
 }
@@ -404,7 +404,7 @@ function assertSame(
     const [was, is] = [canonical(existing[field]), canonical(dataset[field])];
     if (was === is) continue;
     throw new FarmError(
-      "data",
+      "dataset-mismatch",
       `data set ${dataset.name} exists in ${store.url} with ${field} ${was}, not ${is}`,
       ANOTHER_NAME,
     );
@@ -419,7 +419,7 @@ function assertSameLocations(
 ): void {
   if (attributes[LOCATIONS_HASH] === digest) return;
   throw new FarmError(
-    "data",
+    "dataset-mismatch",
     `data set ${dataset.name} exists in ${store.url} with other locations`,
     ANOTHER_NAME,
   );

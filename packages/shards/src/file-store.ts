@@ -77,8 +77,8 @@ export class FileStore implements ObjectStore {
   async head(key: string): Promise<{ size: number } | undefined> {
     const path = this.#path(key);
     return this.#unlessAbsent("read", path, async () => {
-      const found = await stat(path);
-      return found.isFile() ? { size: found.size } : undefined;
+      const info = await stat(path);
+      return info.isFile() ? { size: info.size } : undefined;
     });
   }
 
@@ -114,8 +114,8 @@ export class FileStore implements ObjectStore {
     this.#swept = true;
     for (const name of await readdir(folder)) {
       const path = join(folder, name);
-      const found = await stat(path).catch(() => undefined);
-      if (found !== undefined && Date.now() - found.mtimeMs > STALE_MS) await rm(path, { force: true });
+      const info = await stat(path).catch(() => undefined);
+      if (info !== undefined && Date.now() - info.mtimeMs > STALE_MS) await rm(path, { force: true });
     }
   }
 
@@ -208,5 +208,5 @@ export function fileError(verb: string, path: string, error: unknown): FarmError
   const code = codeOf(error);
   const [what, mend] = FILE_ERRORS[code] ?? [errorMessage(error), "see to the disk of FARM_STORE"];
   const named = FILE_ERRORS[code] === undefined ? what : `${what} (${code})`;
-  return new FarmError("service", `cannot ${verb} ${path}: ${named}`, mend, { cause: error });
+  return new FarmError("object-store", `cannot ${verb} ${path}: ${named}`, mend, { cause: error });
 }

@@ -30,7 +30,7 @@ function parseIdentity({ url }: ObjectStore, bytes: Uint8Array): string {
   }
   if (typeof id === "string" && STORE_ID.test(id)) return id;
   throw new FarmError(
-    "data",
+    "damaged",
     `object store ${url}: ${STORE_KEY} does not hold the store's identity`,
     "remove the object: a new identity is drawn, and pnpm farm:enqueue queues what is not done",
   );

@@ -35,6 +35,7 @@ export {
 export { writeGroup } from "./group.ts";
 export { STORE_KEY, storeIdentity } from "./identity.ts";
 export { type DataType, describe, readGroup } from "./metadata.ts";
+export { openStore } from "./open-store.ts";
 export { listQuarantine, readQuarantine, writeQuarantine } from "./quarantine.ts";
 export {
   type EncodedShard,
@@ -46,4 +47,4 @@ export {
   type Tiles,
   tileBytes,
 } from "./shard.ts";
-export { type ByteRange, type ObjectStore, openStore, type PutOptions, type StoreOptions } from "./store.ts";
+export type { ByteRange, ObjectStore, PutOptions, StoreOptions } from "./store.ts";

@@ -5,7 +5,7 @@ import type { ObjectStore } from "./store.ts";
  * Writes short texts of some locations, `[location, text]`, as lines of JSON in an array of bytes: compressed, checked, and
  * readable wherever Zarr is. (Its data types for text are not: tensorstore has none of them.)
  *
- * @param dimension of the array. Of its own: readers like xarray take a name for one length throughout a group.
+ * @param dimension name of the array's axis, which no other array has: readers like xarray take a name for one length throughout a group.
  */
 export async function writeLines(
   store: ObjectStore,
@@ -28,8 +28,8 @@ export async function writeLines(
 
 /** By location; empty when there is no such array. */
 export async function readLines(store: ObjectStore, prefix: string): Promise<Map<number, string>> {
-  const found = await readArray(store, prefix, "uint8");
-  if (found === undefined) return new Map();
-  const lines = new TextDecoder().decode(found.data).split("\n");
+  const array = await readArray(store, prefix, "uint8");
+  if (array === undefined) return new Map();
+  const lines = new TextDecoder().decode(array.data).split("\n");
   return new Map(lines.filter((line) => line !== "").map((line) => JSON.parse(line) as [number, string]));
 }

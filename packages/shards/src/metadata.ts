@@ -88,7 +88,7 @@ export function groupMetadata(attributes: Readonly<Record<string, unknown>>): ob
  * A group's metadata with those of its arrays inside, as zarr-python writes and reads them (`consolidated_metadata`, kind
  * `inline`; zarr-python 3, not yet part of the specification, and marked as of no matter to other readers).
  *
- * @param names of arrays; those that are not there are left out
+ * @param names names of arrays; those that are not there are left out
  */
 export async function consolidate(
   store: ObjectStore,
@@ -98,8 +98,8 @@ export async function consolidate(
 ): Promise<unknown> {
   const metadata: Record<string, unknown> = {};
   for (const name of names) {
-    const found = await readMetadata(store, `${prefix}/${name}`, (json) => json);
-    if (found !== undefined) metadata[name] = found;
+    const arrayMetadata = await readMetadata(store, `${prefix}/${name}`, (json) => json);
+    if (arrayMetadata !== undefined) metadata[name] = arrayMetadata;
   }
   return { ...group, consolidated_metadata: { kind: "inline", must_understand: false, metadata } };
 }
@@ -140,14 +140,14 @@ const groupSchema = z.object({
 
 /** Undoes {@link arrayMetadata}. Throws ZodError for an array of any other make. */
 function parseArray(json: unknown): ArraySpec {
-  const found = arraySchema.parse(json);
+  const array = arraySchema.parse(json);
   return {
-    shape: found.shape,
-    dtype: found.data_type,
-    chunkRows: found.chunk_grid.configuration.chunk_shape[0] as number,
-    dimensionNames: found.dimension_names,
-    attributes: found.attributes,
-    level: found.codecs[1].configuration.level,
+    shape: array.shape,
+    dtype: array.data_type,
+    chunkRows: array.chunk_grid.configuration.chunk_shape[0] as number,
+    dimensionNames: array.dimension_names,
+    attributes: array.attributes,
+    level: array.codecs[1].configuration.level,
   };
 }
 
@@ -183,9 +183,14 @@ async function readMetadata<T>(
   try {
     return parse(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
   } catch (error) {
-    throw new FarmError("data", `${key}: ${describe(error)}`, "it is damaged, or another program wrote it", {
-      cause: error,
-    });
+    throw new FarmError(
+      "damaged",
+      `${key}: ${describe(error)}`,
+      "it is damaged, or another program wrote it",
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -46,7 +46,7 @@ export async function readQuarantine(
     return list;
   } catch (error) {
     throw new FarmError(
-      "data",
+      "damaged",
       `${key} in ${store.url}: not a list of locations`,
       "pnpm farm:verify --repair",
       {
@@ -61,8 +61,8 @@ export async function listQuarantine(store: ObjectStore, dataset: string): Promi
   const prefix = quarantinePrefix(dataset);
   const shards: number[] = [];
   for await (const key of store.list(prefix)) {
-    const found = /^(0|[1-9]\d*)\.json$/.exec(key.slice(prefix.length));
-    if (found !== null) shards.push(Number(found[1]));
+    const match = /^(0|[1-9]\d*)\.json$/.exec(key.slice(prefix.length));
+    if (match !== null) shards.push(Number(match[1]));
   }
   return shards.sort((a, b) => a - b);
 }

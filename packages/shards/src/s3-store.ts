@@ -130,17 +130,17 @@ export class S3Store implements ObjectStore {
     const request = this.#object(key);
     return this.#run("read", key, async () => {
       try {
-        const found = await this.#client.send(new HeadObjectCommand(request));
-        return { size: found.ContentLength ?? 0 };
+        const head = await this.#client.send(new HeadObjectCommand(request));
+        return { size: head.ContentLength ?? 0 };
       } catch (error) {
         const status = statusOf(error);
         if (status === undefined || status >= 500 || error instanceof ForeignAnswer) throw error;
         if (status === 404 && this.#bucketSeen) return undefined;
         // An answer to HEAD has no body, so it cannot say what is wrong, or whether object or bucket is missing.
-        const found = await this.#get(key, "bytes=0-0");
-        if (found === undefined) return undefined;
-        await found.Body?.transformToByteArray();
-        return { size: partOf(found)?.total ?? found.ContentLength ?? 0 };
+        const firstByte = await this.#get(key, "bytes=0-0");
+        if (firstByte === undefined) return undefined;
+        await firstByte.Body?.transformToByteArray();
+        return { size: partOf(firstByte)?.total ?? firstByte.ContentLength ?? 0 };
       }
     });
   }
@@ -150,16 +150,16 @@ export class S3Store implements ObjectStore {
     let ContinuationToken: string | undefined;
     do {
       const page = await this.#run("list", prefix, async () => {
-        const found = await this.#client.send(
+        const page = await this.#client.send(
           new ListObjectsV2Command({ Bucket: this.#bucket, Prefix, ContinuationToken }),
         );
-        if (found.IsTruncated === undefined && found.Name === undefined)
+        if (page.IsTruncated === undefined && page.Name === undefined)
           throw new ForeignAnswer(200, "the answer is not a list of keys");
         // Else a list would end early, or never.
-        const next = found.NextContinuationToken;
-        if (found.IsTruncated === true && (next === undefined || next === ContinuationToken))
+        const next = page.NextContinuationToken;
+        if (page.IsTruncated === true && (next === undefined || next === ContinuationToken))
           throw new ForeignAnswer(200, "the list of keys does not go on");
-        return found;
+        return page;
       });
       for (const { Key } of page.Contents ?? []) {
         // Consoles make "folders" as empty objects whose key ends in a slash; those are no objects of ours.
@@ -221,9 +221,14 @@ export class S3Store implements ObjectStore {
   #error(verb: string, key: string, error: unknown): FarmError {
     if (error instanceof FarmError) return error;
     const [what, mend] = explain(error);
-    return new FarmError("service", `cannot ${verb} ${key || "keys"} in S3 ${this.#place}: ${what}`, mend, {
-      cause: error,
-    });
+    return new FarmError(
+      "object-store",
+      `cannot ${verb} ${key || "keys"} in S3 ${this.#place}: ${what}`,
+      mend,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -234,8 +239,8 @@ interface PutRequest {
   ContentMD5: string;
 }
 
-function equal(found: Uint8Array | undefined, bytes: Uint8Array): boolean {
-  return found !== undefined && Buffer.compare(found, bytes) === 0;
+function equal(stored: Uint8Array | undefined, bytes: Uint8Array): boolean {
+  return stored !== undefined && Buffer.compare(stored, bytes) === 0;
 }
 
 function rangeHeader(range: ByteRange): string {
@@ -246,8 +251,8 @@ function rangeHeader(range: ByteRange): string {
 
 /** Which part of the object an answer holds; undefined when it says nothing of it: then it is the whole. */
 function partOf(answer: Partial<GetObjectCommandOutput>): { first: number; total: number } | undefined {
-  const found = /^bytes (\d+)-\d+\/(\d+)$/.exec(answer.ContentRange ?? "");
-  return found === null ? undefined : { first: Number(found[1]), total: Number(found[2]) };
+  const match = /^bytes (\d+)-\d+\/(\d+)$/.exec(answer.ContentRange ?? "");
+  return match === null ? undefined : { first: Number(match[1]), total: Number(match[2]) };
 }
 
 /** The range, out of what came: servers and caches may send more than was asked for. */

@@ -165,7 +165,7 @@ export function checkShard(dataset: Layout & Pick<Dataset, "name">, shard: numbe
 /**
  * Compares every checksum of a shard object, and sees that every byte of it is under one.
  *
- * @param name of the object, for messages
+ * @param name the object's name, for messages
  * @throws FarmError `data` naming the object and the tile that is damaged
  */
 export function checkShardObject(
@@ -197,7 +197,7 @@ interface CheckingReader extends ShardReader {
 function readShard(dataset: Layout, shard: number, tail: Uint8Array, source: Source): CheckingReader {
   const { first, end } = shardRange(dataset, shard);
   const damaged = (what: string, cause?: unknown): FarmError =>
-    new FarmError("data", `${source.name}: ${what}`, RENDER_AGAIN, { cause });
+    new FarmError("damaged", `${source.name}: ${what}`, RENDER_AGAIN, { cause });
   const size = indexBytes(dataset);
   if (tail.length < size)
     throw damaged(`the shard is cut off: ${tail.length} bytes, its index alone has ${size}`);

@@ -1,7 +1,3 @@
-import { FarmError, readStoreUrl, redact } from "@loc2vec/core";
-import { FileStore } from "./file-store.ts";
-import { S3Store } from "./s3-store.ts";
-
 /** A part of an object: `length` bytes from `offset`, or the last `suffix` bytes. */
 export type ByteRange = { offset: number; length: number } | { suffix: number };
 
@@ -40,18 +36,4 @@ export interface StoreOptions {
   endpoint?: string | undefined;
   /** How long S3 may be silent, in the middle of an answer too, before a request is begun again, milliseconds. Default 30,000. */
   idleMs?: number;
-}
-
-/**
- * Opens `file:///folder` or `s3://bucket/prefix`. Nothing is read or made yet: a folder appears with its first object,
- * a bucket must exist. S3 takes credentials and region from the AWS SDK's usual variables and files.
- *
- * @throws FarmError `usage` for any other URL
- */
-export function openStore(url: string, options: StoreOptions = {}): ObjectStore {
-  const place = readStoreUrl(url);
-  if ("what" in place) throw new FarmError("usage", `object store ${redact(url)}: ${place.what}`, place.mend);
-  return place.kind === "file"
-    ? new FileStore(place.folder, url)
-    : new S3Store(place.bucket, place.prefix, url, options);
 }

@@ -2,60 +2,25 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { errorMessage, FarmError } from "@loc2vec/core";
 import type * as tfjs from "@tensorflow/tfjs";
+import type { NodeBackend } from "./backend.ts";
 import { hasBfloat16 } from "./bfloat16.ts";
-import { type Attributes, opRunner } from "./ops.ts";
+import { opRunner, type RunOp } from "./ops.ts";
 import { bindingPath } from "./setup.ts";
 
 const require = createRequire(import.meta.url);
 const SETUP = "npm run setup binds TensorFlow; pnpm farm:doctor says what is missing";
 
-/** A native tensor: its numeric type is TensorFlow's own. */
-export interface NativeTensor {
-  id: number;
-  shape: number[];
-  dtype: number;
-}
-
-/** What of tfjs-node's backend object is used beyond tfjs's own interface. */
-export interface NodeBackend {
-  readonly isUsingGpuDevice: boolean;
-  readonly binding: {
-    readonly [constant: `TF_${Uppercase<string>}`]: number;
-    readonly TF_Version: string;
-    executeOp(
-      name: string,
-      attributes: readonly { name: string; type: number; value: unknown }[],
-      inputs: readonly number[],
-      outputs: number,
-    ): NativeTensor[];
-  };
-  /** By data id; `values` are those that no op has needed yet. */
-  readonly tensorMap: {
-    get(id: object): NativeTensor;
-    set(id: object, tensor: NativeTensor & { values: null; refCount: number }): void;
-  };
-  getInputTensorIds(inputs: readonly tfjs.Tensor[]): number[];
-  createOutputTensor(tensor: NativeTensor): tfjs.Tensor;
-}
-
 export interface Tensorflow {
   /** The tfjs API, on the native backend. */
   readonly tf: typeof tfjs;
-  /** Of the native library, e.g. `2.21.0`. */
+  /** Version of the native library, e.g. `2.21.0`. */
   readonly version: string;
   readonly device: "CPU" | "GPU";
   /** Whether it multiplies bfloat16 in hardware. */
   readonly bfloat16: boolean;
   /** Whether it has kernels for bfloat16 at all: tfjs-node's own TensorFlow is older than they. */
   readonly bfloat16Kernels: boolean;
-  /**
-   * Runs any TensorFlow op by name. Its outputs are tensors like all others: `tidy` sees them. Gradients are not recorded.
-   * tfjs has no uint8 and bfloat16: such outputs serve other ops run by this, and reading them is an error.
-   *
-   * @param outputs how many the op has
-   * @throws Error of TensorFlow's, e.g. for shapes that do not fit
-   */
-  op(name: string, inputs: readonly tfjs.Tensor[], attributes: Attributes, outputs?: number): tfjs.Tensor[];
+  readonly op: RunOp;
   /** A uint8 tensor in the array's own memory, which must stay as it is meanwhile. */
   bytes(values: Uint8Array, shape: readonly number[]): tfjs.Tensor;
 }
@@ -73,7 +38,8 @@ export function loadTensorflow(): Promise<Tensorflow> {
 }
 
 async function load(): Promise<Tensorflow> {
-  if (!existsSync(bindingPath())) throw new FarmError("missing", "TensorFlow is not set up", SETUP);
+  if (!existsSync(bindingPath()))
+    throw new FarmError("tensorflow-missing", "TensorFlow is not set up", SETUP);
   // Read when the library starts: its notes on CPU features and oneDNN are of no use to users.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
@@ -85,13 +51,13 @@ async function load(): Promise<Tensorflow> {
     tf = quietly(() => require("@tensorflow/tfjs-node") as typeof tfjs);
     await tf.ready();
   } catch (error) {
-    throw new FarmError("missing", `TensorFlow does not load: ${errorMessage(error)}`, SETUP, {
+    throw new FarmError("tensorflow-missing", `TensorFlow does not load: ${errorMessage(error)}`, SETUP, {
       cause: error,
     });
   }
   if (tf.getBackend() !== "tensorflow") {
     throw new FarmError(
-      "missing",
+      "tensorflow-missing",
       `TensorFlow.js chose the backend ${tf.getBackend()}, not the native one`,
       SETUP,
     );

@@ -8,7 +8,7 @@ import { CUDA_LIBRARIES } from "./wheels.ts";
 export const OLDEST_DRIVER = 525;
 
 export interface Nvidia {
-  /** Of the driver, e.g. `535.104.05`; undefined when the machine has a card and no driver. */
+  /** Version of the driver, e.g. `535.104.05`; undefined when the machine has a card and no driver. */
   driver: string | undefined;
   /** Names of the cards; empty when nothing tells them. */
   cards: string[];
@@ -82,13 +82,13 @@ for (const name of names) {
 export function openCudaLibraries(folders: readonly string[] = cudaFolders()): CudaLibrary[] {
   const args = ["-e", OPEN, JSON.stringify(folders), JSON.stringify(CUDA_LIBRARIES)];
   const { stdout } = spawnSync(process.execPath, args, { encoding: "utf8" });
-  const found = stdout
+  const results = stdout
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as { name: string; problem?: string });
   return CUDA_LIBRARIES.map((name, at) => ({
     name,
-    problem: at < found.length ? found[at]?.problem : "opening it ended the process",
+    problem: at < results.length ? results[at]?.problem : "opening it ended the process",
   }));
 }
 

@@ -1,5 +1,5 @@
 import type * as tfjs from "@tensorflow/tfjs";
-import type { NativeTensor, NodeBackend, Tensorflow } from "./load.ts";
+import type { NativeTensor, NodeBackend } from "./backend.ts";
 
 /** TensorFlow's types by the names that its documentation uses. */
 export type DType = "float32" | "bfloat16" | "int32" | "uint8" | "bool" | "string";
@@ -13,6 +13,20 @@ export type Attribute =
   | { string: string };
 export type Attributes = Readonly<Record<string, Attribute>>;
 
+/**
+ * Runs any TensorFlow op by name. Its outputs are tensors like all others: `tidy` sees them. Gradients are not recorded.
+ * tfjs has no uint8 and bfloat16: such outputs serve other ops run by this, and reading them is an error.
+ *
+ * @param outputs how many the op has
+ * @throws Error of TensorFlow's, e.g. for shapes that do not fit
+ */
+export type RunOp = (
+  name: string,
+  inputs: readonly tfjs.Tensor[],
+  attributes: Attributes,
+  outputs?: number,
+) => tfjs.Tensor[];
+
 /** TF_BFLOAT16 of TensorFlow's `tf_datatype.h`: the binding does not know it. */
 const BFLOAT16 = 14;
 const DTYPES: Readonly<Record<Exclude<DType, "bfloat16">, `TF_${Uppercase<string>}`>> = {
@@ -23,7 +37,7 @@ const DTYPES: Readonly<Record<Exclude<DType, "bfloat16">, `TF_${Uppercase<string
   string: "TF_STRING",
 };
 
-export function opRunner(tf: typeof tfjs, backend: NodeBackend): Tensorflow["op"] {
+export function opRunner(tf: typeof tfjs, backend: NodeBackend): RunOp {
   const { binding } = backend;
   const constant = (name: `TF_${Uppercase<string>}`): number => binding[name] as number;
   const encode = (name: string, attribute: Attribute): { name: string; type: number; value: unknown } => {

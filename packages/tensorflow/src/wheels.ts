@@ -6,7 +6,7 @@ export interface Wheel {
   version: string;
   /** pip's platform tag of the file. */
   platform: string;
-  /** Of the wheel, hex: what PyPI's index says. */
+  /** SHA-256 of the wheel, hex: what PyPI's index says. */
   sha256: string;
 }
 

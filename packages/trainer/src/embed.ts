@@ -1,5 +1,5 @@
 import { type CheckpointChoice, checkName, FarmError, shardCount } from "@loc2vec/core";
-import { createEmbedder } from "@loc2vec/encoder";
+import { createEmbedder, embeddingSize } from "@loc2vec/encoder";
 import {
   createArray,
   type DatasetReader,
@@ -114,7 +114,7 @@ async function embedAnchors(
 ): Promise<EmbedResult> {
   const { dataset } = reader;
   const { locations, attribution } = dataset;
-  const size = settings.architecture.embedding;
+  const size = embeddingSize(settings.architecture);
   const prefix = embeddingsPrefix(model, dataset.name);
   const from = {
     dataset: dataset.name,

@@ -7,7 +7,7 @@ import {
   Stream,
   shardRange,
 } from "@loc2vec/core";
-import { type Encoder, type Triplet, tripletLoss } from "@loc2vec/encoder";
+import { type Encoder, embeddingSize, LOSSES, structureOf, type Triplet } from "@loc2vec/encoder";
 import type { DatasetReader } from "@loc2vec/shards";
 import { chooseSamples, type EmptyTiles, isUsable, POOL_SHARDS } from "./batches.ts";
 import type { HeldoutFigures, Settings } from "./model.ts";
@@ -73,7 +73,8 @@ export async function openJudge(
     (images[i] as number[]).map((sample) => ({ location, sample })),
   );
   const tiles = await openTiles(reader, { whole: false }).read(rows);
-  const size = settings.architecture.embedding;
+  const size = embeddingSize(settings.architecture);
+  const structure = structureOf(rows, triplets);
   return {
     async measure(encoder) {
       const vectors = new Float32Array(tiles.length * size);
@@ -81,7 +82,9 @@ export async function openJudge(
         vectors.set(encoder.embed(tiles.slice(first, first + BLOCK)), first * size);
         await new Promise((resolve) => setImmediate(resolve));
       }
-      const { accuracy, loss } = tripletLoss(vectors, size, triplets, settings.loss, settings.distanceScale);
+      const { accuracy, loss } = LOSSES[settings.loss].compute(vectors, size, structure, {
+        scale: settings.distanceScale,
+      });
       return { accuracy, loss };
     },
   };

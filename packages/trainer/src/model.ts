@@ -1,6 +1,13 @@
 import { createHash } from "node:crypto";
 import { type CheckpointChoice, checkName, datasetIdentitySchema, FarmError } from "@loc2vec/core";
-import { checkWeights, decodeSafetensors, type Weights } from "@loc2vec/encoder";
+import {
+  architectureSchema,
+  checkWeights,
+  decodeSafetensors,
+  LOSS_NAMES,
+  storedArchitecture,
+  type Weights,
+} from "@loc2vec/encoder";
 import { describe, type ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
 import { RANGES } from "./ranges.ts";
@@ -12,17 +19,10 @@ const settingsSchema = z.object({
   /** What it was trained on: an encoder reads tiles of that cartography alone. */
   dataset: datasetIdentitySchema,
   channels: z.array(z.string()),
-  architecture: z.object({
-    channels: z.int(),
-    pixels: z.int(),
-    pooled: z.array(z.int()),
-    pointwise: z.array(z.int()),
-    dense: z.int(),
-    embedding: z.int(),
-  }),
+  architecture: architectureSchema,
   seed: z.int(),
   batch: z.object({ locations: z.int(), pairs: z.int(), negatives: z.int().min(1).default(1) }),
-  loss: z.enum(["softpn", "ratio"]),
+  loss: z.enum(LOSS_NAMES),
   distanceScale: z.number().positive().default(1),
   learningRate: z.number(),
   /** What `auto` became where the training began. */
@@ -46,6 +46,11 @@ const settingsSchema = z.object({
 
 /** All that decides how a training goes, but for its length. */
 export type Settings = z.infer<typeof settingsSchema>;
+
+/** Settings as they are written. */
+export function storedSettings(settings: Settings): object {
+  return { ...settings, architecture: storedArchitecture(settings.architecture) };
+}
 
 const stateSchema = z.object({
   version: z.literal(VERSION),
@@ -200,7 +205,10 @@ export async function writeCheckpoint(
   await store.put(`${prefix}/weights.safetensors`, weights);
   await store.put(`${prefix}/optimizer.safetensors`, optimizer);
   const sha256 = { weights: hashOf(weights), optimizer: hashOf(optimizer) };
-  await store.put(`${prefix}/state.json`, json({ version: VERSION, step, settings, sha256 }));
+  await store.put(
+    `${prefix}/state.json`,
+    json({ version: VERSION, step, settings: storedSettings(settings), sha256 }),
+  );
 }
 
 const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");

@@ -20,15 +20,16 @@ import {
   DROPOUT,
   type Dropout,
   describeNetwork,
+  embeddingSize,
   encodeSafetensors,
   initialWeights,
-  type Loss,
-  NETWORKS,
-  type Network,
+  LOSSES,
+  type LossName,
   networkOf,
   type Precision,
   precisionOn,
-  tripletLoss,
+  storedArchitecture,
+  structureOf,
   type Weights,
 } from "@loc2vec/encoder";
 import { type DatasetReader, listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
@@ -53,6 +54,7 @@ import {
   readResumable,
   removeCheckpoint,
   type Settings,
+  storedSettings,
   writeCheckpoint,
 } from "./model.ts";
 import { chooseMinDistance, splitPlaces, warnOfBatches, warnOfHoldout } from "./overlap.ts";
@@ -82,7 +84,7 @@ export interface TrainOptions {
   /** Default 20 locations × 5 pairs, 100 triplets. */
   batch?: BatchShape | undefined;
   /** Default `softpn`. */
-  loss?: Loss | undefined;
+  loss?: LossName | undefined;
   /** What distances are multiplied by in the loss. Default 1. */
   distanceScale?: number | undefined;
   /** Of Adam. Default 0.001. */
@@ -98,8 +100,8 @@ export interface TrainOptions {
   /** What a step computes in. Default `auto`: what suits the device where the training begins; it goes on in that. */
   precision?: Precision | undefined;
   dropout?: Dropout | undefined;
-  /** Layers of the encoder. Default `NETWORKS.paper`. */
-  network?: Network | undefined;
+  /** The encoder's network, as {@link networkOf} reads it: a name, layers, or Loc2Vec's kind in short. Default `paper`. */
+  network?: unknown;
   /** What becomes of tiles without a drawn pixel. Default `skip`: they are never trained on. */
   empty?: "skip" | "keep" | undefined;
   /**
@@ -211,8 +213,8 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
     architecture: {
       channels: dataset.channels.length,
       pixels: dataset.pixels,
-      ...networkOf(options.network ?? NETWORKS.paper),
-    } as Settings["architecture"],
+      layers: networkOf(options.network ?? "paper"),
+    },
     seed: options.seed ?? 0,
     batch: { locations, pairs, negatives },
     loss: options.loss ?? "softpn",
@@ -257,7 +259,10 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
   if (resumedFrom > 0 && history.length > 0) await chooseBest(resumedFrom);
   const summarize = async (step: number): Promise<void> => {
     await lease.confirm();
-    await store.put(`${modelPrefix(model)}/model.json`, json({ version: 1, step, parameters, settings }));
+    await store.put(
+      `${modelPrefix(model)}/model.json`,
+      json({ version: 1, step, parameters, settings: storedSettings(settings) }),
+    );
   };
   const present = shards.filter((shard) => there.has(shard));
   const empty = await findEmptyTiles(reader, present);
@@ -363,7 +368,7 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
       settings,
       weights: encodeSafetensors(encoder.weights, {
         step: String(step),
-        architecture: JSON.stringify(architecture),
+        architecture: JSON.stringify(storedArchitecture(architecture)),
       }),
       optimizer: encodeSafetensors(state),
     });
@@ -422,12 +427,11 @@ async function trainAlone(options: TrainOptions, reader: DatasetReader, lease: L
       const { gradients, statistics } = encoder.gradients(
         { tiles: images, channelsOn: plan.channelsOn, seed, step: plan.step, dropout },
         (embeddings) => {
-          const { gradient, ...result } = tripletLoss(
+          const { gradient, ...result } = LOSSES[settings.loss].compute(
             embeddings,
-            architecture.embedding,
-            plan.triplets,
-            settings.loss,
-            settings.distanceScale,
+            embeddingSize(architecture),
+            structureOf(plan.rows, plan.triplets),
+            { scale: settings.distanceScale },
           );
           measured = result;
           return gradient;
@@ -561,7 +565,7 @@ function checkSame(store: ObjectStore, model: string, was: Settings, is: Setting
     if (field === "dataset" && sameDataset(was.dataset, is.dataset)) continue;
     const [had, has] =
       field === "architecture"
-        ? [was, is].map(({ architecture }) => `the network ${describeNetwork(architecture)}`)
+        ? [was, is].map(({ architecture }) => `the network ${describeNetwork(architecture.layers)}`)
         : field === "dataset"
           ? [was, is].map(({ dataset }) => describeIdentity(dataset))
           : [`${field} ${before}`, now];

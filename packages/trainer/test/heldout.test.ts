@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Dataset, type Holdout, shardCount } from "@loc2vec/core";
-import { createEncoder } from "@loc2vec/encoder";
+import { createEncoder, networkOf } from "@loc2vec/encoder";
 import {
   type DatasetReader,
   type ObjectStore,
@@ -52,12 +52,17 @@ const splitBy = (holdout: Holdout) =>
     Array.from({ length: DATASET.locations }, (_, i) => placeOf(i)),
     holdout,
   );
+const ARCHITECTURE = {
+  channels: 3,
+  pixels: 32,
+  layers: networkOf({ pooled: [1], pointwise: [], dense: 1, embedding: 2 }),
+};
 const judgeOf = async (changes: object = {}, holdout = HOLDOUT) =>
   openJudge(reader, {
     shards,
     settings: {
       ...{ loss: "softpn", distanceScale: 1, minDistanceM: 0, early: false },
-      architecture: { channels: 3, pixels: 32, pooled: [], pointwise: [], dense: 1, embedding: 2 },
+      architecture: ARCHITECTURE,
       ...changes,
     },
     split: splitBy(holdout),
@@ -116,7 +121,7 @@ test("the judge takes tiles of held-out locations alone, and counts the triplets
       shards: [...Array(24).keys()],
       settings: {
         ...{ loss: "softpn", distanceScale: 1, minDistanceM: 0, early: true },
-        architecture: { channels: 3, pixels: 32, pooled: [], pointwise: [], dense: 1, embedding: 2 },
+        architecture: ARCHITECTURE,
       },
       split,
       placeOf,

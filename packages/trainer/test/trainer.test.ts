@@ -382,6 +382,18 @@ test("the network is kept, and another one is refused by name", async () => {
     /the network \{"pooled":\[8\],"pointwise":\[\],"dense":4,"embedding":3\}, not the network paper/,
   );
   expect(await embedDataset({ store, dataset: "stripes", model: "own" })).toMatchObject({ size: 3 });
+  const listed = [
+    { kind: "conv", filters: 4, size: 5, activation: "leaky relu" },
+    { kind: "pool" },
+    { kind: "flatten" },
+    { kind: "dense", units: 2 },
+  ];
+  await train({ ...given, model: "listed", network: listed });
+  expect((await train({ ...given, model: "listed", network: listed, steps: 4 })).resumedFrom).toBe(2);
+  await expect(train({ ...given, model: "listed", steps: 4 })).rejects.toThrowError(
+    /the network \[\{"kind":"conv","filters":4,.*\}\], not the network paper/,
+  );
+  expect(await embedDataset({ store, dataset: "stripes", model: "listed" })).toMatchObject({ size: 2 });
   const tooDeep = { ...own, pooled: [8, 8, 8, 8, 8, 8] };
   await expect(train({ ...given, model: "deep", network: tooDeep })).rejects.toThrowError(
     /tiles of 32 pixels cannot be halved 6 times/,

@@ -100,7 +100,7 @@ export interface LeftJob {
 /** Begins to do the jobs of a queue. */
 export function consume<Q extends QueueName>(
   consumer: Consumer<Q>,
-  { queues, lockMs, handBack, onHandBack, onFailure, ...given }: ConsumeOptions,
+  { queues, lockMs, handBack, onHandBack, onFailure, ...events }: ConsumeOptions,
 ): Worker {
   const outage = restAfterOutage(() => worker);
   const process = async (job: Job<JobPayload<Q>, JobResults[Q]>, token?: string): Promise<JobResults[Q]> => {
@@ -119,7 +119,7 @@ export function consume<Q extends QueueName>(
           ((await job.getDependenciesCount({ unprocessed: true })).unprocessed ?? 0) > 0,
       });
       outage.over();
-      given.onDone(consumer.queue, payload.dataset);
+      events.onDone(consumer.queue, payload.dataset);
       later = result === GO_ON_LATER;
       if (!later && result !== WAIT_FOR_SHARDS) return result as JobResults[Q];
     } catch (thrown) {
@@ -132,7 +132,7 @@ export function consume<Q extends QueueName>(
       const line = errorMessage(error);
       if (error instanceof MismatchError && payload !== undefined) {
         const { store, dataset } = payload;
-        given.onLeft({ queue: consumer.queue, store, dataset, reason: line });
+        events.onLeft({ queue: consumer.queue, store, dataset, reason: line });
         // For whoever asks where the data set stands.
         if (store === queues.store) await job.updateProgress({ left: line });
         await sleep(1000 / PASSED_PER_SECOND);
@@ -162,7 +162,7 @@ export function consume<Q extends QueueName>(
     stalledInterval: lockMs / 2,
     maxStalledCount: 5,
   });
-  worker.on("error", given.onError);
+  worker.on("error", events.onError);
   worker.on("closing", outage.over);
   worker.on("failed", (job, error) => {
     onFailure(
@@ -181,7 +181,7 @@ function checkStore(payload: { store: string }, { store }: FarmQueues): void {
 
 export function ofAnotherStore(its: string, own: string): MismatchError {
   return new MismatchError(
-    "data",
+    "store-mismatch",
     `jobs of the object store ${its} wait in these queues, too; this worker's store is ${own}`,
     "they are done by workers with that FARM_STORE; a FARM_QUEUE_PREFIX for each store keeps them apart",
   );

@@ -45,7 +45,7 @@ export function finalizeConsumer(store: ObjectStore): Consumer<"finalize"> {
       if (wanting.length === 0) return completeDataset(store, dataset, facts);
       if (round >= ROUNDS) {
         throw new FarmError(
-          "data",
+          "shards-missing",
           `data set ${name}: ${wanting.length} of ${shardCount(dataset)} shards are wanting though they were rendered ${ROUNDS} times again, e.g. shard ${wanting[0]}: ${reason}`,
           "see what damages or removes them, then pnpm farm:retry",
         );

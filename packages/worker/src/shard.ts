@@ -1,7 +1,7 @@
 import {
   checkSource,
   type Dataset,
-  type ErrorKind,
+  type ErrorCode,
   errorMessage,
   FarmError,
   LocationError,
@@ -22,12 +22,12 @@ import {
   writeQuarantine,
   writeShard,
 } from "@loc2vec/shards";
-import type { Rasterizer } from "./rasterizer.ts";
+import type { TileRenderer } from "./tile-renderer.ts";
 
 export interface RenderShardOptions {
   store: ObjectStore;
   job: Pick<RasterJob, "dataset" | "shard">;
-  rasterizer: Rasterizer;
+  rasterizer: TileRenderer;
   /** Looked at before each location; its reason is thrown. */
   signal?: AbortSignal | undefined;
   /** Called after each location. */
@@ -64,7 +64,7 @@ export async function renderShard(options: RenderShardOptions): Promise<Rendered
       "remove the job; pnpm farm:enqueue writes good ones",
     );
   }
-  checkRasterizer(dataset, rasterizer);
+  checkSourceOf(dataset, rasterizer);
   const { first, end } = shardRange(dataset, job.shard);
   const present = await presentShard(store, dataset, job.shard);
   if (present !== undefined) {
@@ -131,10 +131,10 @@ async function presentShard(
 }
 
 /** @throws MismatchError `data` naming both sides, when a rasterizer would draw other tiles than the data set's */
-function checkRasterizer(dataset: Dataset, { channels, source }: Rasterizer): void {
+function checkSourceOf(dataset: Dataset, { channels, source }: TileRenderer): void {
   if (channels !== undefined && channels.join() !== dataset.channels.join()) {
     throw new MismatchError(
-      "data",
+      "cartography-mismatch",
       `data set ${dataset.name} has the channels ${dataset.channels.join(" ")}; this worker draws ${channels.join(" ")}`,
       "work with the profile (FARM_STYLE) that it was enqueued with, or enqueue a data set of another name",
     );
@@ -144,7 +144,7 @@ function checkRasterizer(dataset: Dataset, { channels, source }: Rasterizer): vo
 
 async function renderLocation(
   dataset: Dataset,
-  rasterizer: Rasterizer,
+  rasterizer: TileRenderer,
   { shard }: Pick<RasterJob, "shard">,
   index: number,
   { lon, lat }: { lon: number; lat: number },
@@ -166,10 +166,10 @@ async function renderLocation(
     return tiles;
   } catch (error) {
     if (error instanceof MismatchError) throw error; // of the worker, not of the location
-    const kind: ErrorKind = error instanceof FarmError ? error.kind : "internal";
+    const code: ErrorCode = error instanceof FarmError ? error.code : "internal";
     const mend = error instanceof FarmError ? error.mend : "";
     const message = error instanceof FarmError ? error.message : errorMessage(error);
-    throw new FarmError(kind, `${place}: ${message}`, mend, { cause: error });
+    throw new FarmError(code, `${place}: ${message}`, mend, { cause: error });
   }
 }
 

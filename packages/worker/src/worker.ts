@@ -16,9 +16,9 @@ import { type ObjectStore, storeIdentity } from "@loc2vec/shards";
 import type { Worker } from "bullmq";
 import { type Consumer, consume, type LeftJob, ofAnotherStore } from "./consumer.ts";
 import { finalizeConsumer } from "./finalize.ts";
-import type { Rasterizer } from "./rasterizer.ts";
 import { restWhileRefused } from "./refused.ts";
 import { type RenderedShard, renderShard } from "./shard.ts";
+import type { TileRenderer } from "./tile-renderer.ts";
 
 /** How long a job that does not even look at its signal holds up the end, after the grace period. */
 const LAST_LOCATION_MS = 5000;
@@ -30,7 +30,7 @@ export interface RunWorkerOptions {
   prefix: string;
   store: ObjectStore;
   /** What draws: an open one, which stays open, or how to open one, which is closed at the end. Without one no shard is rendered. */
-  rasterizer?: Rasterizer | (() => Promise<Rasterizer>) | undefined;
+  rasterizer?: TileRenderer | (() => Promise<TileRenderer>) | undefined;
   /** Whether data sets are finalized here. Default true. */
   finalize?: boolean;
   /** How the jobs of other queues are done. */
@@ -74,7 +74,7 @@ export interface WorkerSummary {
   handedBack: number;
   /** Written. */
   tiles: number;
-  /** Of those, without a single drawn pixel: the trainer leaves them out. */
+  /** Tiles without a single drawn pixel, among them: the trainer leaves them out. */
   empty: number;
   /** Locations set aside, as nothing can render them. */
   quarantined: number;
@@ -121,14 +121,14 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
   };
   const connection = await connectRedis(options.redisUrl, { writeUnder: options.prefix });
   const ended = new AbortController();
-  let own: Rasterizer | undefined;
+  let own: TileRenderer | undefined;
   let queues: FarmQueues | undefined;
   try {
     await checkClock(connection, placeOf(connection));
     const store = await storeIdentity(options.store);
     queues = await openQueues({ connection, prefix: options.prefix, store });
     if (typeof options.rasterizer === "function") own = await options.rasterizer();
-    const rasterizer = own ?? (options.rasterizer as Rasterizer | undefined);
+    const rasterizer = own ?? (options.rasterizer as TileRenderer | undefined);
     const consumers: Consumer[] = [...(options.consumers ?? [])];
     if (rasterizer !== undefined) consumers.push(rasterConsumer(rasterizer, options, summary) as Consumer);
     if (options.finalize ?? true) consumers.push(finalizeConsumer(options.store) as Consumer);
@@ -149,7 +149,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
       return false;
     };
     const left = leftJobs(store, options.onLeft);
-    const given = {
+    const consumption = {
       queues,
       lockMs,
       onHandBack: () => void summary.handedBack++,
@@ -167,7 +167,10 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
       ended.abort();
     });
     workers = consumers.map((consumer) =>
-      consume(consumer, { ...given, handBack: (consumer.handBack === "at once" ? atOnce : handBack).signal }),
+      consume(consumer, {
+        ...consumption,
+        handBack: (consumer.handBack === "at once" ? atOnce : handBack).signal,
+      }),
     );
     const watched = consumers.map(({ queue }) => queue);
     const which = { queues: watched, dataset: options.dataset };
@@ -198,7 +201,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
 
 /** Renders shards, and counts them. */
 function rasterConsumer(
-  rasterizer: Rasterizer,
+  rasterizer: TileRenderer,
   { store, onShard, concurrency = 1 }: RunWorkerOptions,
   summary: WorkerSummary,
 ): Consumer<"raster"> {
@@ -278,13 +281,13 @@ function leftJobs(store: string, tell: RunWorkerOptions["onLeft"]) {
     forget: (queue: QueueName, dataset: string): void => void left.delete(key(queue, dataset)),
     /** Those of the store that nobody has done yet. */
     async stillOpen(queues: FarmQueues, watched: Watched): Promise<NonNullable<WorkerSummary["left"]>> {
-      const found: NonNullable<WorkerSummary["left"]> = [];
+      const leftJobs: NonNullable<WorkerSummary["left"]> = [];
       for (const { queue, dataset, reason } of left.values()) {
         if ((watched.dataset ?? dataset) !== dataset) continue;
         const jobs = await countJobs(queues, { queues: [queue], dataset, states: OPEN_STATES });
-        if (jobs > 0) found.push({ queue, dataset, jobs, reason });
+        if (jobs > 0) leftJobs.push({ queue, dataset, jobs, reason });
       }
-      return found;
+      return leftJobs;
     },
   };
 }

@@ -144,8 +144,7 @@ test("a location that cannot be rendered is set aside and listed; its shard is d
   await enqueue(farm, datasetOf());
   const summary = await run(farm, {
     rasterizer: stripes(({ lon }) => {
-      if (Math.abs(lon - 24.905) < 1e-9)
-        throw new LocationError("input", "lies beyond the map", "import more");
+      if (Math.abs(lon - 24.905) < 1e-9) throw new LocationError("lies beyond the map", "import more");
     }),
   });
   expect(summary).toMatchObject({ shards: 3, failures: 0, quarantined: 1, empty: 3 });
@@ -270,7 +269,7 @@ test("the quarantine of a data set is an array of it", async () => {
   await enqueue(farm, datasetOf());
   await run(farm, {
     rasterizer: stripes(({ lon }) => {
-      if (Math.abs(lon - 24.9) < 1e-9) throw new LocationError("data", "self-intersection");
+      if (Math.abs(lon - 24.9) < 1e-9) throw new LocationError("self-intersection");
     }),
   });
   const stored = await readArray(farm.store, "datasets/city/quarantine", "uint8");

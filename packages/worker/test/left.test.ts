@@ -15,7 +15,7 @@ import {
 import { createDataset, listShards, openDataset, openStore, storeIdentity } from "@loc2vec/shards";
 import { expect, onTestFinished, test } from "vitest";
 import { ownRedis } from "../../queue/test/helpers.ts";
-import { type Rasterizer, type RunWorkerOptions, runWorker, type WorkerSummary } from "../src/index.ts";
+import { type RunWorkerOptions, runWorker, type TileRenderer, type WorkerSummary } from "../src/index.ts";
 import { datasetOf, enqueue, type Farm, freshFarm, hashes, locationsOf } from "./helpers.ts";
 import { stripes } from "./rasterizer.ts";
 
@@ -106,11 +106,11 @@ test("what failed in one store is neither listed, nor counted, nor retried in an
 });
 
 /** Draws one map only, as a worker whose database holds it. */
-function onMap(map: string): Rasterizer {
+function onMap(map: string): TileRenderer {
   return stripes(() => {
     if (map === "A") return;
     const message = `data set city is drawn from the map A; this worker has ${map}`;
-    throw new MismatchError("data", message, "import that map");
+    throw new MismatchError("map-mismatch", message, "import that map");
   });
 }
 
@@ -147,7 +147,7 @@ test("of two workers at once the one that has the map does it all; the other one
   let asked = 0;
   const wrong = stripes(() => {
     asked++;
-    throw new MismatchError("data", "data set city is drawn from the map A; this worker has B");
+    throw new MismatchError("map-mismatch", "data set city is drawn from the map A; this worker has B");
   });
   const right = stripes(async () => void (await sleep(60)));
   const [idle, busy] = await Promise.all([

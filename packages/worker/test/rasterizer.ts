@@ -1,5 +1,5 @@
 import { hashKeys, type TileSource, type TileTransform } from "@loc2vec/core";
-import type { Rasterizer } from "../src/index.ts";
+import type { TileRenderer } from "../src/index.ts";
 
 export const SOURCE: TileSource = {
   map: { name: "stripes.osm.pbf", sha256: "a".repeat(64), importHash: "b".repeat(64) },
@@ -11,7 +11,7 @@ const BYTES = 12 * 128 * 128;
 /** A small rasterizer for tests of the queue: stripes that depend on place and transform, and on nothing else. */
 export function stripes(
   each: (location: { lon: number; lat: number }) => Promise<void> | void = () => {},
-): Rasterizer {
+): TileRenderer {
   return {
     source: SOURCE,
     async render(location, transforms: readonly TileTransform[]) {

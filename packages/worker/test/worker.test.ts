@@ -7,10 +7,10 @@ import { ATTEMPTS, enqueueShards, rasterProgress } from "@loc2vec/queue";
 import { createDataset, listShards, shardKey } from "@loc2vec/shards";
 import { expect, onTestFinished, test } from "vitest";
 import {
-  type Rasterizer,
   type RunWorkerOptions,
   renderShard,
   runWorker,
+  type TileRenderer,
   type WorkerSummary,
 } from "../src/index.ts";
 import { CHANNELS, datasetOf, enqueue, type Farm, freshFarm, hashes, locationsOf } from "./helpers.ts";
@@ -134,7 +134,7 @@ test("what no attempt can mend fails at once, with the reason and both sides", a
   const failing = async (
     dataset: string,
     shard: number,
-    rasterizer: Rasterizer = stripes(),
+    rasterizer: TileRenderer = stripes(),
   ): Promise<string> => {
     await enqueueShards(farm.queues, dataset, [shard]);
     await run(farm, { rasterizer });
@@ -158,7 +158,7 @@ test("a shard of another map, cartography or of other channels than a worker dra
   const farm = await freshFarm();
   const dataset = datasetOf({ locations: 4 });
   await createDataset(farm.store, dataset, locationsOf(dataset));
-  const render = (changes: Partial<Rasterizer>) =>
+  const render = (changes: Partial<TileRenderer>) =>
     renderShard({
       store: farm.store,
       job: { dataset: "city", shard: 0 },

@@ -1,16 +1,30 @@
 import { join } from "node:path";
 import { startBoard } from "@loc2vec/board";
+import { withServices } from "@loc2vec/farm";
 import { onRedis, openQueues } from "@loc2vec/queue";
-import { type Context, withServices } from "../context.ts";
+import { defineCommand } from "../command-line.ts";
+import type { CommandContext } from "../context.ts";
+import { whole } from "../options.ts";
 
-export interface BoardOptions {
+interface BoardOptions {
   host: string;
   port: number;
   proxy?: string[];
 }
 
+export const board = defineCommand({
+  usage: "board",
+  description: "BullBoard, metrics and health over HTTP, until Ctrl-C",
+  options: (command) =>
+    command
+      .option("--host <address>", "to listen on; any but loopback needs FARM_BOARD_PASSWORD", "127.0.0.1")
+      .option("--port <n>", "to listen on", whole(0, 65535), 9400)
+      .option("--proxy <address...>", "whose X-Forwarded-For is believed"),
+  action: boardCommand,
+});
+
 /** Serves the board until the signal is given. */
-export async function boardCommand(context: Context, { host, port, proxy }: BoardOptions): Promise<void> {
+async function boardCommand(context: CommandContext, { host, port, proxy }: BoardOptions): Promise<void> {
   const { config, signal, log } = context;
   await withServices(context, ["redis"], async ({ redisUrl }) => {
     // It also shows a Redis that refuses to be written, and the jobs of every store.

@@ -1,20 +1,35 @@
 import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
-import { FarmError, formatDuration, OSM_ATTRIBUTION } from "@loc2vec/core";
+import { type Dataset, FarmError, formatDuration, type Location, OSM_ATTRIBUTION } from "@loc2vec/core";
+import {
+  currentSource,
+  describeDataset,
+  embed,
+  enqueue,
+  report,
+  trainModel,
+  withQueues,
+  withServices,
+  work,
+} from "@loc2vec/farm";
 import {
   checkOsmFile,
   ensureDatabase,
   fetchDemoMap,
   type ImportInfo,
   importPbf,
+  type Profile,
   readImportInfo,
   sampleLocations,
 } from "@loc2vec/gis";
-import { sourceOf } from "@loc2vec/rasterizer";
 import type { Services } from "@loc2vec/services";
 import { listShards, shardKey } from "@loc2vec/shards";
-import { type Context, withServices } from "../context.ts";
-import { describeDataset, embed, enqueue, report, trainModel, withQueues, work } from "../stages.ts";
+import type { TrainResult } from "@loc2vec/trainer";
+import type { WorkerSummary } from "@loc2vec/worker";
+import { defineCommand } from "../command-line.ts";
+import type { CommandContext } from "../context.ts";
+import { seedOption, whole } from "../options.ts";
+import { liveView } from "../training-view.ts";
 
 /** Locations per shard of the demo: small, so that two workers have something to share. */
 const SHARD_LOCATIONS = 32;
@@ -22,18 +37,33 @@ const SHARD_LOCATIONS = 32;
 /** A small map is trained on as a whole. */
 const WHOLE_MAP = { holdout: { share: 0 } };
 
-export interface DemoOptions {
+interface DemoOptions {
   pbf?: string;
   locations: number;
   steps: number;
   seed: number;
 }
 
+export const demo = defineCommand({
+  usage: "demo",
+  description: "one real city through every part",
+  options: (command) =>
+    command
+      .option("--pbf <file>", "map to use instead of a small one that is fetched")
+      .option("--locations <n>", "to sample", whole(20), 1000)
+      .option("--steps <n>", "to train", whole(1), 150)
+      .addOption(seedOption("of all draws")),
+  action: demoCommand,
+});
+
+/** Does a part of the demo: says its name, and keeps how long it took. */
+type Stage = <T>(name: string, action: () => Promise<T>) => Promise<T>;
+
 /** One real city through every part of the farm. Run again, it goes on where it stopped, or only draws the pictures anew. */
-export async function demo(context: Context, { pbf, locations, steps, seed }: DemoOptions): Promise<void> {
+async function demoCommand(context: CommandContext, options: DemoOptions): Promise<void> {
   const { config, log, signal } = context;
   const seconds: Record<string, number> = {};
-  const stage = async <T>(name: string, action: () => Promise<T>): Promise<T> => {
+  const stage: Stage = async (name, action) => {
     signal.throwIfAborted();
     const begin = performance.now();
     log(`demo: ${name}`);
@@ -42,6 +72,7 @@ export async function demo(context: Context, { pbf, locations, steps, seed }: De
     return value;
   };
   const profile = await context.profile();
+  const { pbf } = options;
   const map =
     pbf === undefined
       ? await stage("map", () => fetchDemoMap({ home: config.home, log }))
@@ -50,104 +81,155 @@ export async function demo(context: Context, { pbf, locations, steps, seed }: De
   log(`demo: map data ${OSM_ATTRIBUTION}`);
   await withServices(context, ["redis", "database"], async (services) => {
     const databaseUrl = await demoDatabase(context, services);
-    await checkForeign(context, databaseUrl, map.path);
-    const info = await stage("import", async () =>
-      importPbf({
-        pbf: map.path,
-        databaseUrl,
-        profile,
-        // What was done to the map, and not what osm2pgsql says.
-        log: (line) => void (line.startsWith(map.path) && log(line)),
-        signal,
-      }),
-    );
-    const sampled = await stage("locations", () => sampleLocations({ databaseUrl, count: locations, seed }));
-    const name = datasetName(map.name, info, [locations, seed]);
-    const described = describeDataset(
-      profile,
-      sourceOf(info, profile, { kind: config.renderer }),
-      sampled.length,
-      {
-        name,
-        seed,
-        positives: 20,
-        shardLocations: SHARD_LOCATIONS,
-      },
-    );
-    // The name also stands for the cartography: an edited profile makes a data set of its own.
-    const dataset = { ...described, name: `${name}-${described.source.styleHash.slice(0, 6)}` };
-    await stage("enqueue", () =>
-      withQueues(context, services, (queues) =>
-        enqueue(
-          context,
-          queues,
-          dataset,
-          (async function* () {
-            yield* sampled;
-          })(),
-        ),
-      ),
-    );
-    const tiles = dataset.locations * dataset.samples;
-    const worked = await stage("render", () =>
-      work(
-        context,
-        { ...services, databaseUrl },
-        { concurrency: 2, until: "empty", dataset: dataset.name },
-        tiles,
-      ),
-    );
-    if (worked.interrupted)
-      throw new FarmError(
-        "interrupted",
-        "demo: stopped while rendering",
-        "run it again: it goes on from there",
-      );
-    if ((worked.failed ?? 0) > 0 || (worked.left ?? []).length > 0)
-      throw new FarmError(
-        "data",
-        `demo: ${worked.failed} jobs failed${worked.left?.map(({ reason }) => `; ${reason}`).join("") ?? ""}`,
-        `pnpm farm:status --dataset ${dataset.name} says why; pnpm farm:retry puts them back`,
-      );
-    const rendered = await sizeOf(context, dataset);
-    const model = `${dataset.name}-s${steps}`;
-    const trained = await stage("train", () =>
-      trainModel(context, dataset.name, model, { steps, seed, ...WHOLE_MAP }, { live: true }),
-    );
-    await stage("embed", () => embed(context, dataset.name, model));
-    const { index, pictures } = await stage("report", () =>
-      report(context, dataset.name, model, join(config.home, "reports", dataset.name)),
-    );
-    const [first, last] = [mean(trained.history.slice(0, 5)), mean(trained.history.slice(-5))];
-    const result = {
-      map: info.pbf,
-      dataset: dataset.name,
-      model,
-      locations: dataset.locations,
-      tiles,
-      tilesPerSecond: worked.seconds > 0 ? worked.tiles / worked.seconds : 0,
-      bytesPerTile: rendered / tiles,
-      parameters: trained.parameters,
-      steps: trained.step,
-      lossFirst5: first,
-      lossLast5: last,
-      seconds,
-      report: index,
-      pictures: pictures.length,
-      attribution: OSM_ATTRIBUTION,
-    };
-    context.result(result, [
-      "",
-      `${info.pbf}: ${result.locations} locations, ${tiles} tiles of 12 channels, ${result.bytesPerTile.toFixed(0)} bytes each`,
-      `${result.parameters} parameters, ${result.steps} steps, loss ${first.toFixed(4)} in the first 5 steps, ${last.toFixed(4)} in the last 5`,
-      Object.entries(seconds)
-        .map(([what, took]) => `${what} ${formatDuration(took)}`)
-        .join(", "),
-      `pictures: ${index}`,
-      `map data ${OSM_ATTRIBUTION}`,
-    ]);
+    const drawn = { ...services, databaseUrl };
+    const { dataset, pbf: name } = await describe(context, stage, drawn, map, profile, options);
+    const worked = await render(context, stage, drawn, dataset);
+    const bytes = await sizeOf(context, dataset);
+    const learned = await learn(context, stage, dataset, options);
+    tell(context, { map: name, dataset, worked, bytes, ...learned, seconds });
   });
 }
+
+interface DemoServices {
+  redisUrl: string;
+  databaseUrl: string;
+}
+
+interface Described {
+  dataset: Dataset;
+  /** Name of the map's file. */
+  pbf: string;
+}
+
+/** Imports the map, samples locations, and queues a data set of them. */
+async function describe(
+  context: CommandContext,
+  stage: Stage,
+  services: DemoServices,
+  map: { path: string; name: string },
+  profile: Profile,
+  { locations, seed }: DemoOptions,
+): Promise<Described> {
+  const { databaseUrl } = services;
+  const { log, signal } = context;
+  await checkForeign(context, databaseUrl, map.path);
+  await stage("import", () =>
+    importPbf({
+      pbf: map.path,
+      databaseUrl,
+      profile,
+      // What was done to the map, and not what osm2pgsql says.
+      log: (line) => void (line.startsWith(map.path) && log(line)),
+      signal,
+    }),
+  );
+  const { map: info, source } = await currentSource(context, databaseUrl, profile);
+  const sampled = await stage("locations", () => sampleLocations({ databaseUrl, count: locations, seed }));
+  // The name also stands for the cartography: an edited profile makes a data set of its own.
+  const name = `${datasetName(map.name, info, [locations, seed])}-${source.styleHash.slice(0, 6)}`;
+  const chosen = { name, seed, positives: 20, shardLocations: SHARD_LOCATIONS };
+  const dataset = describeDataset(profile, source, sampled.length, chosen);
+  const read = async function* (): AsyncGenerator<Location> {
+    yield* sampled;
+  };
+  await stage("enqueue", () =>
+    withQueues(context, services, (queues) => enqueue(context, queues, dataset, read())),
+  );
+  return { dataset, pbf: info.pbf };
+}
+
+/** @throws FarmError `interrupted`, or `data` where jobs failed or are left */
+async function render(
+  context: CommandContext,
+  stage: Stage,
+  services: DemoServices,
+  dataset: Dataset,
+): Promise<WorkerSummary> {
+  const options = { concurrency: 2, until: "empty", dataset: dataset.name } as const;
+  const worked = await stage("render", () => work(context, services, options, tilesOf(dataset)));
+  if (worked.interrupted)
+    throw new FarmError(
+      "interrupted",
+      "demo: stopped while rendering",
+      "run it again: it goes on from there",
+    );
+  if ((worked.failed ?? 0) > 0 || (worked.left ?? []).length > 0)
+    throw new FarmError(
+      "data",
+      `demo: ${worked.failed} jobs failed${worked.left?.map(({ reason }) => `; ${reason}`).join("") ?? ""}`,
+      `pnpm farm:status --dataset ${dataset.name} says why; pnpm farm:retry puts them back`,
+    );
+  return worked;
+}
+
+interface Learned {
+  model: string;
+  trained: TrainResult;
+  index: string;
+  pictures: readonly string[];
+}
+
+/** Trains a model, embeds with it, and draws the report. */
+async function learn(
+  context: CommandContext,
+  stage: Stage,
+  { name: dataset }: Dataset,
+  { steps, seed }: DemoOptions,
+): Promise<Learned> {
+  const model = `${dataset}-s${steps}`;
+  const view = liveView({ context, dataset, model, steps });
+  const settings = { steps, seed, ...WHOLE_MAP };
+  const trained = await stage("train", () => trainModel(context, dataset, model, settings, { view }));
+  await stage("embed", () => embed(context, dataset, model));
+  const folder = join(context.config.home, "reports", dataset);
+  const { index, pictures } = await stage("report", () => report(context, dataset, model, folder));
+  return { model, trained, index, pictures };
+}
+
+interface Outcome extends Learned {
+  map: string;
+  dataset: Dataset;
+  worked: WorkerSummary;
+  /** Size of all shards. */
+  bytes: number;
+  /** That each part took. */
+  seconds: Readonly<Record<string, number>>;
+}
+
+function tell(context: CommandContext, outcome: Outcome): void {
+  const { map, dataset, worked, bytes, model, trained, index, pictures, seconds } = outcome;
+  const tiles = tilesOf(dataset);
+  const [first, last] = [mean(trained.history.slice(0, 5)), mean(trained.history.slice(-5))];
+  const result = {
+    map,
+    dataset: dataset.name,
+    model,
+    locations: dataset.locations,
+    tiles,
+    tilesPerSecond: worked.seconds > 0 ? worked.tiles / worked.seconds : 0,
+    bytesPerTile: bytes / tiles,
+    parameters: trained.parameters,
+    steps: trained.step,
+    lossFirst5: first,
+    lossLast5: last,
+    seconds,
+    report: index,
+    pictures: pictures.length,
+    attribution: OSM_ATTRIBUTION,
+  };
+  context.result(result, [
+    "",
+    `${map}: ${result.locations} locations, ${tiles} tiles of 12 channels, ${result.bytesPerTile.toFixed(0)} bytes each`,
+    `${result.parameters} parameters, ${result.steps} steps, loss ${first.toFixed(4)} in the first 5 steps, ${last.toFixed(4)} in the last 5`,
+    Object.entries(seconds)
+      .map(([what, took]) => `${what} ${formatDuration(took)}`)
+      .join(", "),
+    `pictures: ${index}`,
+    `map data ${OSM_ATTRIBUTION}`,
+  ]);
+}
+
+const tilesOf = ({ locations, samples }: Dataset): number => locations * samples;
 
 function nameOf(pbf: string): string {
   const name = basename(pbf)
@@ -166,13 +248,13 @@ function datasetName(map: string, info: ImportInfo, keys: readonly number[]): st
 }
 
 /** A database of the demo's own on the private server; on the user's server the one named, unless it holds another map. */
-async function demoDatabase(context: Context, { databaseUrl }: Services): Promise<string> {
+async function demoDatabase(context: CommandContext, { databaseUrl }: Services): Promise<string> {
   if (context.config.databaseUrl === undefined) return ensureDatabase(databaseUrl, "loc2vec_demo");
   return databaseUrl;
 }
 
 /** @throws FarmError `usage` rather than replacing a map that somebody else works with */
-async function checkForeign(context: Context, databaseUrl: string, path: string): Promise<void> {
+async function checkForeign(context: CommandContext, databaseUrl: string, path: string): Promise<void> {
   if (context.config.databaseUrl === undefined) return;
   const info = await readImportInfo(databaseUrl);
   if (info === undefined || info.pbf === basename(path)) return;
@@ -183,7 +265,7 @@ async function checkForeign(context: Context, databaseUrl: string, path: string)
   );
 }
 
-async function sizeOf(context: Context, dataset: Parameters<typeof listShards>[1]): Promise<number> {
+async function sizeOf(context: CommandContext, dataset: Dataset): Promise<number> {
   const store = context.store();
   let bytes = 0;
   for (const shard of await listShards(store, dataset))

@@ -12,7 +12,14 @@ import {
   OLDEST_DRIVER,
   openCudaLibraries,
 } from "@loc2vec/tensorflow";
-import type { Context } from "../context.ts";
+import { defineCommand } from "../command-line.ts";
+import type { CommandContext } from "../context.ts";
+
+export const doctor = defineCommand({
+  usage: "doctor",
+  description: "say what is there and what is missing",
+  action: doctorCommand,
+});
 
 interface Finding {
   what: string;
@@ -34,7 +41,7 @@ function driverOf(nvidia: Nvidia | undefined): string {
   return nvidia.driver;
 }
 
-export async function doctor(context: Context): Promise<void> {
+async function doctorCommand(context: CommandContext): Promise<void> {
   const findings: Finding[] = [];
   const look = async (what: string, work: () => Promise<string> | string): Promise<void> => {
     try {

@@ -1,15 +1,24 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { chartSvg, composeRgb, encodePng, type Line, sheet } from "@loc2vec/atlas";
-import { type CheckpointChoice, formatDuration, startProgress } from "@loc2vec/core";
-import { type Curve, type Evaluated, type Evaluation, evaluate, type Labels } from "@loc2vec/evaluation";
+import { type CheckpointChoice, formatDuration, type Progress } from "@loc2vec/core";
+import {
+  type Curve,
+  type Evaluated,
+  type Evaluation,
+  evaluate as evaluateModels,
+  type Labels,
+} from "@loc2vec/evaluation";
+import { machine, withServices } from "@loc2vec/farm";
 import { channelsOfVenues, nearestVenues, type Profile } from "@loc2vec/gis";
 import { openDataset } from "@loc2vec/shards";
 import { openTiles } from "@loc2vec/trainer";
-import { machine } from "../bench/harness.ts";
-import { type Context, withServices } from "../context.ts";
+import { type Command, Option } from "commander";
+import { defineCommand } from "../command-line.ts";
+import type { CommandContext } from "../context.ts";
+import { checkpointOption, positive, seedOption, whole } from "../options.ts";
 
-export interface EvaluateCommandOptions {
+interface EvaluateOptions {
   dataset: string;
   model: string[];
   checkpoint: CheckpointChoice;
@@ -21,74 +30,112 @@ export interface EvaluateCommandOptions {
   out?: string;
 }
 
+export const evaluate = defineCommand({
+  usage: "evaluate",
+  description: "judge models on geography kept from training, beside baselines",
+  options: withEvaluation,
+  action: evaluateCommand,
+});
+
+function withEvaluation(command: Command): Command {
+  return command
+    .requiredOption("--dataset <name>", "that they were trained on, or one of another city")
+    .requiredOption("--model <names...>", "one or more; bars are held to the first")
+    .addOption(checkpointOption())
+    .option("--locations <n>", "of the held-out ones, at most so many", whole(20), 2000)
+    .option("--positives <n>", "of each location", whole(1, 1000), 5)
+    .addOption(
+      new Option("--labels <source>", "of the linear probe: venues of the imported map")
+        .choices(["map", "none"])
+        .default("map"),
+    )
+    .option("--within <metres>", "farther venues do not count", positive, 100)
+    .addOption(seedOption("of all draws"))
+    .option("--out <folder>", "default: evaluations/<dataset>-<model> in FARM_HOME");
+}
+
 /** Judges models on what they never saw, beside baselines, and writes all that it found as JSON. */
-export async function evaluateCommand(context: Context, options: EvaluateCommandOptions): Promise<void> {
-  const { config, log, quiet, signal } = context;
-  const { dataset, model, checkpoint, locations, positives, labels, within, seed } = options;
+async function evaluateCommand(context: CommandContext, options: EvaluateOptions): Promise<void> {
+  const { config } = context;
+  const { dataset, model, out } = options;
   const begin = performance.now();
-  const run = async (given: Labels | undefined) => {
-    let shown: { total: number; progress: ReturnType<typeof startProgress> } | undefined;
-    return evaluate({
-      ...{
-        store: context.store(),
-        dataset,
-        models: model,
-        checkpoint,
-        locations,
-        positives,
-        seed,
-        signal,
-        log,
-      },
-      labels: given,
+  const profile = await context.profile();
+  const evaluation = await judge(context, options, profile);
+  const folder = resolve(out ?? join(config.home, "evaluations", `${dataset}-${model[0]}`));
+  const file = join(folder, "evaluation.json");
+  const seconds = Math.round((performance.now() - begin) / 1000);
+  const result = { ...evaluation, seconds, machine: machine() };
+  await mkdir(folder, { recursive: true });
+  const pairs = join(folder, "figure7.png");
+  await writeFile(pairs, await drawPairs(context, profile, evaluation));
+  const curves = join(folder, "figure11.svg");
+  await writeFile(curves, chartSvg("Losses and right triplets by step", evaluation.curves.flatMap(linesOf)));
+  await writeFile(file, `${JSON.stringify(result, undefined, 2)}\n`);
+  context.result({ ...result, files: [file, pairs, curves] }, [
+    ...linesOfEvaluation(evaluation),
+    `${folder}: evaluation.json, figure7.png, figure11.svg, ${formatDuration(result.seconds)}`,
+  ]);
+}
+
+/** Evaluates with the labels that the options name: those of the map need its database. */
+async function judge(
+  context: CommandContext,
+  { dataset, model, checkpoint, locations, positives, labels, within, seed }: EvaluateOptions,
+  profile: Profile,
+): Promise<Evaluation> {
+  const { log, signal } = context;
+  const run = (labelSource: Labels | undefined): Promise<Evaluation> => {
+    let shown: { total: number; progress: Progress } | undefined;
+    return evaluateModels({
+      store: context.store(),
+      dataset,
+      models: model,
+      checkpoint,
+      locations,
+      positives,
+      seed,
+      signal,
+      log,
+      labels: labelSource,
       progress(done, total) {
         if (shown?.total !== total)
-          shown = { total, progress: startProgress({ label: "evaluate", total, unit: "images", quiet }) };
+          shown = { total, progress: context.progress({ label: "evaluate", total, unit: "images" }) };
         shown.progress.update(done);
         if (done === total) shown.progress.finish();
       },
     });
   };
-  const profile = await context.profile();
-  const found =
-    labels === "none"
-      ? await run(undefined)
-      : await withServices(context, ["database"], ({ databaseUrl }) =>
-          run({
-            meaning: `class of the nearest venue within ${within} m`,
-            of: (places) => nearestVenues({ databaseUrl, profile, places, withinM: within }),
-            masked: channelsOfVenues(profile),
-          }),
-        );
-  const folder = resolve(options.out ?? join(config.home, "evaluations", `${dataset}-${model[0]}`));
-  const file = join(folder, "evaluation.json");
-  const result = { ...found, seconds: Math.round((performance.now() - begin) / 1000), machine: machine() };
-  await mkdir(folder, { recursive: true });
-  const pairs = join(folder, "figure7.png");
-  await writeFile(pairs, await drawPairs(context, profile, found));
-  const curves = join(folder, "figure11.svg");
-  await writeFile(curves, chartSvg("Losses and right triplets by step", found.curves.flatMap(linesOf)));
-  await writeFile(file, `${JSON.stringify(result, undefined, 2)}\n`);
-  context.result({ ...result, files: [file, pairs, curves] }, [
-    `${found.locations.evaluated} locations of ${found.locations.heldout} held out${found.geography.kind === "elsewhere" ? `, all of another data set than ${found.geography.trained_on}` : ""}, ${positives} positives each; trained near ${found.locations.train} others, the nearest ${distance(found.geography.nearest_trained_m)} away${found.geography.overlaps ? ": their tiles can show the same ground" : ""}`,
-    ...table(found.results),
-    `who knows where every tile was taken: recall@1 ${percent(found.ground.recall_at_1)}, @10 ${percent(found.ground.recall_at_10)}; the nearest other location is ${found.nearest_m.toFixed(0)} m away (median)`,
-    ...(found.labels
+  if (labels === "none") return run(undefined);
+  return withServices(context, ["database"], ({ databaseUrl }) =>
+    run({
+      meaning: `class of the nearest venue within ${within} m`,
+      of: (places) => nearestVenues({ databaseUrl, profile, places, withinM: within }),
+      masked: channelsOfVenues(profile),
+    }),
+  );
+}
+
+function linesOfEvaluation(evaluation: Evaluation): string[] {
+  const { locations, geography, positives, ground, labels } = evaluation;
+  return [
+    `${locations.evaluated} locations of ${locations.heldout} held out${geography.kind === "elsewhere" ? `, all of another data set than ${geography.trained_on}` : ""}, ${positives} positives each; trained near ${locations.train} others, the nearest ${distance(geography.nearest_trained_m)} away${geography.overlaps ? ": their tiles can show the same ground" : ""}`,
+    ...table(evaluation.results),
+    `who knows where every tile was taken: recall@1 ${percent(ground.recall_at_1)}, @10 ${percent(ground.recall_at_10)}; the nearest other location is ${evaluation.nearest_m.toFixed(0)} m away (median)`,
+    ...(labels
       ? [
-          `probe: ${found.labels.meaning}, without ${found.labels.masked.join(", ")}; ${found.labels.heldout} held out, most frequent class ${percent(found.labels.majority)}`,
+          `probe: ${labels.meaning}, without ${labels.masked.join(", ")}; ${labels.heldout} held out, most frequent class ${percent(labels.majority)}`,
         ]
       : []),
-    ...found.bars.map(
+    ...evaluation.bars.map(
       ({ bar, value, least, met }) =>
         `${met ? "met   " : "MISSED"} ${bar}: ${value.toFixed(3)}, bar ${least.toFixed(3)}`,
     ),
-    `${folder}: evaluation.json, figure7.png, figure11.svg, ${formatDuration(result.seconds)}`,
-  ]);
+  ];
 }
 
 /** Figure 7: in each column two tiles whose histograms are nearly equal, and whose embeddings are far apart. */
 async function drawPairs(
-  context: Context,
+  context: CommandContext,
   profile: Profile,
   { dataset, lookalikes }: Evaluation,
 ): Promise<Buffer> {
@@ -126,7 +173,7 @@ function linesOf({ model, loss, points, heldout }: Curve, at: number): Line[] {
       name: `${model} (${loss}): loss`,
       colour,
       width: 2.5,
-      points: points.map((each) => [each.step, each.loss]),
+      points: points.map((point) => [point.step, point.loss]),
     },
   ];
 }
@@ -150,17 +197,17 @@ function table(results: readonly Evaluated[]): string[] {
     "uniform",
     ...probes.map((count) => `probe ${count}`),
   ];
-  const rows = results.map((each) => [
-    each.kind === "model" ? `${each.name}, ${each.loss}, step ${each.step}` : each.name,
-    String(each.size),
-    percent(each.triplet_accuracy),
-    percent(each.triplet_accuracy_hard),
-    percent(each.recall_at_1),
-    percent(each.recall_at_10),
-    each.effective_rank.toFixed(2),
-    each.alignment.toFixed(3),
-    each.uniformity.toFixed(2),
-    ...probes.map((count) => percent(each.probe?.[count]?.accuracy ?? 0)),
+  const rows = results.map((result) => [
+    result.kind === "model" ? `${result.name}, ${result.loss}, step ${result.step}` : result.name,
+    String(result.size),
+    percent(result.triplet_accuracy),
+    percent(result.triplet_accuracy_hard),
+    percent(result.recall_at_1),
+    percent(result.recall_at_10),
+    result.effective_rank.toFixed(2),
+    result.alignment.toFixed(3),
+    result.uniformity.toFixed(2),
+    ...probes.map((count) => percent(result.probe?.[count]?.accuracy ?? 0)),
   ]);
   const widths = head.map((_, column) =>
     Math.max(...[head, ...rows].map((row) => (row[column] ?? "").length)),

@@ -2,7 +2,7 @@ import { FarmError, type Location } from "@loc2vec/core";
 
 /** What a location may be given: degrees, kind, weight, label. */
 export type Field = keyof Location;
-/** Of one location, as they were read. */
+/** The fields of one location as they were read. */
 export type Fields = Partial<Record<Field, unknown>>;
 
 /** Names of each field, the better ones first; those of one line are as good as each other. */
@@ -16,7 +16,7 @@ const NAMES: Readonly<Record<Field, readonly (readonly string[])[]>> = {
 export const FIELDS = Object.keys(NAMES) as readonly Field[];
 /** All but the coordinates. */
 export const OTHER_FIELDS = FIELDS.filter((field) => field !== "lon" && field !== "lat");
-/** Of x and y: they may as well be pixels, and are coordinates only as a pair. */
+/** Names of x and y: they may as well be pixels, and are coordinates only as a pair. */
 const PAIR_RANK = 2;
 
 const KNOWN = new Map<string, { field: Field; rank: number }>();
@@ -45,20 +45,20 @@ export function matchNames(
   where: string,
   wanted: readonly Field[] = FIELDS,
 ): Partial<Record<Field, number>> {
-  const found: Partial<Record<Field, { at: number; rank: number; rival?: number }>> = {};
+  const candidates: Partial<Record<Field, { at: number; rank: number; rival?: number }>> = {};
   for (const [at, name] of names.entries()) {
-    const known = KNOWN.get(bare(name));
-    if (known === undefined || !wanted.includes(known.field)) continue;
-    const { field, rank } = known;
-    const best = found[field];
-    if (best === undefined || rank < best.rank) found[field] = { at, rank };
+    const match = KNOWN.get(bare(name));
+    if (match === undefined || !wanted.includes(match.field)) continue;
+    const { field, rank } = match;
+    const best = candidates[field];
+    if (best === undefined || rank < best.rank) candidates[field] = { at, rank };
     else if (rank === best.rank) best.rival ??= at;
   }
-  const { lon, lat } = found;
-  if (lon?.rank === PAIR_RANK && lat?.rank !== PAIR_RANK) delete found.lon;
-  if (lat?.rank === PAIR_RANK && lon?.rank !== PAIR_RANK) delete found.lat;
+  const { lon, lat } = candidates;
+  if (lon?.rank === PAIR_RANK && lat?.rank !== PAIR_RANK) delete candidates.lon;
+  if (lat?.rank === PAIR_RANK && lon?.rank !== PAIR_RANK) delete candidates.lat;
   const columns: Partial<Record<Field, number>> = {};
-  for (const [field, { at, rival }] of Object.entries(found) as [Field, NonNullable<typeof lon>][]) {
+  for (const [field, { at, rival }] of Object.entries(candidates) as [Field, NonNullable<typeof lon>][]) {
     if (rival !== undefined) {
       const both = [names[at], names[rival]].map((name) => JSON.stringify(name?.trim())).join(" and ");
       throw new FarmError(

@@ -59,10 +59,10 @@ async function* recordsOf(
   function* whole(atEnd: boolean): Generator<CsvRecord> {
     let from = 0;
     while (from < lines.length) {
-      const found = recordAt(lines, from, atEnd, format.separator);
-      if (found === undefined) break;
-      yield found.record;
-      from += found.length;
+      const parsed = recordAt(lines, from, atEnd, format.separator);
+      if (parsed === undefined) break;
+      yield parsed.record;
+      from += parsed.length;
     }
     lines = lines.slice(from);
   }
@@ -122,8 +122,8 @@ function cellsOf(text: string, separator: string): string[] | undefined {
 
 /** The separator by which a header names lon and lat, else the one that it has most of. */
 function separatorOf(header: string): string {
-  const found = SEPARATORS.map((separator) => ({ separator, names: cellsOf(header, separator) ?? [] }));
-  const naming = found.find(({ names }) => {
+  const headers = SEPARATORS.map((separator) => ({ separator, names: cellsOf(header, separator) ?? [] }));
+  const naming = headers.find(({ names }) => {
     try {
       const { lon, lat } = matchNames(names, "");
       return lon !== undefined && lat !== undefined;
@@ -131,8 +131,10 @@ function separatorOf(header: string): string {
       return true;
     }
   });
-  return (naming ?? found.reduce((best, each) => (each.names.length > best.names.length ? each : best)))
-    .separator;
+  return (
+    naming ??
+    headers.reduce((best, candidate) => (candidate.names.length > best.names.length ? candidate : best))
+  ).separator;
 }
 
 function headerOf({ row, text }: CsvRecord, separator: string, file: string): string[] {

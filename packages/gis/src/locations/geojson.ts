@@ -52,7 +52,7 @@ function named(object: Json, wanted: readonly (keyof Fields)[]): Fields | Locati
   try {
     columns = matchNames(names, "keys", wanted);
   } catch (error) {
-    if (error instanceof FarmError) return new LocationError("input", error.message, error.mend);
+    if (error instanceof FarmError) return new LocationError(error.message, error.mend);
     throw error;
   }
   const missing = (["lon", "lat"] as const).find(
@@ -61,7 +61,6 @@ function named(object: Json, wanted: readonly (keyof Fields)[]): Fields | Locati
   if (missing !== undefined) {
     const shown = `${names.slice(0, 8).join(", ")}${names.length > 8 ? ", …" : ""}`;
     return new LocationError(
-      "input",
       `no key for ${missing} among ${shown || "none"}`,
       `name it one of ${namesOf(missing)}, or give GeoJSON Points`,
     );
@@ -95,11 +94,12 @@ export function* pointsOf(geometry: unknown, place: string, others: Fields | Loc
     yield point(coordinates, place);
   } else if (type === "MultiPoint" && Array.isArray(coordinates)) {
     if (coordinates.length === 0) yield badRow(place, "a MultiPoint without a point");
-    for (const [at, each] of coordinates.entries()) yield point(each, part("point", at, coordinates.length));
+    for (const [at, member] of coordinates.entries())
+      yield point(member, part("point", at, coordinates.length));
   } else if (type === "GeometryCollection" && Array.isArray(geometries)) {
     if (geometries.length === 0) yield badRow(place, "a GeometryCollection without a geometry");
-    for (const [at, each] of geometries.entries())
-      yield* pointsOf(each, part("geometry", at, geometries.length), others);
+    for (const [at, member] of geometries.entries())
+      yield* pointsOf(member, part("geometry", at, geometries.length), others);
   } else {
     yield badRow(place, `geometry ${String(type)} is not a Point`, "take its centroid, or drop the row");
   }

@@ -15,7 +15,7 @@ export const MEND_ROW = "mend or drop the row";
 
 /** A row that cannot be used. @param mend a way that is better than to mend or drop it */
 export function badRow(place: string, what: string, mend = MEND_ROW): Row {
-  return { place, fields: new LocationError("input", what, mend) };
+  return { place, fields: new LocationError(what, mend) };
 }
 
 const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
@@ -30,14 +30,13 @@ const absent = (value: unknown): boolean => value === undefined || value === nul
 const hasComma = (value: unknown): boolean => typeof value === "string" && DECIMAL_COMMA.test(value.trim());
 
 /** A number as it was read. @param commas whether 1,234 is 1.234 for sure @throws LocationError */
-function number(name: string, given: unknown, commas: boolean): number {
-  const value = typeof given === "string" ? given.trim().replace("\u2212", "-") : given;
-  if (absent(value)) throw new LocationError("input", `${name} is missing`, MEND_ROW);
+function number(name: string, read: unknown, commas: boolean): number {
+  const value = typeof read === "string" ? read.trim().replace("\u2212", "-") : read;
+  if (absent(value)) throw new LocationError(`${name} is missing`, MEND_ROW);
   if (typeof value === "bigint") return Number(value);
   if (typeof value === "number" && Number.isFinite(value)) return value;
   const wrong = (what: string, mend = MEND_ROW): LocationError =>
     new LocationError(
-      "input",
       `${name} ${typeof value === "string" ? JSON.stringify(value) : describe(value)} ${what}`,
       mend,
     );
@@ -69,15 +68,15 @@ export const onGlobe = ({ lon, lat }: { lon: number; lat: number }): boolean =>
 /**
  * A location from its fields as they were read.
  *
- * @param kind of a location that names none
- * @throws LocationError `input`, which names no place
+ * @param kind what a location that names no kind is
+ * @throws LocationError, which names no place
  */
 export function toLocation(
   fields: Fields,
   { lon, lat }: { lon: number; lat: number },
   kind: LocationKind,
 ): Location {
-  const refuse = (what: string, mend = MEND_ROW): LocationError => new LocationError("input", what, mend);
+  const refuse = (what: string, mend = MEND_ROW): LocationError => new LocationError(what, mend);
   if (Math.abs(lat) > 90) {
     const swapped = onGlobe({ lon: lat, lat: lon });
     throw refuse(
@@ -89,11 +88,11 @@ export function toLocation(
   if (Math.abs(lat) > MAX_LATITUDE) {
     throw refuse(`latitude ${lat} is beyond ±${MAX_LATITUDE}, where Web Mercator ends`, "drop the row");
   }
-  const given = typeof fields.kind === "string" ? fields.kind.trim() : fields.kind;
-  const known = absent(given) ? kind : LOCATION_KINDS.find((each) => each === given);
-  if (known === undefined)
-    throw refuse(`unknown kind ${describe(given)}`, `one of ${LOCATION_KINDS.join(", ")}`);
-  const location: Location = { lon, lat, kind: known };
+  const named = typeof fields.kind === "string" ? fields.kind.trim() : fields.kind;
+  const locationKind = absent(named) ? kind : LOCATION_KINDS.find((each) => each === named);
+  if (locationKind === undefined)
+    throw refuse(`unknown kind ${describe(named)}`, `one of ${LOCATION_KINDS.join(", ")}`);
+  const location: Location = { lon, lat, kind: locationKind };
   if (!absent(fields.weight)) {
     location.weight = number("weight", fields.weight, hasComma(fields.lon) || hasComma(fields.lat));
     if (location.weight < 0) throw refuse(`weight ${location.weight} is negative`);
@@ -111,16 +110,16 @@ function rangeMend(lon: number, lat: number): string {
 export const REPROJECT = "reproject to WGS 84, e.g. ogr2ogr -t_srs EPSG:4326";
 
 function labelOf(value: unknown): string {
-  if (value instanceof Uint8Array) throw new LocationError("input", "label is not UTF-8", "save it as UTF-8");
+  if (value instanceof Uint8Array) throw new LocationError("label is not UTF-8", "save it as UTF-8");
   if (
     typeof value !== "string" &&
     typeof value !== "number" &&
     typeof value !== "bigint" &&
     typeof value !== "boolean"
   )
-    throw new LocationError("input", `label ${describe(value)} is not text`, "give it as text");
+    throw new LocationError(`label ${describe(value)} is not text`, "give it as text");
   const label = String(value);
   if (/\p{Surrogate}/u.test(label))
-    throw new LocationError("input", `label ${describe(label)} holds half a character`, "write it anew");
+    throw new LocationError(`label ${describe(label)} holds half a character`, "write it anew");
   return label;
 }

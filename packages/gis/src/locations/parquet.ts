@@ -25,8 +25,8 @@ export async function* parquetRows(path: string, file: string): AsyncGenerator<R
   const metadata = await read(file, () => parquetMetadataAsync(buffer, { parsers: PARSERS }));
   const names = parquetSchema(metadata).children.map(({ element }) => element.name);
   const geometry = geometryOf(metadata, file);
-  const found = geometry ? matchNames(names, file, OTHER_FIELDS) : requireColumns(names, file);
-  const fields = Object.entries(found).map(
+  const columnOf = geometry ? matchNames(names, file, OTHER_FIELDS) : requireColumns(names, file);
+  const fields = Object.entries(columnOf).map(
     ([field, at]) => [field as keyof Fields, names[at] as string] as const,
   );
   const columns = [...(geometry ? [geometry.column] : []), ...fields.map(([, column]) => column)];
@@ -46,10 +46,10 @@ export async function* parquetRows(path: string, file: string): AsyncGenerator<R
     );
     for (const value of values) {
       const place = `row ${++row}`;
-      const given: Fields = {};
-      for (const [field, column] of fields) given[field] = value[column];
-      if (geometry) yield* pointsOf(geometry.decode(value[geometry.column]), place, given);
-      else yield { place, fields: given };
+      const read: Fields = {};
+      for (const [field, column] of fields) read[field] = value[column];
+      if (geometry) yield* pointsOf(geometry.decode(value[geometry.column]), place, read);
+      else yield { place, fields: read };
     }
   }
 }
@@ -85,7 +85,7 @@ function geometryFromWkb(bytes: Uint8Array): unknown {
     const point = [view.getFloat64(at, little), view.getFloat64(at + 8, little)];
     return { type: "Point", coordinates: point.some(Number.isNaN) ? [] : point };
   } catch (error) {
-    return new LocationError("input", `geometry that is no WKB (${errorMessage(error)})`, "write it again");
+    return new LocationError(`geometry that is no WKB (${errorMessage(error)})`, "write it again");
   }
 }
 

@@ -6,7 +6,7 @@ import { linesOf } from "./text.ts";
 
 /** Begins each text of a sequence (RFC 8142). */
 export const RECORD_SEPARATOR = "\x1e";
-/** Of one text, which may go over lines. */
+/** Bytes at most of one text, which may go over lines. */
 const MAX_TEXT = 64 * 1024 * 1024;
 
 /**
@@ -29,9 +29,9 @@ export async function* sequenceRows(
         yield* rowsOfText(begun, file);
         begun = { row, text: rest };
       }
-      for (const each of texts) {
+      for (const text of texts) {
         yield* rowsOfText(begun, file);
-        begun = { row, text: each };
+        begun = { row, text };
       }
       if (begun.text.length > MAX_TEXT)
         throw new FarmError(

@@ -54,7 +54,7 @@ const BLOCK = 1024;
 /**
  * Reads all rows once, to count and judge them.
  *
- * @param name of the file or table, for errors
+ * @param name name of the file or table, for errors
  * @param rows begins anew with each call
  * @throws FarmError `input` when more rows than `skipBad` are bad, saying how many, and what is wrong with the first ten; when
  *   (nearly) all fit only with lon and lat swapped; when none is left; `interrupted`
@@ -77,7 +77,9 @@ export async function openSource(
       const [fits, fitsSwapped] = [
         { lon, lat },
         { lon: lat, lat: lon },
-      ].map((each) => onGlobe(each) && (bbox === undefined || withinBox(bbox, each, reachM)));
+      ].map(
+        (coordinates) => onGlobe(coordinates) && (bbox === undefined || withinBox(bbox, coordinates, reachM)),
+      );
       if (!fits && fitsSwapped && swapped.count++ === 0) swapped.first = `${place} (${lon}, ${lat})`;
       toLocation(fields, { lon, lat }, kind);
       count++;

@@ -1,9 +1,8 @@
 import { isUtf8 } from "node:buffer";
-import { createReadStream } from "node:fs";
-import { pipeline } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
-import { createGunzip } from "node:zlib";
 import { errorMessage, FarmError } from "@loc2vec/core";
+import { type FileMark, hasMark } from "../marks.ts";
+import { type Packing, packingOf, unpack } from "../packing.ts";
 
 /** Bytes and characters that the kind of a file is told from. */
 const HEAD = 64 * 1024;
@@ -17,22 +16,21 @@ export type Opened =
 
 const TO_GEOJSON = "make GeoJSON of it: ogr2ogr -f GeoJSONSeq -t_srs EPSG:4326 OUT.geojsonl FILE";
 
-/** First bytes, as Latin-1, of files that are not read, with what they are and the mend. */
-const OTHERS: readonly (readonly [magic: string, name: string, mend: string])[] = [
-  ["PK\x03\x04", "an Excel workbook or a ZIP archive", "save the sheet as CSV UTF-8, or unzip it"],
-  ["\xd0\xcf\x11\xe0", "an old Excel workbook", "save the sheet as CSV UTF-8"],
-  ["SQLite format 3\0", "a GeoPackage or another SQLite database", TO_GEOJSON],
-  ["\0\0\x27\x0a", "a shapefile", TO_GEOJSON],
-  ["fgb\x03", "a FlatGeobuf file", TO_GEOJSON],
-  ["ARROW1\0\0", "an Arrow (Feather) file", "save it as Parquet"],
-  ["PARE", "an encrypted Parquet file", "decrypt it"],
-  ["\x1f\x8b", "gzip in gzip", "gunzip it"],
-  ["BZh91AY&SY", "compressed with bzip2", "bunzip2 it"],
-  ["\xfd7zXZ\0", "compressed with xz", "unxz it"],
-  ["\x28\xb5\x2f\xfd", "compressed with Zstandard", "unzstd it"],
+/** Files that are not read: their kind, what that is, and what mends it. */
+const FOREIGN: readonly (readonly [kind: FileMark, what: string, mend: string])[] = [
+  ["zip", "an Excel workbook or a ZIP archive", "save the sheet as CSV UTF-8, or unzip it"],
+  ["old excel", "an old Excel workbook", "save the sheet as CSV UTF-8"],
+  ["sqlite", "a GeoPackage or another SQLite database", TO_GEOJSON],
+  ["shapefile", "a shapefile", TO_GEOJSON],
+  ["flatgeobuf", "a FlatGeobuf file", TO_GEOJSON],
+  ["arrow", "an Arrow (Feather) file", "save it as Parquet"],
+  ["encrypted parquet", "an encrypted Parquet file", "decrypt it"],
+  ["gzip", "gzip in gzip", "gunzip it"],
+  ["bzip2", "compressed with bzip2", "bunzip2 it"],
+  ["xz", "compressed with xz", "unxz it"],
+  ["zstd", "compressed with Zstandard", "unzstd it"],
+  ["tar", "a tar archive", "tar -xf it"],
 ];
-/** Where a tar archive says that it is one. */
-const TAR = { at: 257, magic: "ustar" };
 
 /**
  * Opens a file by what its first bytes are, whatever its name: Parquet, or text in UTF-8 or UTF-16, also gzipped.
@@ -41,19 +39,16 @@ const TAR = { at: 257, magic: "ustar" };
  * @throws FarmError `input` for what is neither, naming what it is where that can be told
  */
 export async function openFile(path: string, file: string): Promise<Opened> {
-  const raw = await headOf(bytesOf(path, file, false));
-  const gzipped = raw[0] === 0x1f && raw[1] === 0x8b;
-  const bytes = (): AsyncIterable<Buffer> => bytesOf(path, file, gzipped);
+  const raw = await headOf(bytesOf(path, undefined, file));
+  const gzipped = packingOf(raw) === "gzip";
+  const bytes = (): AsyncIterable<Buffer> => bytesOf(path, gzipped ? "gzip" : undefined, file);
   const head = gzipped ? await headOf(bytes()) : raw;
-  if (head.toString("latin1", 0, 4) === "PAR1") {
+  if (hasMark(head, "parquet")) {
     if (gzipped) throw new FarmError("input", `${file}: Parquet in gzip`, "gunzip it");
     return { format: "parquet" };
   }
-  const latin1 = head.toString("latin1");
-  const other = OTHERS.find(([magic]) => latin1.startsWith(magic));
-  if (other !== undefined) throw new FarmError("input", `${file}: ${other[1]}`, other[2]);
-  if (latin1.startsWith(TAR.magic, TAR.at))
-    throw new FarmError("input", `${file}: a tar archive`, "tar -xf it");
+  const foreign = FOREIGN.find(([kind]) => hasMark(head, kind));
+  if (foreign !== undefined) throw new FarmError("input", `${file}: ${foreign[1]}`, foreign[2]);
   const encoding = encodingOf(head, file);
   const text = (): AsyncIterable<string> =>
     encoding.utf16 === undefined ? utf8(bytes(), encoding.bom, file) : utf16(bytes(), encoding, file);
@@ -83,23 +78,12 @@ async function headOf(bytes: AsyncIterable<Buffer>): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-async function* bytesOf(path: string, file: string, gzipped: boolean): AsyncGenerator<Buffer> {
-  const stream = createReadStream(path, { highWaterMark: HEAD });
+async function* bytesOf(path: string, packing: Packing | undefined, file: string): AsyncGenerator<Buffer> {
   try {
-    // What goes wrong in either is thrown by the last of them.
-    yield* gzipped ? pipeline(stream, createGunzip(), () => {}) : stream;
+    yield* unpack(path, packing, file);
   } catch (error) {
-    const { code = "" } = error as NodeJS.ErrnoException;
-    if (code.startsWith("Z_")) {
-      throw new FarmError(
-        "input",
-        `${file}: gzip, damaged or cut off (${errorMessage(error)})`,
-        "fetch it again",
-      );
-    }
+    if (error instanceof FarmError) throw error;
     throw new FarmError("input", `${file}: ${errorMessage(error)}`, "give a file that can be read");
-  } finally {
-    stream.destroy();
   }
 }
 
@@ -223,7 +207,7 @@ function* codes(text: string): Generator<number> {
 }
 
 export interface Line {
-  /** Of the file, from 1. */
+  /** Number of the line in the file, from 1. */
   row: number;
   text: string;
 }

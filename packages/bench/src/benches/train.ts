@@ -1,0 +1,298 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { whole } from "@loc2vec/cli";
+import { randomOf } from "@loc2vec/core";
+import {
+  ADAM,
+  type AdamState,
+  adamStep,
+  countParameters,
+  createEncoder,
+  DROPOUT,
+  embeddingSize,
+  initialWeights,
+  LOC2VEC,
+  LOSSES,
+  layersOf,
+  type Precision,
+  sizeOf,
+  structureOf,
+  type Triplet,
+} from "@loc2vec/encoder";
+import { type FarmContext, machine } from "@loc2vec/farm";
+import { sampleLocations } from "@loc2vec/gis";
+import { loadTensorflow, type Tensorflow } from "@loc2vec/tensorflow";
+import { defineBench, type MapOptions, mapOption, repeatsOption } from "../bench.ts";
+import { withFolder } from "../harness.ts";
+import { withMap } from "../map.ts";
+import { runPython } from "../python.ts";
+import { composedStep } from "./train-composed.ts";
+import { type Part, type ProfileRow, profileStep } from "./train-profile.ts";
+
+const [LOCATIONS, PAIRS] = [20, 5];
+/** Steps between two looks at the clock. */
+const STEPS = 4;
+/** Looks at memory, after the first. */
+const LOOKS = 8;
+
+interface TrainOptions extends MapOptions {
+  repeats: number;
+  steps: number;
+}
+
+export const train = defineBench({
+  name: "train",
+  description: "training steps a second, beside Keras on the same TensorFlow",
+  options: (command) =>
+    command
+      .addOption(mapOption())
+      .option("--steps <n>", "steps over which memory is watched", whole(4), 200)
+      .addOption(repeatsOption()),
+  measure: (context, { pbf, repeats, steps }: TrainOptions) =>
+    withMap(context, pbf, async ({ databaseUrl, render }) => {
+      const sampled = await sampleLocations({ databaseUrl, count: LOCATIONS, seed: 1 });
+      const tiles = (await render(sampled)).flatMap((samples) => samples.slice(0, 1 + PAIRS));
+      return measureTraining({ context, tiles, repeats, steps });
+    }),
+});
+
+interface TrainSubject {
+  context: FarmContext;
+  /** For 20 locations the anchor and 5 positives: planar uint8 [channel, y, x]. */
+  tiles: readonly Uint8Array[];
+  repeats: number;
+  /** Steps over which memory is watched. */
+  steps: number;
+}
+
+/**
+ * Training steps per second, ours and those of the same network and loss in Keras, on one mini-batch of 120 images, on the
+ * same TensorFlow; ours per op, and what it were of tfjs's own ops.
+ */
+async function measureTraining({ context, tiles, repeats, steps }: TrainSubject): Promise<object> {
+  const { log } = context;
+  const tensorflow = await loadTensorflow();
+  const triplets = drawTriplets();
+  log("bench: ours");
+  const ours = timeOurs(tensorflow, tiles, triplets, repeats, steps);
+  const peak = Math.round(process.resourceUsage().maxRSS / 1024);
+  log("bench: ours in mixed precision, per op, and composed of tfjs's ops");
+  const mixed = stepper(tensorflow, tiles, triplets, "mixed");
+  const mixedRate = timeSteps(mixed.train, repeats);
+  mixed.dispose();
+  const ops = profileOurs(tensorflow, tiles, triplets);
+  const composed = timeComposed(tensorflow, tiles, triplets);
+  log("bench: Keras");
+  const keras = await timeKeras(context, tensorflow, tiles, triplets, repeats);
+  const round = (value: number, digits = 3): number => Number(value.toFixed(digits));
+  const gflop = flopsPerStep(tiles.length) / 1e9;
+  return {
+    machine: machine(),
+    tensorflow: tensorflow.version,
+    keras_tensorflow: keras.tensorflow,
+    device: tensorflow.device,
+    images: tiles.length,
+    parameters: countParameters(LOC2VEC),
+    keras_parameters: keras.parameters,
+    ours_steps_per_s: round(ours.rate),
+    keras_steps_per_s: round(keras.steps_per_s),
+    keras_naive_steps_per_s: round(keras.naive_steps_per_s),
+    mixed_steps_per_s: round(mixedRate),
+    composed_steps_per_s: round(composed.rate),
+    ratio: round(ours.rate / keras.steps_per_s),
+    ratio_naive: round(ours.rate / keras.naive_steps_per_s),
+    // Multiplications and additions of convolutions and matrices, forward and twice backward.
+    gflops: round(gflop * ours.rate, 1),
+    peak_gflops: round(ours.matmulGflops, 1),
+    keras_peak_gflops: round(keras.matmul_gflops, 1),
+    peak_rss_mb: peak,
+    keras_peak_rss_mb: keras.peak_rss_mb,
+    steps_watched: steps,
+    rss_mb: ours.rss,
+    tensors: ours.tensors,
+    ops,
+    composed_ops: composed.ops,
+  };
+}
+
+/** As the trainer draws them: 100 triplets of 120 images. */
+function drawTriplets(): Triplet[] {
+  const random = randomOf(1);
+  const rows = 1 + PAIRS;
+  return Array.from({ length: LOCATIONS * PAIRS }, (_, i) => {
+    const own = Math.floor(i / PAIRS);
+    const other = (own + 1 + random.int(LOCATIONS - 1)) % LOCATIONS;
+    return {
+      anchor: own * rows,
+      positive: own * rows + 1 + (i % PAIRS),
+      negative: other * rows + random.int(rows),
+    };
+  });
+}
+
+interface Stepper {
+  train: () => void;
+  dispose: () => void;
+}
+
+/** One mini-batch again and again. @param part notes the times of what JavaScript does */
+function stepper(
+  tensorflow: Tensorflow,
+  tiles: readonly Uint8Array[],
+  triplets: readonly Triplet[],
+  precision: Precision,
+  part: Part = (_, work) => work(),
+): Stepper {
+  const encoder = createEncoder(tensorflow, LOC2VEC, initialWeights(LOC2VEC, 0), { precision });
+  const channelsOn = new Uint8Array(tiles.length * LOC2VEC.channels).fill(1);
+  const state: AdamState = new Map();
+  const size = embeddingSize(LOC2VEC);
+  const rows = tiles.map((_, row) => ({
+    location: Math.floor(row / (1 + PAIRS)),
+    sample: row % (1 + PAIRS),
+  }));
+  const structure = structureOf(rows, triplets);
+  let step = 0;
+  const train = (): void => {
+    step++;
+    const batch = { tiles, channelsOn, seed: 0, step, dropout: DROPOUT };
+    const { gradients, statistics } = encoder.gradients(batch, (embeddings) =>
+      part("(loss)", () => LOSSES.softpn.compute(embeddings, size, structure, { scale: 1 }).gradient),
+    );
+    const weights = part("(Adam)", () => adamStep(encoder.weights, gradients, state, step, ADAM));
+    part("(weights to TensorFlow)", () => {
+      encoder.update(weights);
+      encoder.update(statistics);
+    });
+  };
+  return { train, dispose: encoder.dispose };
+}
+
+/** Steps per second: the median of some runs. */
+function timeSteps(train: () => void, repeats: number): number {
+  for (let i = 0; i < 3; i++) train();
+  const rates: number[] = [];
+  for (let run = 0; run < repeats; run++) {
+    const begin = performance.now();
+    for (let i = 0; i < STEPS; i++) train();
+    rates.push(STEPS / ((performance.now() - begin) / 1000));
+  }
+  return rates.sort((a, b) => a - b)[rates.length >> 1] as number;
+}
+
+function timeOurs(
+  tensorflow: Tensorflow,
+  tiles: readonly Uint8Array[],
+  triplets: readonly Triplet[],
+  repeats: number,
+  long: number,
+): { rate: number; matmulGflops: number; rss: number[]; tensors: number[] } {
+  const { tf } = tensorflow;
+  const { train, dispose } = stepper(tensorflow, tiles, triplets, "float32");
+  try {
+    const rate = timeSteps(train, repeats);
+    const rss: number[] = [];
+    const tensors: number[] = [];
+    const look = (): void => {
+      rss.push(Math.round(process.memoryUsage.rss() / 2 ** 20));
+      tensors.push(tf.memory().numTensors);
+    };
+    look();
+    for (let i = 1; i <= long; i++) {
+      train();
+      if (i % Math.ceil(long / LOOKS) === 0) look();
+    }
+    return { rate, matmulGflops: matmulGflops(tf), rss, tensors };
+  } finally {
+    dispose();
+  }
+}
+
+function profileOurs(
+  tensorflow: Tensorflow,
+  tiles: readonly Uint8Array[],
+  triplets: readonly Triplet[],
+): ProfileRow[] {
+  let dispose = (): void => {};
+  const prepare = (timed: Tensorflow, part: Part): (() => void) => {
+    const made = stepper(timed, tiles, triplets, "float32", part);
+    dispose = made.dispose;
+    return made.train;
+  };
+  const rows = profileStep(tensorflow, prepare, STEPS);
+  dispose();
+  return rows;
+}
+
+function timeComposed(
+  tensorflow: Tensorflow,
+  tiles: readonly Uint8Array[],
+  triplets: readonly Triplet[],
+): { rate: number; ops: ProfileRow[] } {
+  const { step, dispose } = composedStep(tensorflow, tiles, triplets);
+  try {
+    const ops = profileStep(tensorflow, () => step, 1);
+    const begin = performance.now();
+    for (let i = 0; i < STEPS; i++) step();
+    return { rate: STEPS / ((performance.now() - begin) / 1000), ops };
+  } finally {
+    dispose();
+  }
+}
+
+function matmulGflops(tf: Tensorflow["tf"]): number {
+  const side = 2048;
+  const [a, times] = [tf.randomNormal([side, side]), 5];
+  const multiply = (): void =>
+    tf.tidy(
+      () =>
+        void tf
+          .matMul(a as never, a as never)
+          .sum()
+          .dataSync(),
+    );
+  multiply();
+  const begin = performance.now();
+  for (let i = 0; i < times; i++) multiply();
+  const seconds = (performance.now() - begin) / 1000;
+  a.dispose();
+  return (times * 2 * side ** 3) / seconds / 1e9;
+}
+
+/** Multiplications and additions of convolutions and matrices, forward and twice backward. */
+function flopsPerStep(images: number): number {
+  let sum = 0;
+  for (const { kernel = [0], output } of layersOf(LOC2VEC)) {
+    const [height, width] = output.length === 3 ? output : [1, 1];
+    sum += 2 * sizeOf(kernel) * height * width;
+  }
+  return 3 * sum * images;
+}
+
+interface KerasReport {
+  tensorflow: string;
+  parameters: number;
+  steps_per_s: number;
+  naive_steps_per_s: number;
+  matmul_gflops: number;
+  peak_rss_mb: number;
+}
+
+async function timeKeras(
+  context: FarmContext,
+  tensorflow: Tensorflow,
+  tiles: readonly Uint8Array[],
+  triplets: readonly Triplet[],
+  repeats: number,
+): Promise<KerasReport> {
+  return withFolder(async (folder) => {
+    const path = join(folder, "tiles");
+    await writeFile(path, Buffer.concat(tiles));
+    return runPython<KerasReport>(context, tensorflow, "keras_train.py", {
+      tiles: path,
+      triplets: triplets.map(({ anchor, positive, negative }) => [anchor, positive, negative]),
+      steps: STEPS,
+      repeats,
+    });
+  });
+}

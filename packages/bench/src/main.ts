@@ -1,0 +1,22 @@
+import { runProgram } from "@loc2vec/cli";
+import { all, render, shard, step } from "./benches/basics.ts";
+import { embed } from "./benches/embed.ts";
+import { enqueue } from "./benches/enqueue.ts";
+import { farm } from "./benches/farm.ts";
+import { loader } from "./benches/loader.ts";
+import { query } from "./benches/query.ts";
+import { raster } from "./benches/raster.ts";
+import { scale } from "./benches/scale.ts";
+import { shards } from "./benches/shards.ts";
+import { train } from "./benches/train.ts";
+import { workers } from "./benches/workers.ts";
+
+await runProgram({
+  name: "bench",
+  description: "Measures this machine, on servers of its own under FARM_HOME/bench. Settings: farm config.",
+  commands: [
+    ...[raster, query, shards, workers, enqueue, farm, loader, train, embed],
+    ...[render, shard, step, all],
+    scale,
+  ],
+});

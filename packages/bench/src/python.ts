@@ -1,0 +1,35 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { FarmError } from "@loc2vec/core";
+import { type FarmContext, ROOT } from "@loc2vec/farm";
+import { pythonEnvironment } from "@loc2vec/services";
+import type { Tensorflow } from "@loc2vec/tensorflow";
+
+const ONNXRUNTIME = "onnxruntime==1.32.0";
+
+/**
+ * Runs one of the benches' Python scripts with TensorFlow of the version that we are bound to, and ONNX Runtime, from PyPI.
+ *
+ * @param task what the script reads as a line of JSON
+ * @returns what it prints last, as JSON
+ */
+export async function runPython<T>(
+  { config, log }: FarmContext,
+  { version, device }: Tensorflow,
+  script: string,
+  task: object,
+): Promise<T> {
+  const project = device === "GPU" ? `tensorflow[and-cuda]==${version}` : `tensorflow-cpu==${version}`;
+  const python = await pythonEnvironment(join(config.home, "cache"), [project, ONNXRUNTIME], log);
+  const child = spawn(python, [join(ROOT, "packages/bench/python", script)], {
+    env: { ...process.env, PYTHONPATH: join(ROOT, "packages/encoder/python") },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  // It stays open as long as this process lives: with its end the script ends too.
+  child.stdin.write(`${JSON.stringify(task)}\n`);
+  let output = "";
+  for await (const chunk of child.stdout.setEncoding("utf8")) output += chunk;
+  const line = output.trim().split("\n").at(-1) ?? "";
+  if (line === "") throw new FarmError("internal", `${script} ended without a result`);
+  return JSON.parse(line) as T;
+}

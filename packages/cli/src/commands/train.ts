@@ -1,0 +1,44 @@
+import { trainModel } from "@loc2vec/farm";
+import { defineCommand } from "../command-line.ts";
+import type { CommandContext } from "../context.ts";
+import { seedOption, whole } from "../options.ts";
+import { type TrainingOptions, trainingOf, withTraining } from "../training-options.ts";
+import { liveView } from "../training-view.ts";
+
+interface TrainCommandOptions extends TrainingOptions {
+  dataset: string;
+  model: string;
+  steps: number;
+  seed: number;
+  early?: boolean;
+}
+
+export const train = defineCommand({
+  usage: "train",
+  description: "train an encoder on a data set",
+  options: (command) =>
+    withTraining(command)
+      .requiredOption("--dataset <name>", "name of the data set")
+      .requiredOption("--model <name>", "name of the model; goes on where it stands")
+      .requiredOption("--steps <n>", "to train up to", whole(1))
+      .option("--early", "begin while shards are being rendered: wait for those that are not there yet")
+      .addOption(seedOption("of weights, mini-batches and dropout")),
+  action: trainCommand,
+});
+
+async function trainCommand(context: CommandContext, options: TrainCommandOptions): Promise<void> {
+  const { dataset, model, steps, seed, early } = options;
+  const settings = { steps, seed, early, ...trainingOf(options) };
+  const view = liveView({ context, dataset, model, steps });
+  const { history, ...result } = await trainModel(context, dataset, model, settings, { view });
+  const [first, last] = [history[0], history.at(-1)];
+  const { best } = result;
+  context.result({ model, ...result, firstLoss: first?.loss, lastLoss: last?.loss }, [
+    `model ${model}: ${result.parameters} parameters, step ${result.step}, loss ${first?.loss.toFixed(4)} at first, ${last?.loss.toFixed(4)} at last`,
+    ...(best
+      ? [
+          `best: step ${best.step}, ${best.heldout ? `${(100 * best.heldout.accuracy).toFixed(1)}% of held-out triplets right` : `mean loss ${best.loss.toFixed(4)}`}`,
+        ]
+      : []),
+  ]);
+}

@@ -1,0 +1,38 @@
+import { randomOf, Stream } from "@loc2vec/core";
+
+/** Rates of dropout, 0 to less than 1. */
+export interface Dropout {
+  /** Spatial dropout on the input: probability that a channel of a tile falls out. */
+  input: number;
+  /** Spatial dropout after each convolution: probability that a feature map falls out (Tompson et al., arXiv 1411.4280). */
+  conv: number;
+  /** Dropout after each dense layer but the embedding. */
+  dense: number;
+}
+
+/** Weak: the original's rates are not known, and stronger ones make a training learn more slowly (see the README of evaluation). */
+export const DROPOUT: Dropout = { input: 0.02, conv: 0.01, dense: 0.02 };
+
+/** Keys of the draws: the same keys, the same draws. */
+export interface DropoutKeys {
+  seed: number;
+  step: number;
+}
+
+/**
+ * Draws what falls out.
+ *
+ * @param ordinal of the layer that it follows; 0 for the input
+ * @param count how many numbers
+ * @returns 0 or 1 / (1 − rate) each; undefined when nothing falls out
+ */
+export function drawMask(
+  { seed, step }: DropoutKeys,
+  ordinal: number,
+  count: number,
+  rate: number,
+): Float32Array | undefined {
+  if (rate <= 0) return undefined;
+  const random = randomOf(seed, Stream.dropout, step, ordinal);
+  return new Float32Array(count).map(() => (random.uniform() < rate ? 0 : 1 / (1 - rate)));
+}

@@ -1,0 +1,43 @@
+import type { Tensorflow } from "@loc2vec/tensorflow";
+import type { Tensor } from "@tensorflow/tfjs";
+import { convert, engineOf, type Real } from "./engine.ts";
+import { operationOf, type Step } from "./steps.ts";
+
+/** A step that was taken, and what its way back needs of it. */
+export interface Trace {
+  step: Step;
+  saved: unknown;
+}
+
+/** A tensor, and what it is in: tfjs takes bfloat16 for float32. */
+export interface Typed {
+  tensor: Tensor;
+  type: Real;
+}
+
+/**
+ * The way forward in training, step by step.
+ *
+ * @param input what the tiles of a mini-batch bring
+ * @param operandsOf what a step computes with beside its input; undefined for one that is left out
+ * @returns float32 [tiles, ...shape], and what {@link backward} needs
+ */
+export function forward(
+  tensorflow: Tensorflow,
+  steps: readonly Step[],
+  input: Typed,
+  operandsOf: (step: Step, x: Tensor) => unknown,
+): { output: Tensor; traces: Trace[] } {
+  let { tensor: x, type } = input;
+  const traces: Trace[] = [];
+  for (const step of steps) {
+    const operands = operandsOf(step, x);
+    if (operands === undefined) continue;
+    x = convert(tensorflow, x, type, step.type);
+    type = step.type;
+    const { y, saved } = operationOf(step).forward(engineOf(tensorflow, type), x, operands, step.layer);
+    traces.push({ step, saved });
+    x = y;
+  }
+  return { output: convert(tensorflow, x, type, "float32"), traces };
+}

@@ -1,0 +1,61 @@
+import type { Tensorflow } from "@loc2vec/tensorflow";
+import type { Tensor } from "@tensorflow/tfjs";
+import { embeddingSize } from "./architecture.ts";
+import { engineOf } from "./engine.ts";
+import type { Folded } from "./fold.ts";
+import { toInput } from "./input.ts";
+import { kindOf } from "./layers/index.ts";
+import type { Architecture } from "./layout.ts";
+import { partOf } from "./parts/index.ts";
+import type { Step } from "./steps.ts";
+import { concatTiles } from "./tiles.ts";
+
+/** Tiles that are embedded at a time: fewer keep the cores less busy, more drive feature maps (2 MiB a tile) out of the caches. */
+const AT_A_TIME = 64;
+
+/**
+ * Embeds tiles with running statistics and without dropout.
+ *
+ * @param steps those outside training
+ * @param tiles planar uint8 [channel, y, x], each
+ * @returns float32 [tiles, embedding]
+ * @throws FarmError `data` for a tile of another size
+ */
+export function infer(
+  tensorflow: Tensorflow,
+  architecture: Architecture,
+  steps: readonly Step[],
+  folded: ReadonlyMap<string, Folded>,
+  tiles: readonly Uint8Array[],
+): Float32Array {
+  const size = embeddingSize(architecture);
+  const vectors = new Float32Array(tiles.length * size);
+  for (let first = 0; first < tiles.length; first += AT_A_TIME) {
+    const together = tiles.slice(first, first + AT_A_TIME);
+    tensorflow.tf.tidy(() => {
+      const bytes = concatTiles(architecture, together);
+      const input = toInput(tensorflow, architecture, bytes, together.length, "float32");
+      vectors.set(inferSteps(tensorflow, steps, folded, input).dataSync() as Float32Array, first * size);
+    });
+  }
+  return vectors;
+}
+
+/** The way from what tiles bring, 0 to 255, [tile, ...shape], to what the last step gives. */
+export function inferSteps(
+  tensorflow: Tensorflow,
+  steps: readonly Step[],
+  folded: ReadonlyMap<string, Folded>,
+  input: Tensor,
+): Tensor {
+  const engine = engineOf(tensorflow, "float32");
+  let x = input;
+  for (const { layer, part } of steps) {
+    const operands = folded.get(layer.name) as Folded;
+    x =
+      part === "layer"
+        ? kindOf(layer.spec).infer(engine, x, operands, layer)
+        : partOf(part).forward(engine, x, operands, layer).y;
+  }
+  return x;
+}

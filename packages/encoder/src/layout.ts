@@ -1,0 +1,64 @@
+import { FarmError } from "@loc2vec/core";
+import { identifierOf, kindOf, type LayerSpec } from "./layers/index.ts";
+import type { Layer } from "./layers/kind.ts";
+import type { Shape } from "./layers/shape.ts";
+import { followedBy } from "./parts/followed.ts";
+
+/** A network for tiles of one size. */
+export interface Architecture {
+  /** Channels of a tile. */
+  channels: number;
+  /** Side of a tile. */
+  pixels: number;
+  /** In the order of computation. */
+  layers: readonly LayerSpec[];
+}
+
+/**
+ * The layers with their shapes and names, in the order of computation.
+ *
+ * @throws FarmError `usage` naming the layer that cannot stand where it does, by its place in the list from 1
+ */
+export function layersOf({ channels, pixels, layers }: Architecture): Layer<LayerSpec>[] {
+  const laid = layOut([pixels, pixels, channels], layers);
+  checkEmbedding(layers);
+  return laid;
+}
+
+/** {@link layersOf}, of any layers for any input. */
+export function layOut(tile: Shape, layers: readonly LayerSpec[]): Layer<LayerSpec>[] {
+  const counts = new Map<string, number>();
+  let input = tile;
+  let kernels = 0;
+  return layers.map((spec, at): Layer<LayerSpec> => {
+    const kind = kindOf(spec);
+    const count = (counts.get(spec.kind) ?? 0) + 1;
+    counts.set(spec.kind, count);
+    const output = kind.outputOf(spec, input, { name: placeName(spec, at), pixels: tile[0] });
+    const kernel = kind.kernelOf(spec, input);
+    const name = at === layers.length - 1 ? "embedding" : nameOf(spec.kind, count);
+    const ordinal = kernel === undefined ? 0 : ++kernels;
+    const layer = { spec, name, input, output, kernel, ordinal };
+    input = output;
+    return layer;
+  });
+}
+
+const placeName = ({ kind }: LayerSpec, at: number): string => `layer ${at + 1} (${kind})`;
+
+/** Layers are numbered by kind, `conv1` …, but the first dense one is `dense`: so they are called in weights of old. */
+const nameOf = (kind: string, count: number): string =>
+  kind === "dense" && count === 1 ? kind : `${identifierOf(kind)}${count}`;
+
+/** The embedding is linear, so that distances are not bent: that of the last layer, dense with a bias alone. */
+function checkEmbedding(layers: readonly LayerSpec[]): void {
+  const last = layers.at(-1);
+  if (last === undefined) throw new FarmError("usage", "a network without a layer", "1 or more of them");
+  const followed = followedBy(last);
+  if (last.kind === "dense" && followed?.normalization === "none" && followed.activation === "none") return;
+  throw new FarmError(
+    "usage",
+    `${placeName(last, layers.length - 1)}: the last layer is the embedding, and must be dense without normalization and activation`,
+    'end the list with {"kind": "dense", "units": 16}',
+  );
+}

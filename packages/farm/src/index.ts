@@ -1,0 +1,15 @@
+export { benchConfig, createFarmContext, type FarmContext, ROOT, withServices } from "./context.ts";
+export {
+  type CurrentSource,
+  currentSource,
+  describeDataset,
+  enqueue,
+  type NewDataset,
+} from "./dataset.ts";
+export { type EmbedSettings, embed } from "./embed.ts";
+export { type LocationChoice, openLocations } from "./locations.ts";
+export { type Machine, machine } from "./machine.ts";
+export { withQueues } from "./queues.ts";
+export { report } from "./report.ts";
+export { type TrainingView, type TrainSettings, type TrainWatch, trainModel } from "./train.ts";
+export { type WorkOptions, work } from "./work.ts";
