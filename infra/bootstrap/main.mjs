@@ -2,7 +2,7 @@
 // Node's own modules only: nothing is installed yet when this runs.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { installSystemPackages } from "./system.mjs";
 
@@ -81,11 +81,11 @@ function setup({ tests = false } = {}) {
   step("TensorFlow", bindTensorflow);
 }
 
-/** Runs linter and tests and closes with `N passed, N failed`. */
-function test(args) {
-  run("biome", ["ci", "."], { quiet: false });
-  const report = join(root, ".farm/setup/tests.json");
-  const result = spawnSync(
+/** Runs some tests. */
+function runTests(name, args) {
+  const report = join(root, `.farm/setup/${name}.json`);
+  rmSync(report, { force: true });
+  const { status } = spawnSync(
     "vitest",
     ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...args],
     {
@@ -96,10 +96,59 @@ function test(args) {
   );
   if (!existsSync(report)) fail("the test runner left no report", "see the lines above", 1);
   const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, "utf8"));
-  console.log(
-    `${numPassedTests} passed, ${numFailedTests} failed${numPendingTests > 0 ? `, ${numPendingTests} skipped` : ""}`,
-  );
-  process.exit(numPassedTests === 0 ? 1 : (result.status ?? 1));
+  return { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests, status: status ?? 1 };
+}
+
+/** Prints, package by package, how much of it the unit tests run. */
+function printCoverage(folder) {
+  const path = join(folder, "coverage-summary.json");
+  if (!existsSync(path)) return; // Vitest writes none when a test failed.
+  const packages = new Map();
+  for (const [file, { lines, branches }] of Object.entries(JSON.parse(readFileSync(path, "utf8")))) {
+    const [, name] = /packages[/\\]([^/\\]+)[/\\]src/.exec(file) ?? [];
+    if (name === undefined) continue;
+    const sums = packages.get(name) ?? { lines: [0, 0], branches: [0, 0] };
+    for (const [sum, one] of [
+      [sums.lines, lines],
+      [sums.branches, branches],
+    ]) {
+      sum[0] += one.covered;
+      sum[1] += one.total;
+    }
+    packages.set(name, sums);
+  }
+  const share = ([covered, total]) =>
+    total === 0 ? "–".padStart(9) : `${((100 * covered) / total).toFixed(0)} %`.padStart(9);
+  console.log("coverage by the unit tests alone, which need no service:");
+  console.log(`${"package".padEnd(12)}${"lines".padStart(9)}${"branches".padStart(9)}`);
+  for (const [name, { lines, branches }] of [...packages].sort())
+    console.log(`${name.padEnd(12)}${share(lines)}${share(branches)}`);
+}
+
+/**
+ * Runs linter and tests and closes with `N passed, N failed`. Without arguments these are all tests: first the unit tests,
+ * of which coverage is taken, then those with services, which run mostly in processes of their own, where none is.
+ */
+function test(args) {
+  run("biome", ["ci", "."], { quiet: false });
+  const coverage = join(root, ".farm/coverage");
+  rmSync(coverage, { recursive: true, force: true });
+  const covering = [
+    ...["--coverage.enabled", "--coverage.provider=v8", "--coverage.include=packages/*/src/**"],
+    ...["--coverage.reporter=json-summary", `--coverage.reportsDirectory=${coverage}`],
+  ];
+  const results =
+    args.length > 0
+      ? [runTests("tests", args)]
+      : [
+          runTests("unit", ["--project", "unit", ...covering]),
+          runTests("services", ["--project", "services"]),
+        ];
+  printCoverage(coverage);
+  const sum = (key) => results.reduce((total, result) => total + result[key], 0);
+  const skipped = sum("skipped");
+  console.log(`${sum("passed")} passed, ${sum("failed")} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  process.exit(sum("passed") === 0 ? 1 : Math.max(...results.map(({ status }) => status)));
 }
 
 /** Runs the farm's own demo; Ctrl-C reaches it directly, and it says how it ended. */

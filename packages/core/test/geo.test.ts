@@ -139,6 +139,12 @@ describe("the split by geography", () => {
     for (const count of [eastwards, northwards]) expect(Math.abs(count - 200)).toBeLessThan(35);
   });
 
+  test("is that of every model so far (pinned values)", () => {
+    const letters = { train: "t", border: "b", heldout: "h" };
+    const parts = places(120, 6).map((place) => letters[partOf(7, place, DEFAULT_HOLDOUT)]);
+    expect(parts.join("")).toMatchInlineSnapshot(`"tthttbbhhttbhbbttbtbbttttbhbbbtttbtttttttttbttbtthtbttttttttbhttbbttbbhtbhttbtbttttttthhbttbbbtttttbttthbtbttbttttttttbb"`);
+  });
+
   test("neighbours fall on one side: cells, not single locations, are drawn", () => {
     const random = randomOf(4);
     let same = 0;

@@ -254,6 +254,28 @@ test("the first epoch goes by the shards' order when it is early, later ones do 
   );
 });
 
+test("mini-batches are those of every training so far (pinned values)", async () => {
+  const many = { ...DATASET, locations: 80 };
+  const shards = Array.from({ length: 40 }, (_, i) => i);
+  const plans = planBatches(many, shards, { locations: 4, pairs: 1 }, 3);
+  const seen: string[] = [];
+  // Two epochs of 20 mini-batches.
+  for (let i = 0; i < 40; i++) {
+    const { rows, triplets, channelsOn } = (await plans.next()).value as BatchPlan;
+    const text = `${rows.map((row) => `${row.location}.${row.sample}`).join(" ")}, ${triplets.map((t) => t.negative).join(" ")}, ${channelsOn.filter((on) => on === 0).length}`;
+    if ([0, 10, 19, 20, 39].includes(i)) seen.push(text);
+  }
+  expect(seen).toMatchInlineSnapshot(`
+    [
+      "4.0 4.3 28.0 28.2 36.0 36.1 12.0 12.1, 5 5 6 4, 2",
+      "44.0 44.2 21.0 21.2 41.0 41.1 58.0 58.3, 7 4 2 0, 2",
+      "49.0 49.2 70.0 70.2 48.0 48.2 22.0 22.3, 4 7 7 0, 2",
+      "25.0 25.2 65.0 65.2 64.0 64.2 50.0 50.2, 3 6 1 3, 2",
+      "70.0 70.1 75.0 75.3 12.0 12.2 58.0 58.1, 7 5 6 3, 4",
+    ]
+  `);
+});
+
 test("a channel of a positive is off with a probability of 0.2, and negatives come from all rows of all others", async () => {
   const given = { locations: 60, shardLocations: 6, samples: 9, perBatch: 5, pairs: 4, negatives: 2 };
   const { plans } = await plansOf({ ...given, emptyShare: 0, seed: 8 }, 240);

@@ -64,6 +64,12 @@ test("a recipe's own settings give way to those that are given, also within a gr
   expect(parseRecipe("a test", left, base)).toEqual(parseRecipe("a test", base));
 });
 
+test("a network or rates that are given replace the recipe's whole: they are no group", () => {
+  const base = { network: NETWORKS.small, dropout: { input: 0.1, conv: 0.1, dense: 0.1 } } as never;
+  const own = { network: NETWORKS.large, dropout: { input: 0, conv: 0, dense: 0.5 } } as never;
+  expect(parseRecipe("a test", own, base)).toEqual(parseRecipe("a test", own));
+});
+
 test.each(KNOBS.map((one) => [nameOf(one), one] as const))(
   "%s: its default, read from what --help shows, is the recipe's",
   (_, one) => {
