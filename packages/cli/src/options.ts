@@ -7,7 +7,6 @@ import {
   QUEUE_NAMES,
   type QueueName,
 } from "@loc2vec/core";
-import { compactNetwork, type Dropout, NETWORKS, type NetworkInput, networkSchema } from "@loc2vec/encoder";
 import { InvalidArgumentError, Option } from "commander";
 
 /** A parser of whole numbers for commander. */
@@ -25,26 +24,6 @@ export function positive(text: string): number {
   const value = Number(text);
   if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError("must be a number above 0");
   return value;
-}
-
-export function notNegative(text: string): number {
-  return text.trim() !== "" && Number(text) === 0 ? 0 : positive(text);
-}
-
-/** 0 to less than 1. */
-export function share(text: string): number {
-  const value = Number(text);
-  if (!(text.trim() !== "" && value >= 0 && value < 1))
-    throw new InvalidArgumentError("must be 0 to less than 1");
-  return value;
-}
-
-/** `0.1,0.05,0.1`: shares of the input's channels, of feature maps, of the dense layer. */
-export function dropout(text: string): Dropout {
-  const [input, conv, dense, ...more] = text.split(",").map(share);
-  if (input === undefined || conv === undefined || dense === undefined || more.length > 0)
-    throw new InvalidArgumentError("must be three shares, e.g. 0.1,0.05,0.1");
-  return { input, conv, dense };
 }
 
 /** `2:1`, visits to transport. */
@@ -80,21 +59,6 @@ export function checkpoint(text: string): CheckpointChoice {
   const parsed = CHECKPOINT_SCHEMA.safeParse(/^\d+$/.test(text) ? Number(text) : text);
   if (!parsed.success) throw new InvalidArgumentError("must be best, last or a step");
   return parsed.data;
-}
-
-/** The name of a network, or its layers as JSON, listed or in short. */
-export function network(text: string): NetworkInput {
-  const names = Object.keys(NETWORKS).join(", ");
-  let layers: NetworkInput;
-  try {
-    layers = Object.hasOwn(NETWORKS, text) ? text : JSON.parse(text);
-  } catch {
-    throw new InvalidArgumentError(`must be ${names} or JSON`);
-  }
-  const parsed = networkSchema.safeParse(layers);
-  if (parsed.success) return compactNetwork(parsed.data);
-  const issue = parsed.error.issues[0];
-  throw new InvalidArgumentError(`${issue?.path.join(".") || "the JSON"}: ${issue?.message}`);
 }
 
 /** `--checkpoint`. @param purpose what it is chosen for, before the rest of its help */

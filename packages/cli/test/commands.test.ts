@@ -408,6 +408,12 @@ describe("bad input: one line, a mend, an exit code", () => {
       2,
       /one of --locations FILE, --table NAME and --sample N/,
     ],
+    [
+      "an option of a training that there is not",
+      ["enqueue", "--dataset", "x", "--sample", "5", "--pairs", "4"],
+      2,
+      /--pairs is of a model that is trained \(mend: add --train MODEL\)/,
+    ],
   ])("%s", async (_, args, code, message) => {
     const ended = await run(...args);
     expect(lines(ended.stderr)).toEqual([expect.stringMatching(message)]);

@@ -244,6 +244,24 @@ test("a worker that is killed while it trains: another one goes on from its chec
   expect(a).toEqual(b);
 });
 
+test("a job with a setting that there is not, or out of its range, fails at once and names it", {
+  timeout: 120_000,
+}, async () => {
+  const own = { ...settings, FARM_QUEUE_PREFIX: `bad-${randomUUID()}` };
+  const { train: jobs } = await queue(own.FARM_QUEUE_PREFIX);
+  const bad = [
+    [await job("unknown", { los: "softpn" }), "model unknown: los: there is no such setting"],
+    [await job("beyond", { warmup: -1 }), "model beyond: warmup: must be a whole number, 0 or more"],
+  ] as const;
+  for (const [payload] of bad) await jobs.add("train", payload, { jobId: modelJobId(payload) });
+  expect((await farm(WORK, own)).json).toMatchObject({ failures: 2, failed: 2 });
+  for (const [payload, reason] of bad) {
+    const failed = await jobs.getJob(modelJobId(payload));
+    expect(failed?.attemptsMade).toBe(1);
+    expect(failed?.failedReason).toContain(reason);
+  }
+});
+
 test("a job whose time is over goes behind the others, and on until its steps are done", {
   timeout: 120_000,
 }, async () => {

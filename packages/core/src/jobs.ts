@@ -12,21 +12,17 @@ const name = z
 /** Identity of the object store that a job's data set is in. */
 const store = z.string().regex(STORE_ID);
 const count = z.int().min(1);
-const rate = z.number().min(0).lt(1);
-
-/**
- * A network as the encoder takes it: a name, a list of layers, or Loc2Vec's kind in short. What it makes no sense of, its
- * `networkSchema` says before the training begins.
- */
-export const NETWORK_SCHEMA = z.union([
-  z.string(),
-  z.array(z.looseObject({ kind: z.string() })).readonly(),
-  z.looseObject({ pooled: z.array(z.int()).readonly() }),
-]);
 
 /** Which of a model's checkpoints: the best, the last, or that of a step. */
 export const CHECKPOINT_SCHEMA = z.union([z.enum(["best", "last"]), count]);
 export type CheckpointChoice = z.infer<typeof CHECKPOINT_SCHEMA>;
+
+/**
+ * What a job trains, and up to how many steps. The settings of a training stand beside these fields; the trainer's recipe
+ * alone knows them, and checks them where a training is queued and where it begins.
+ */
+const trainingSchema = z.looseObject({ dataset: name, model: name, steps: count });
+export type Training = z.infer<typeof trainingSchema>;
 
 /** Payloads of the jobs, by queue: names and numbers, never data. */
 export const JOB_SCHEMAS = {
@@ -34,37 +30,8 @@ export const JOB_SCHEMAS = {
   raster: z.strictObject({ store, dataset: name, shard: z.int().min(0) }),
   /** Checks every shard, and marks the data set complete; `round` counts how often it had shards rendered again. */
   finalize: z.strictObject({ store, dataset: name, round: z.int().min(0).optional() }),
-  /** Trains a model up to a number of steps: what `farm train` can be told. */
-  train: z.strictObject({
-    store,
-    dataset: name,
-    model: name,
-    steps: count,
-    seed: z.int().min(0),
-    batch: z.strictObject({ locations: z.int().min(2), pairs: count, negatives: count.optional() }),
-    loss: z.enum(["softpn", "ratio"]),
-    distanceScale: z.number().positive().optional(),
-    learningRate: z.number().positive(),
-    checkpointEvery: count,
-    empty: z.enum(["skip", "keep"]),
-    minDistanceM: z.number().min(0).optional(),
-    holdout: z
-      .strictObject({
-        share: z.number().min(0).lt(1),
-        cellM: z.number().positive().optional(),
-        borderM: z.number().min(0).optional(),
-      })
-      .optional(),
-    network: NETWORK_SCHEMA.optional(),
-    precision: z.enum(["auto", "float32", "mixed"]).optional(),
-    dropout: z.strictObject({ input: rate, conv: rate, dense: rate }).optional(),
-    early: z.boolean().optional(),
-    warmup: z.int().min(0).optional(),
-    halveEvery: z.int().min(0).optional(),
-    patience: count.optional(),
-    /** Then the job goes back into the queue, behind the others. */
-    maxSeconds: z.number().positive().optional(),
-  }),
+  /** Trains a model: what `farm train` can be told. */
+  train: trainingSchema.extend({ store }),
   /** Embeds every anchor of a data set. */
   embed: z.strictObject({ store, dataset: name, model: name, checkpoint: CHECKPOINT_SCHEMA.optional() }),
 } as const satisfies Record<QueueName, z.ZodType>;

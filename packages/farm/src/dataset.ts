@@ -9,11 +9,13 @@ import {
   TILE_PIXELS,
   TILE_RADIUS_M,
   type TileSource,
+  type Training,
 } from "@loc2vec/core";
 import { type ImportInfo, type Profile, requireImport } from "@loc2vec/gis";
 import { type EnqueueDatasetResult, enqueueDataset } from "@loc2vec/producer";
 import type { FarmQueues, Follow } from "@loc2vec/queue";
 import { sourceOf } from "@loc2vec/rasterizer";
+import { parseRecipe } from "@loc2vec/trainer";
 import type { FarmContext } from "./context.ts";
 
 /** What tiles would be drawn from now. */
@@ -85,13 +87,14 @@ export async function enqueue(
   locations: AsyncIterable<Location>,
   follow: Follow = {},
 ): Promise<EnqueueDatasetResult> {
+  const training = follow.train && completeTraining(follow.train);
   const progress = context.progress({ label: "enqueue", total: dataset.locations, unit: "locations" });
   const result = await enqueueDataset({
     store: context.store(),
     dataset,
     locations,
     queues,
-    follow,
+    follow: { ...follow, train: training },
     signal: context.signal,
     progress: (stage, done) => {
       if (stage === "locations") progress.update(done);
@@ -100,4 +103,9 @@ export async function enqueue(
   progress.update(dataset.locations);
   progress.finish(`${result.added + result.retried} of ${result.shards} shards queued`);
   return result;
+}
+
+/** A training with all its settings, also those that are the defaults here. @throws FarmError `usage` naming a field */
+function completeTraining({ dataset, model, steps, ...settings }: Training): Training {
+  return { dataset, model, steps, ...parseRecipe(`model ${model}`, settings) };
 }

@@ -1,4 +1,4 @@
-import type { HistoryEntry } from "@loc2vec/trainer";
+import { type HistoryEntry, parseRecipe } from "@loc2vec/trainer";
 import { type Consumer, GO_ON_LATER } from "@loc2vec/worker";
 import type { FarmContext } from "./context.ts";
 import { embed } from "./embed.ts";
@@ -15,17 +15,15 @@ export function trainConsumer(context: FarmContext): Consumer<"train"> {
   return {
     queue: "train",
     handBack: "at once",
-    async process({ store: _, dataset, model, ...settings }, { signal, progress }) {
+    async process({ store: _, dataset, model, steps, ...settings }, { signal, progress }) {
+      const recipe = parseRecipe(`model ${model}`, settings);
       let heldoutAccuracy: number | undefined;
       const onStep = ({ step, loss, seconds }: HistoryEntry): void =>
-        progress(
-          { step, of: settings.steps, loss, stepMs: 1000 * seconds, heldoutAccuracy },
-          step === settings.steps,
-        );
+        progress({ step, of: steps, loss, stepMs: 1000 * seconds, heldoutAccuracy }, step === steps);
       const onJudged = ({ heldout }: HistoryEntry): void => {
         heldoutAccuracy = heldout?.accuracy;
       };
-      const patient = { ...settings, busyMs: BUSY_MS };
+      const patient = { steps, ...recipe, busyMs: BUSY_MS };
       const { step, history, ended } = await trainModel({ ...context, signal }, dataset, model, patient, {
         onStep,
         onJudged,

@@ -1,6 +1,7 @@
 export { ensureDatabase } from "./database.ts";
 export * from "./demo.ts";
-export * from "./import.ts";
+export * from "./import/import.ts";
+export * from "./import/info.ts";
 export * from "./locations/index.ts";
 export { checkOsmFile, type OsmFile, type OsmFormat } from "./osmfile.ts";
 export type { Packing } from "./packing.ts";

@@ -2,7 +2,7 @@ import { FarmError, type Location, type Random, randomOf, Stream } from "@loc2ve
 import { inTransaction, withDatabase } from "@loc2vec/postgres";
 import type pg from "pg";
 import { isMissingTable } from "./database.ts";
-import { selectInfo } from "./import.ts";
+import { noMap, selectInfo } from "./import/info.ts";
 
 export interface SampleOptions {
   databaseUrl: string;
@@ -40,8 +40,7 @@ export async function sampleLocations({
   return withDatabase(databaseUrl, async (client) => {
     try {
       const info = await selectInfo(client);
-      if (info === undefined)
-        throw new FarmError("map-missing", "no map is imported", "pnpm farm:import FILE.osm.pbf");
+      if (info === undefined) throw noMap();
       const random = randomOf(seed, Stream.sampleLocations);
       const visits = Math.round((count * visit) / (visit + transport));
       // One snapshot for both passes over the tables, whatever an import does meanwhile.

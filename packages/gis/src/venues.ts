@@ -1,6 +1,7 @@
 import { FarmError } from "@loc2vec/core";
 import { inTransaction, withDatabase } from "@loc2vec/postgres";
 import { isMissingTable } from "./database.ts";
+import { noMap } from "./import/info.ts";
 import type { Profile, TagMatch } from "./profile.ts";
 
 export interface NearestVenueOptions {
@@ -66,8 +67,7 @@ export async function nearestVenues({
       for (const [i, name] of rows) nearest[i] = name;
       return nearest;
     } catch (error) {
-      if (isMissingTable(error))
-        throw new FarmError("map-missing", "no map is imported", "pnpm farm:import FILE.osm.pbf");
+      if (isMissingTable(error)) throw noMap();
       throw error;
     }
   });

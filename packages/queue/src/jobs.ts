@@ -4,7 +4,7 @@ import {
   QUEUE_NAMES,
   type QueueName,
   type RasterJob,
-  type TrainJob,
+  type Training,
 } from "@loc2vec/core";
 import type { FlowJob, Job } from "bullmq";
 import {
@@ -130,7 +130,7 @@ export async function hasOpenJobs(farm: FarmQueues, queues: readonly QueueName[]
 
 /** What follows once the data set is complete. */
 export interface Follow {
-  train?: Omit<TrainJob, "store"> | undefined;
+  train?: Training | undefined;
   /** Embeds the data set with the trained model. */
   embed?: boolean;
   /** The model's checkpoint to embed with. Default `best`. */

@@ -1,5 +1,7 @@
 import { type Dataset, FarmError, type Random, randomOf, Stream, shardRange } from "@loc2vec/core";
 import type { Triplet } from "@loc2vec/encoder";
+import { type EmptyTiles, isUsable } from "./empty.ts";
+import type { Recipe } from "./recipe.ts";
 
 /** Shards whose locations are mixed with one another. */
 export const POOL_SHARDS = 16;
@@ -8,14 +10,8 @@ const HELD = 10_000;
 /** A channel of a positive is switched off with this probability. */
 const CHANNEL_OFF = 0.2;
 
-export interface BatchShape {
-  /** Locations of a mini-batch: 20 in the original. */
-  locations: number;
-  /** (anchor, positive) pairs per location: 5 in the original. */
-  pairs: number;
-  /** Negatives of each pair, random images of other locations of the mini-batch: 1 in the original, the default. */
-  negatives?: number | undefined;
-}
+/** What a mini-batch is made of: see the recipe's `batch`. */
+export type BatchShape = Pick<Recipe["batch"], "locations" | "pairs"> & Partial<Recipe["batch"]>;
 
 /** Which tiles a mini-batch consists of, and the triplets among them. */
 export interface BatchPlan {
@@ -71,26 +67,28 @@ export async function* planBatches(
     const shuffled = randomOf(seed, Stream.shuffleShards, epoch).shuffle([...shards]);
     const order = early && epoch === 0 ? shards : shuffled;
     for (let at = 0; at < order.length; at += POOL_SHARDS) {
-      const few = order.slice(at, at + POOL_SHARDS);
-      const empty = await look(few);
+      const poolShards = order.slice(at, at + POOL_SHARDS);
+      const emptyByLocation = await look(poolShards);
       // A training that resumes late passes many by: locks must be renewed meanwhile, and signals be heard.
       await new Promise((resolve) => setImmediate(resolve));
       const usable = (location: number): boolean =>
-        isUsable(dataset.samples - 1, shape.pairs, empty.get(location));
-      const pool = few.flatMap((shard) => {
+        isUsable(dataset.samples - 1, shape.pairs, emptyByLocation.get(location));
+      const pool = poolShards.flatMap((shard) => {
         const range = shardRange(dataset, shard);
         const all = Array.from({ length: range.end - range.first }, (_, i) => range.first + i);
-        const chosen = eligible === undefined ? all : all.filter(eligible);
-        return chosen.filter(usable).map((location) => ({ shard, location, empty: empty.get(location) }));
+        const allowed = eligible === undefined ? all : all.filter(eligible);
+        return allowed
+          .filter(usable)
+          .map((location) => ({ shard, location, empty: emptyByLocation.get(location) }));
       });
       available += pool.length;
       // What never found its place among others is left for the next epoch.
       held = held.slice(-HELD).concat(randomOf(seed, Stream.shuffleShards, epoch, at + 1).shuffle(pool));
       while (held.length >= shape.locations) {
-        const chosen = distinct(held, shape.locations, apart);
-        if (chosen === undefined) break;
+        const locations = takeLocations(held, shape.locations, apart);
+        if (locations === undefined) break;
         step++;
-        if (step >= first) yield planBatch(dataset, chosen, shape, seed, step);
+        if (step >= first) yield planBatch(dataset, locations, shape, seed, step);
       }
     }
     if (step === begun && available >= shape.locations) {
@@ -129,19 +127,37 @@ interface Held {
 }
 
 /**
- * Takes the first `count` of the locations that may be together: no location twice (which the seam of two epochs could
- * bring), and no two that are not apart.
+ * Takes the first of some candidates that may be together: no location twice, and no two that are not apart.
+ *
+ * @param candidates asked for one by one, and for no more once there are enough
+ * @returns `count` of them, or fewer when there are no more
  */
-function distinct(held: Held[], count: number, apart: (a: number, b: number) => boolean): Held[] | undefined {
-  const seen = new Set<number>();
-  const chosen: number[] = [];
-  for (let i = 0; i < held.length && chosen.length < count; i++) {
-    const { location } = held[i] as Held;
-    if (seen.has(location)) continue;
-    if (chosen.some((other) => !apart((held[other] as Held).location, location))) continue;
-    seen.add(location);
-    chosen.push(i);
+export function chooseApart<T>(
+  candidates: Iterable<T>,
+  count: number,
+  locationOf: (candidate: T) => number,
+  apart: (a: number, b: number) => boolean,
+): T[] {
+  const chosen: T[] = [];
+  const locations: number[] = [];
+  for (const candidate of candidates) {
+    const location = locationOf(candidate);
+    if (locations.every((other) => other !== location && apart(other, location))) {
+      locations.push(location);
+      chosen.push(candidate);
+      if (chosen.length === count) break;
+    }
   }
+  return chosen;
+}
+
+/** Takes the locations of a mini-batch out of those that are held; undefined while too few may be together. */
+function takeLocations(
+  held: Held[],
+  count: number,
+  apart: (a: number, b: number) => boolean,
+): Held[] | undefined {
+  const chosen = chooseApart(held.keys(), count, (i) => (held[i] as Held).location, apart);
   if (chosen.length < count) return undefined;
   const taken = chosen.map((i) => held[i] as Held);
   for (const i of chosen.reverse()) held.splice(i, 1);
@@ -224,12 +240,4 @@ export function chooseSamples(
 ): number[] {
   const all = Array.from({ length: total }, (_, i) => i + 1);
   return random.shuffle(without ? all.filter((sample) => !without.has(sample)) : all).slice(0, count);
-}
-
-/** Of each location that has any, its samples without a drawn pixel. */
-export type EmptyTiles = ReadonlyMap<number, ReadonlySet<number>>;
-
-/** Whether a location can be trained on. @param empty its empty samples */
-export function isUsable(positives: number, pairs: number, empty: ReadonlySet<number> | undefined): boolean {
-  return empty === undefined || (!empty.has(0) && positives - empty.size >= pairs);
 }

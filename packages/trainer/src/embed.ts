@@ -10,8 +10,10 @@ import {
   type StoredArray,
   writeGroup,
 } from "@loc2vec/shards";
+import { openCheckpoint } from "./best.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import { acquireLease } from "./lease.ts";
-import { type Checkpoint, modelPrefix, openCheckpoint } from "./model.ts";
+import { modelPrefix } from "./model.ts";
 import { openTiles } from "./tiles.ts";
 
 /** Tiles that are read, and embedded, at a time. */
@@ -20,7 +22,7 @@ const BATCH = 128;
 const AHEAD = 2;
 /** Locations of a chunk of the result: what is lost, at most, when it is stopped. */
 const CHUNK_LOCATIONS = 4096;
-/** Of a location, up to which anchors are read with the whole shard: a request less for each, for at most four times the bytes. */
+/** Data sets of up to so many samples per location are read by whole shards: a request less for each anchor, for at most four times the bytes. */
 const WHOLE_SAMPLES = 4;
 /** Chunks that are looked through at a time. */
 const CHECKED = 8;
@@ -29,7 +31,7 @@ export interface EmbedOptions {
   store: ObjectStore;
   dataset: string;
   model: string;
-  /** Of the model. Default `best`. */
+  /** Which of the model's checkpoints. Default `best`. */
   checkpoint?: CheckpointChoice | undefined;
   /** How long to wait for another embedding of the same to end, or to be found dead, milliseconds. Default 0. */
   busyMs?: number | undefined;
@@ -41,17 +43,17 @@ export interface EmbedOptions {
 
 export interface EmbedResult {
   locations: number;
-  /** Of them, those that an earlier call had embedded. */
+  /** How many of these an earlier call had embedded. */
   kept: number;
   /** Length of a vector. */
   size: number;
-  /** Of the checkpoint used. */
+  /** Step of the checkpoint used. */
   step: number;
   /** Where the vectors are: a Zarr v3 group with the array `embedding`, float32 [location, size]. */
   prefix: string;
 }
 
-export function embeddingsPrefix(model: string, dataset: string): string {
+function embeddingsPrefix(model: string, dataset: string): string {
   return `${modelPrefix(model)}/embeddings/${dataset}`;
 }
 
@@ -59,7 +61,7 @@ export function embeddingsPrefix(model: string, dataset: string): string {
  * Embeds the anchor of every location of a data set with a model's best checkpoint, or another one. Of each shard it reads
  * the index and the anchors alone. What an earlier call had embedded with the same checkpoint and data set is kept.
  *
- * @throws FarmError `data` when a shard is missing, data set and model are of different cartography, or another process
+ * @throws FarmError `shards-missing`; `cartography-mismatch` between data set and model; `lease-held` when another process
  *   embeds the same
  */
 export async function embedDataset(options: EmbedOptions): Promise<EmbedResult> {
@@ -70,7 +72,7 @@ export async function embedDataset(options: EmbedOptions): Promise<EmbedResult> 
   const checkpoint = await openCheckpoint(store, model, which);
   if (checkpoint.settings.dataset.source.styleHash !== dataset.source.styleHash) {
     throw new FarmError(
-      "data",
+      "cartography-mismatch",
       `model ${model} was trained on tiles of another cartography than data set ${name} has`,
       "embed a data set that was rendered with the same profile",
     );
@@ -81,7 +83,7 @@ export async function embedDataset(options: EmbedOptions): Promise<EmbedResult> 
   );
   if (missing.length > 0) {
     throw new FarmError(
-      "data",
+      "shards-missing",
       `data set ${name}: ${missing.length} of ${shardCount(dataset)} shards are not rendered, e.g. shard ${missing[0]}`,
       "pnpm farm:enqueue and farm:work render them",
     );
@@ -204,24 +206,24 @@ async function openBefore(
   shape: readonly number[],
   chunkRows: number,
 ): Promise<StoredArray<"float32"> | undefined> {
-  const found = await openArray(store, `${prefix}/embedding`, "float32").catch(undefinedIfDamaged);
-  if (found === undefined) return undefined;
+  const array = await openArray(store, `${prefix}/embedding`, "float32").catch(undefinedIfDamaged);
+  if (array === undefined) return undefined;
   const same =
-    JSON.stringify(found.attributes) === JSON.stringify(made) &&
-    found.shape.join() === shape.join() &&
-    found.chunkRows === chunkRows;
-  return same ? found : undefined;
+    JSON.stringify(array.attributes) === JSON.stringify(made) &&
+    array.shape.join() === shape.join() &&
+    array.chunkRows === chunkRows;
+  return same ? array : undefined;
 }
 
 /** The chunks that are not there, or damaged. */
 async function findMissing(array: StoredArray<"float32">, chunks: readonly Range[]): Promise<Range[]> {
   const missing: Range[] = [];
   for (let at = 0; at < chunks.length; at += CHECKED) {
-    const few = chunks.slice(at, at + CHECKED);
-    const found = await Promise.all(
-      few.map(({ first, end }) => array.rows(first, end).catch(undefinedIfDamaged)),
+    const block = chunks.slice(at, at + CHECKED);
+    const rows = await Promise.all(
+      block.map(({ first, end }) => array.rows(first, end).catch(undefinedIfDamaged)),
     );
-    missing.push(...few.filter((_, i) => found[i] === undefined));
+    missing.push(...block.filter((_, i) => rows[i] === undefined));
   }
   return missing;
 }

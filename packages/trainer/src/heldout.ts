@@ -9,9 +9,11 @@ import {
 } from "@loc2vec/core";
 import { type Encoder, embeddingSize, LOSSES, structureOf, type Triplet } from "@loc2vec/encoder";
 import type { DatasetReader } from "@loc2vec/shards";
-import { chooseSamples, type EmptyTiles, isUsable, POOL_SHARDS } from "./batches.ts";
-import type { HeldoutFigures, Settings } from "./model.ts";
-import type { Split } from "./overlap.ts";
+import { chooseSamples, POOL_SHARDS } from "./batches.ts";
+import { type EmptyTiles, isUsable } from "./empty.ts";
+import type { HeldoutFigures } from "./figures.ts";
+import type { Settings } from "./settings.ts";
+import type { Split } from "./split.ts";
 import { openTiles } from "./tiles.ts";
 
 /** Held-out locations that a training is judged by, and what it takes of each: 400 tiles, 600 triplets. */
@@ -44,7 +46,7 @@ export interface JudgeOptions {
  * is judged by what is in the shards that it begins with: those are there.
  *
  * @returns why there is nothing to judge by, for people, where there is not
- * @throws FarmError `data` for a shard that is gone or damaged
+ * @throws FarmError `shards-missing`, `damaged`
  */
 export async function openJudge(
   reader: DatasetReader,
@@ -55,8 +57,8 @@ export async function openJudge(
   const pairs = Math.min(PAIRS, dataset.samples - 1);
   const usable = (i: number): boolean =>
     split.partOf(i) === "heldout" && isUsable(dataset.samples - 1, pairs, emptyByLocation.get(i));
-  const some = settings.early ? shards.slice(0, POOL_SHARDS) : shards;
-  const chosen = chooseLocations(dataset, some, usable, random);
+  const judgedShards = settings.early ? shards.slice(0, POOL_SHARDS) : shards;
+  const chosen = chooseLocations(dataset, judgedShards, usable, random);
   if (chosen.length < LEAST)
     return chosen.length === 0
       ? "nothing is held out"
@@ -108,7 +110,7 @@ function chooseLocations(
   return chosen.slice(0, LOCATIONS);
 }
 
-/** Of each anchor and positive {@link NEGATIVES} times an image of another location, as in a mini-batch. */
+/** Each anchor and positive {@link NEGATIVES} times with an image of another location, as in a mini-batch. */
 function chooseTriplets(
   locations: number,
   pairs: number,

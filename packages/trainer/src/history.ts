@@ -1,7 +1,8 @@
 import { FarmError } from "@loc2vec/core";
 import { describe, type ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
-import { type HistoryEntry, modelPrefix } from "./model.ts";
+import type { HistoryEntry } from "./figures.ts";
+import { modelPrefix } from "./model.ts";
 import { encodeEvents } from "./tensorboard.ts";
 
 /** Steps of a file of the history: a checkpoint writes but the last file again. */
@@ -22,12 +23,12 @@ const fileOf = (step: number): number => Math.floor((step - 1) / FILE_STEPS);
 
 /** The keys of the history's files, by the first step of each; ascending. */
 async function listHistory(store: ObjectStore, model: string): Promise<Map<number, string>> {
-  const found: [number, string][] = [];
+  const keys: [number, string][] = [];
   for await (const key of store.list(`${modelPrefix(model)}/history`)) {
     const [, first] = /\/history(?:-(\d+))?\.ndjson$/.exec(key) ?? [];
-    if (key.endsWith(".ndjson")) found.push([Number(first ?? 1), key]);
+    if (key.endsWith(".ndjson")) keys.push([Number(first ?? 1), key]);
   }
-  return new Map(found.sort(([a], [b]) => a - b));
+  return new Map(keys.sort(([a], [b]) => a - b));
 }
 
 const entrySchema = z.object({
@@ -43,7 +44,7 @@ const entrySchema = z.object({
 /**
  * A model's history, step by step; empty before its first checkpoint. A file counts up to where the next begins.
  *
- * @throws FarmError `data` naming the file and the line that is damaged
+ * @throws FarmError `damaged` naming the file and the line that is damaged
  */
 export async function readHistory(store: ObjectStore, model: string): Promise<HistoryEntry[]> {
   const files = [...(await listHistory(store, model))];
@@ -69,7 +70,7 @@ function parseEntry(line: string, place: string): HistoryEntry {
     return entry as HistoryEntry;
   } catch (error) {
     throw new FarmError(
-      "data",
+      "damaged",
       `${place}: ${describe(error)}`,
       "remove the file: the training goes on without that part of its curve",
       { cause: error },

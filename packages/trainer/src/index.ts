@@ -1,32 +1,19 @@
-export {
-  type BatchPlan,
-  type BatchShape,
-  type EmptyTiles,
-  isUsable,
-  keepDrawn,
-  planBatches,
-} from "./batches.ts";
-export { type EmbedOptions, type EmbedResult, embedDataset, embeddingsPrefix } from "./embed.ts";
+export { planBatches } from "./batches.ts";
+export { type Best, openCheckpoint, readBest } from "./best.ts";
+export { type Checkpoint, listCheckpoints, readCheckpoint } from "./checkpoint.ts";
+export { type EmbedOptions, type EmbedResult, embedDataset } from "./embed.ts";
+export { type EmptyTiles, findEmptyTiles, isUsable } from "./empty.ts";
+export type { HeldoutFigures, HistoryEntry } from "./figures.ts";
 export { readHistory } from "./history.ts";
+export { choicesOf, type Knob, readKnob, standardText, usageOf } from "./knobs.ts";
 export {
-  type Best,
-  type Checkpoint,
-  type HeldoutFigures,
-  type HistoryEntry,
-  listCheckpoints,
-  modelPrefix,
-  openCheckpoint,
-  readBest,
-  readCheckpoint,
-  type Settings,
-} from "./model.ts";
-export {
-  chooseMinDistance,
-  type Split,
-  shareOfNearPairs,
-  splitPlaces,
-  warnOfBatches,
-  warnOfHoldout,
-} from "./overlap.ts";
-export { findEmptyTiles, openTiles, type TileReader } from "./tiles.ts";
-export { isPlateau, LIMITS, rateAt, type TrainOptions, type TrainResult, train } from "./train.ts";
+  composeRecipe,
+  KNOBS,
+  parseRecipe,
+  RECIPES,
+  type Recipe,
+  type RecipeInput,
+} from "./recipe.ts";
+export { type TrainOptions, type TrainResult, train } from "./session.ts";
+export type { Settings } from "./settings.ts";
+export { openTiles, type TileReader } from "./tiles.ts";

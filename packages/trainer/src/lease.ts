@@ -14,7 +14,7 @@ import { z } from "zod";
  * held it.
  */
 
-/** Of a lease: renewed six times in it, watched when half as much has passed again, and had after twice as much. */
+/** Length of a lease: it is renewed six times in it, watched when half as much has passed again, and had after twice as much. */
 const LEASE_MS = 45_000;
 /** A clock may be ahead of ours by so much before its times are taken for wrong. */
 const AHEAD_MS = 5_000;
@@ -37,7 +37,8 @@ const leaseSchema = z.object({
 
 type LeaseObject = z.infer<typeof leaseSchema>;
 
-interface Found {
+/** A lease in the store, by the number of its object. */
+interface StoredLease {
   generation: number;
   lease: LeaseObject;
 }
@@ -48,7 +49,7 @@ export interface LeaseOptions {
   purpose: string;
   /** How long it lasts without being renewed, milliseconds. Default 45,000. */
   leaseMs?: number | undefined;
-  /** How long to wait for another holder to end, or to be found dead, milliseconds. Default 0. */
+  /** How long to wait for another holder to end, or to be stored dead, milliseconds. Default 0. */
   waitMs?: number | undefined;
   signal?: AbortSignal | undefined;
   /** Told once, for people, when it takes a while. */
@@ -58,9 +59,9 @@ export interface LeaseOptions {
 export interface Lease {
   /** Given when it is lost to another; its reason is the FarmError. */
   readonly lost: AbortSignal;
-  /** Renews it when the timer was kept from doing so. @throws FarmError `data` when it is lost */
+  /** Renews it when the timer was kept from doing so. @throws FarmError `lease-held` when it is lost */
   check(): Promise<void>;
-  /** Sees in the store that it is still held, and renews it: to be done before each write. @throws FarmError `data` when it is lost */
+  /** Sees in the store that it is still held, and renews it: to be done before each write. @throws FarmError `lease-held` when it is lost */
   confirm(): Promise<void>;
   /** Lets it go; renewing ends. */
   release(): Promise<void>;
@@ -71,7 +72,7 @@ export interface Lease {
  * at once. One that was not renewed for one and a half times its length is watched for half its length more, as its
  * holder's clock may be wrong, and had if it still is not renewed.
  *
- * @throws FarmError `data` naming the holder, when there is one; `service` when the store cannot be reached
+ * @throws FarmError `lease-held` naming the holder, when there is one; `service` when the store cannot be reached
  */
 export async function acquireLease(
   store: ObjectStore,
@@ -81,7 +82,7 @@ export async function acquireLease(
   const { leaseMs = LEASE_MS, waitMs = 0, signal, what, purpose, onWait } = options;
   const deadline = performance.now() + waitMs;
   let told = false;
-  const tell = ({ lease }: Found): void => {
+  const tell = ({ lease }: StoredLease): void => {
     if (!told)
       onWait?.(
         `${what}: another ${purpose} (${describeHolder(lease)}, heard of ${secondsSince(lease)} s ago) may still live: waiting for a sign of it`,
@@ -89,9 +90,9 @@ export async function acquireLease(
     told = true;
   };
   for (;;) {
-    const found = await newest(store, folder);
-    if (found === undefined || (await isFree(store, folder, found, { leaseMs, signal, tell }))) {
-      const generation = (found?.generation ?? 0) + 1;
+    const stored = await newest(store, folder);
+    if (stored === undefined || (await isFree(store, folder, stored, { leaseMs, signal, tell }))) {
+      const generation = (stored?.generation ?? 0) + 1;
       const own = newLease();
       await store.put(keyOf(folder, generation), encode(own), { ifAbsent: true });
       // What is there decides: an answer may get lost, and not every store keeps two from writing at once.
@@ -102,8 +103,8 @@ export async function acquireLease(
       }
       continue;
     }
-    if (performance.now() >= deadline) throw held(store, folder, found, options);
-    tell(found);
+    if (performance.now() >= deadline) throw held(store, folder, stored, options);
+    tell(stored);
     await sleep(leaseMs / 12, undefined, { signal });
   }
 }
@@ -126,13 +127,13 @@ function hold(
   };
   const renewNow = async (): Promise<void> => {
     throwIfLost();
-    const found = await newest(store, folder);
-    if (found?.generation !== generation || found.lease.holder !== own.holder) {
+    const stored = await newest(store, folder);
+    if (stored?.generation !== generation || stored.lease.holder !== own.holder) {
       clearInterval(timer);
-      const by = found === undefined ? `${key} is gone` : `${describeHolder(found.lease)} took it over`;
+      const by = stored === undefined ? `${key} is gone` : `${describeHolder(stored.lease)} took it over`;
       losing.abort(
         new FarmError(
-          "data",
+          "lease-held",
           `${what} in ${store.url}: this ${purpose} no longer holds it: ${by}`,
           "nothing was written since; run it again when the other one has ended",
         ),
@@ -198,19 +199,19 @@ function newLease(): LeaseObject {
 async function isFree(
   store: ObjectStore,
   folder: string,
-  found: Found,
+  stored: StoredLease,
   {
     leaseMs,
     signal,
     tell,
-  }: { leaseMs: number; signal: AbortSignal | undefined; tell: (found: Found) => void },
+  }: { leaseMs: number; signal: AbortSignal | undefined; tell: (stored: StoredLease) => void },
 ): Promise<boolean> {
-  const { lease } = found;
+  const { lease } = stored;
   if (lease.released) return true;
   if (lease.place !== undefined && lease.place === placeOf() && hasEnded(lease)) return true;
   const age = Date.now() - Date.parse(lease.renewed);
   if (age > -AHEAD_MS && age < 1.5 * leaseMs) return false;
-  tell(found);
+  tell(stored);
   const until = performance.now() + leaseMs / 2;
   while (performance.now() < until) {
     await sleep(leaseMs / 12, undefined, { signal });
@@ -223,11 +224,11 @@ async function isFree(
 function held(
   store: ObjectStore,
   folder: string,
-  { generation, lease }: Found,
+  { generation, lease }: StoredLease,
   { what, purpose, leaseMs = LEASE_MS }: LeaseOptions,
 ): FarmError {
   return new FarmError(
-    "data",
+    "lease-held",
     `${what} in ${store.url}: another ${purpose} holds it since ${lease.since}: ${describeHolder(lease)}, heard of ${secondsSince(lease)} s ago`,
     `wait for it or stop it; one that was killed is passed over ${(2 * leaseMs) / 1000} s after it was last heard of, or when you remove ${keyOf(folder, generation)}`,
   );
@@ -250,13 +251,12 @@ const secondsSince = ({ renewed }: LeaseObject): number =>
 
 const describeHolder = ({ pid, host }: LeaseObject): string => `process ${pid} on ${host}`;
 
-/** The lease that counts; undefined when there is none. @throws FarmError `data` for a damaged one */
-async function newest(store: ObjectStore, folder: string): Promise<Found | undefined> {
+/** The lease that counts; undefined when there is none. @throws FarmError `damaged` */
+async function newest(store: ObjectStore, folder: string): Promise<StoredLease | undefined> {
   for (;;) {
     let generation = 0;
     for await (const key of store.list(`${folder}/`)) {
-      const found = Number(/\/(\d{9})\.json$/.exec(key)?.[1] ?? 0);
-      generation = Math.max(generation, found);
+      generation = Math.max(generation, Number(/\/(\d{9})\.json$/.exec(key)?.[1] ?? 0));
     }
     if (generation === 0) return undefined;
     const key = keyOf(folder, generation);
@@ -266,7 +266,7 @@ async function newest(store: ObjectStore, folder: string): Promise<Found | undef
       return { generation, lease: leaseSchema.parse(JSON.parse(new TextDecoder().decode(bytes))) };
     } catch (error) {
       throw new FarmError(
-        "data",
+        "damaged",
         `${key} in ${store.url}: ${describe(error)}`,
         "remove it, if nothing is trained under that name",
         { cause: error },

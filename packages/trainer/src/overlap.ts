@@ -1,29 +1,6 @@
-import {
-  distanceM,
-  type Holdout,
-  nearestOf,
-  type Part,
-  type Place,
-  partOf,
-  randomOf,
-  Stream,
-} from "@loc2vec/core";
-
-/** All locations of a data set, each in its part of the split by geography. */
-export interface Split {
-  /** @param location index in the data set */
-  partOf(location: number): Part;
-  places(part: Part): Place[];
-}
-
-/** @param seed the data set's */
-export function splitPlaces(seed: number, places: readonly Place[], holdout: Holdout): Split {
-  const parts = places.map((place) => partOf(seed, place, holdout));
-  return {
-    partOf: (location) => parts[location] as Part,
-    places: (part) => places.filter((_, location) => parts[location] === part),
-  };
-}
+import { distanceM, type Holdout, nearestOf, type Place, randomOf, Stream } from "@loc2vec/core";
+import { chooseApart } from "./batches.ts";
+import type { Split } from "./split.ts";
 
 /** So many mini-batches' locations a map must hold, apart from one another, for a distance to be kept to. */
 const ROOM = 2;
@@ -42,11 +19,8 @@ const HALVINGS = 3;
 export function chooseMinDistance(places: readonly Place[], locations: number, apart: number): number {
   for (let halved = 0; halved <= HALVINGS; halved++) {
     const distance = apart / 2 ** halved;
-    const taken: Place[] = [];
-    for (const place of places) {
-      if (taken.every((other) => distanceM(place, other) >= distance)) taken.push(place);
-      if (taken.length === ROOM * locations) return distance;
-    }
+    const chosen = chooseApart(places.keys(), ROOM * locations, (i) => i, farther(places, distance));
+    if (chosen.length === ROOM * locations) return distance;
   }
   return 0;
 }
@@ -101,7 +75,13 @@ export function warnOfBatches(
   ];
 }
 
-/** Of the pairs of locations in mini-batches that keep one distance, the share that is nearer than another. */
+/**
+ * The share of pairs of locations that are nearer to one another than `apart`, in mini-batches drawn at random that keep
+ * `minDistanceM`.
+ *
+ * @param places that are trained on
+ * @param locations of a mini-batch
+ */
 export function shareOfNearPairs(
   places: readonly Place[],
   locations: number,
@@ -109,21 +89,24 @@ export function shareOfNearPairs(
   apart: number,
 ): number {
   const random = randomOf(0, Stream.overlap);
+  /** As mini-batches are made: at random, each location that is far enough from those before it. */
+  function* draw(): Generator<number> {
+    for (let tries = 0; tries < 50 * locations && places.length > 0; tries++) yield random.int(places.length);
+  }
   let [pairs, near] = [0, 0];
   for (let batch = 0; batch < MEASURED; batch++) {
-    const taken: Place[] = [];
-    // As mini-batches are made: at random, each location that is far enough from those before it.
-    for (let tries = 0; tries < 50 * locations && taken.length < locations && places.length > 0; tries++) {
-      const place = places[random.int(places.length)] as Place;
-      if (taken.every((other) => place !== other && distanceM(place, other) >= minDistanceM))
-        taken.push(place);
-    }
-    for (const [i, place] of taken.entries()) {
-      for (const other of taken.slice(0, i)) {
+    const chosen = chooseApart(draw(), locations, (i) => i, farther(places, minDistanceM));
+    for (const [at, i] of chosen.entries()) {
+      for (const other of chosen.slice(0, at)) {
         pairs++;
-        if (distanceM(place, other) < apart) near++;
+        if (!farther(places, apart)(i, other)) near++;
       }
     }
   }
   return pairs === 0 ? 0 : near / pairs;
+}
+
+/** Whether two places, by their indices, are as far from one another, metres, or farther. */
+function farther(places: readonly Place[], metres: number): (a: number, b: number) => boolean {
+  return (a, b) => distanceM(places[a] as Place, places[b] as Place) >= metres;
 }

@@ -1,6 +1,6 @@
 import { double, type Field, float, integer, join, message } from "@loc2vec/encoder";
 import { crc32c } from "@loc2vec/shards";
-import type { HistoryEntry } from "./model.ts";
+import type { HistoryEntry } from "./figures.ts";
 
 /**
  * A training from the entry `from` on as an event file of TensorBoard: TFRecords (tensorflow/core/lib/io/record_writer.h)

@@ -8,7 +8,7 @@ const KEPT_SHARDS = 40;
 const REQUESTS = 32;
 
 export interface TileReader {
-  /** Planar uint8 [channel, y, x] each, in the order of the rows. @throws FarmError `data` for a shard that is missing or damaged */
+  /** Planar uint8 [channel, y, x] each, in the order of the rows. @throws FarmError `shards-missing`, `damaged` */
   read(rows: readonly { location: number; sample: number }[]): Promise<Uint8Array[]>;
 }
 
@@ -19,14 +19,13 @@ export interface TileReader {
 export function openTiles(reader: DatasetReader, { whole = true }: { whole?: boolean } = {}): TileReader {
   const open = new Map<number, Promise<ShardReader>>();
   const openOnce = (shard: number): Promise<ShardReader> => {
-    const known = open.get(shard);
+    const opening = open.get(shard) ?? fetchShard(reader, shard, whole);
     // The last one used goes to the end; the first one goes when there are too many.
-    const found = known ?? fetchShard(reader, shard, whole);
     open.delete(shard);
-    open.set(shard, found);
-    found.catch(() => open.delete(shard));
+    open.set(shard, opening);
+    opening.catch(() => open.delete(shard));
     if (open.size > KEPT_SHARDS) open.delete(open.keys().next().value as number);
-    return found;
+    return opening;
   };
   const read = async ({ location, sample }: { location: number; sample: number }): Promise<Uint8Array> =>
     (await openOnce(shardOf(reader.dataset, location))).tile(location, sample);
@@ -41,50 +40,14 @@ export function openTiles(reader: DatasetReader, { whole = true }: { whole?: boo
   };
 }
 
-/** Indexes that are fetched at a time. */
-const INDEXES = 32;
-
-/**
- * The tiles without a drawn pixel, told by the shards' indexes alone.
- *
- * @param wait for a shard that is not there; else it is passed over
- * @throws FarmError `data` for a damaged one
- */
-export async function findEmptyTiles(
-  reader: DatasetReader,
-  shards: readonly number[],
-  wait?: () => Promise<void>,
-): Promise<Map<number, Set<number>>> {
-  const open = async (shard: number): Promise<ShardReader | undefined> => {
-    for (;;) {
-      const found = await reader.openShard(shard);
-      if (found !== undefined || wait === undefined) return found;
-      await wait();
-    }
-  };
-  const { samples } = reader.dataset;
-  const empty = new Map<number, Set<number>>();
-  for (let at = 0; at < shards.length; at += INDEXES) {
-    const block = shards.slice(at, at + INDEXES);
-    for (const shard of await Promise.all(block.map(open))) {
-      if (shard === undefined) continue;
-      for (let location = shard.first; location < shard.end; location++) {
-        const found = Array.from({ length: samples }, (_, i) => i).filter((i) => shard.isEmpty(location, i));
-        if (found.length > 0) empty.set(location, new Set(found));
-      }
-    }
-  }
-  return empty;
-}
-
 async function fetchShard(reader: DatasetReader, shard: number, whole: boolean): Promise<ShardReader> {
-  const found = await reader.openShard(shard, { whole });
-  if (found === undefined) {
+  const opened = await reader.openShard(shard, { whole });
+  if (opened === undefined) {
     throw new FarmError(
-      "data",
+      "shards-missing",
       `${reader.shardKey(shard)}: the shard is missing`,
       "pnpm farm:enqueue and farm:work render it",
     );
   }
-  return found;
+  return opened;
 }

@@ -15,18 +15,18 @@ import {
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { STRIPES, writeStripes } from "../../../test/support/stripes.ts";
+import { findEmptyTiles } from "../src/empty.ts";
 import { openJudge } from "../src/heldout.ts";
 import {
   embedDataset,
-  findEmptyTiles,
   type HistoryEntry,
   listCheckpoints,
   openCheckpoint,
   readBest,
   readHistory,
-  splitPlaces,
   train,
 } from "../src/index.ts";
+import { splitPlaces } from "../src/split.ts";
 
 const DATASET: Dataset = { ...STRIPES, locations: 48 };
 /** Cells as wide as locations lie apart: 25 of them are held out, 23 are not. */

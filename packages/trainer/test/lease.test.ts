@@ -59,19 +59,21 @@ describe.each(["a folder", "S3"])("in %s", (kind) => {
     const place = open("many");
     for (let round = 1; round <= 2; round++) {
       const all = await Promise.allSettled(Array.from({ length: 6 }, () => take(place)));
-      const had = all.filter((each) => each.status === "fulfilled");
+      const had = all.filter((taken) => taken.status === "fulfilled");
       expect(had).toHaveLength(1);
-      for (const each of all) {
-        if (each.status === "rejected")
-          expect(each.reason).toMatchObject({
-            kind: "data",
-            message: expect.stringMatching(
-              new RegExp(
-                `^model m in .*: another training holds it since \\d{4}-.*Z: process ${process.pid} on ${hostname()}, heard of \\d+ s ago$`,
-              ),
+      const refused = all.filter((taken) => taken.status === "rejected");
+      expect(refused).toHaveLength(5);
+      for (const { reason } of refused) {
+        expect(reason).toMatchObject({
+          kind: "data",
+          code: "lease-held",
+          message: expect.stringMatching(
+            new RegExp(
+              `^model m in .*: another training holds it since \\d{4}-.*Z: process ${process.pid} on ${hostname()}, heard of \\d+ s ago$`,
             ),
-            mend: `wait for it or stop it; one that was killed is passed over 90 s after it was last heard of, or when you remove models/many/lease/00000000${round}.json`,
-          });
+          ),
+          mend: `wait for it or stop it; one that was killed is passed over 90 s after it was last heard of, or when you remove models/many/lease/00000000${round}.json`,
+        });
       }
       await had[0]?.value.confirm();
       await had[0]?.value.release();

@@ -1,12 +1,7 @@
 import { apartM, distanceM, type Place, partOf, randomOf } from "@loc2vec/core";
 import { expect, test } from "vitest";
-import {
-  chooseMinDistance,
-  shareOfNearPairs,
-  splitPlaces,
-  warnOfBatches,
-  warnOfHoldout,
-} from "../src/index.ts";
+import { chooseMinDistance, shareOfNearPairs, warnOfBatches, warnOfHoldout } from "../src/overlap.ts";
+import { splitPlaces } from "../src/split.ts";
 
 const APART = apartM(100, 80);
 /** A square town of so many metres, full of places. */

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { FarmError, LocationError, type TrainJob } from "@loc2vec/core";
+import { FarmError, LocationError, type Training } from "@loc2vec/core";
 import {
   closeRedis,
   connectRedis,
@@ -182,7 +182,7 @@ test("an error that is of the map, not of a location, sets nothing aside", async
   expect(summary).toMatchObject({ shards: 2, quarantined: 0 });
 });
 
-const TRAIN: Omit<TrainJob, "store"> = {
+const TRAIN: Training = {
   dataset: "city",
   model: "m1",
   steps: 2,

@@ -13,7 +13,7 @@ import { type Command, Option } from "commander";
 import { defineCommand } from "../command-line.ts";
 import type { CommandContext } from "../context.ts";
 import { checkpointOption, kind, levels, ratio, seedOption, whole } from "../options.ts";
-import { type TrainingOptions, trainingOf, withTraining } from "../training-options.ts";
+import { refuseTraining, type TrainingOptions, trainingOf, withQueuedTraining } from "../training-options.ts";
 
 interface EnqueueOptions extends TrainingOptions, LocationChoice {
   dataset: string;
@@ -29,7 +29,7 @@ interface EnqueueOptions extends TrainingOptions, LocationChoice {
 export const enqueue = defineCommand({
   usage: "enqueue",
   description: "describe a data set and queue its shards",
-  options: (command) => withDataset(withTraining(command, "training: ")),
+  options: (command) => withDataset(withQueuedTraining(command)),
   action: enqueueCommand,
 });
 
@@ -94,12 +94,13 @@ async function enqueueCommand(context: CommandContext, options: EnqueueOptions):
 
 /** What the options say shall follow. */
 function followOf(options: EnqueueOptions): Follow {
-  const { dataset, train: model, steps, embed = false, checkpoint, seed } = options;
+  const { dataset, train: model, steps, embed = false, checkpoint } = options;
   if (model === undefined) {
+    refuseTraining(options);
     if (!embed && steps === undefined) return {};
     throw new FarmError("usage", "--steps and --embed are of a model that is trained", "add --train MODEL");
   }
   checkName("model", model);
   if (steps === undefined) throw new FarmError("usage", `model ${model}: how many steps?`, "add --steps N");
-  return { train: { dataset, model, steps, seed, ...trainingOf(options) }, embed, checkpoint };
+  return { train: { dataset, model, steps, ...trainingOf(options) }, embed, checkpoint };
 }

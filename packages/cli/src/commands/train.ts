@@ -1,7 +1,7 @@
 import { trainModel } from "@loc2vec/farm";
 import { defineCommand } from "../command-line.ts";
 import type { CommandContext } from "../context.ts";
-import { seedOption, whole } from "../options.ts";
+import { whole } from "../options.ts";
 import { type TrainingOptions, trainingOf, withTraining } from "../training-options.ts";
 import { liveView } from "../training-view.ts";
 
@@ -9,8 +9,6 @@ interface TrainCommandOptions extends TrainingOptions {
   dataset: string;
   model: string;
   steps: number;
-  seed: number;
-  early?: boolean;
 }
 
 export const train = defineCommand({
@@ -20,15 +18,13 @@ export const train = defineCommand({
     withTraining(command)
       .requiredOption("--dataset <name>", "name of the data set")
       .requiredOption("--model <name>", "name of the model; goes on where it stands")
-      .requiredOption("--steps <n>", "to train up to", whole(1))
-      .option("--early", "begin while shards are being rendered: wait for those that are not there yet")
-      .addOption(seedOption("of weights, mini-batches and dropout")),
+      .requiredOption("--steps <n>", "to train up to", whole(1)),
   action: trainCommand,
 });
 
 async function trainCommand(context: CommandContext, options: TrainCommandOptions): Promise<void> {
-  const { dataset, model, steps, seed, early } = options;
-  const settings = { steps, seed, early, ...trainingOf(options) };
+  const { dataset, model, steps } = options;
+  const settings = { steps, ...trainingOf(options) };
   const view = liveView({ context, dataset, model, steps });
   const { history, ...result } = await trainModel(context, dataset, model, settings, { view });
   const [first, last] = [history[0], history.at(-1)];

@@ -1,0 +1,248 @@
+import { DEFAULT_HOLDOUT, FarmError } from "@loc2vec/core";
+import {
+  ADAM,
+  compactNetwork,
+  countParameters,
+  DROPOUT,
+  LOC2VEC,
+  LOSS_NAMES,
+  LOSSES,
+  NETWORKS,
+  networkSchema,
+} from "@loc2vec/encoder";
+import { z } from "zod";
+import { explain, group, type Knob, knob, knobsOf, rangeOf, standardText, usageOf } from "./knobs.ts";
+
+/**
+ * The schema of a training, said once: the options of `farm train` and `farm enqueue --train`, a job's payload, what
+ * {@link train} takes, what a checkpoint keeps and compares, and the table in the README are derived from it. A new
+ * setting is an entry here, and its use.
+ */
+
+const rate = z.number().min(0).lt(1);
+const count = z.int().min(1);
+
+/** A network's name with what it weighs: `small (81,552 parameters)`. */
+const networkTexts = Object.entries(NETWORKS).map(
+  ([name, layers]) => `${name} (${countParameters({ ...LOC2VEC, layers }).toLocaleString("en")} parameters)`,
+);
+
+/** How fast it learns as the steps go by. */
+export const schedule = {
+  warmup: knob(z.int().min(0).default(0), {
+    flag: "--warmup",
+    unit: "steps",
+    help: "steps over which the learning rate rises to its height",
+    before: 0,
+  }),
+  halveEvery: knob(z.int().min(0).default(0), {
+    flag: "--halve-every",
+    unit: "steps",
+    help: "steps after which the learning rate halves, again and again; 0: never",
+    before: 0,
+  }),
+};
+
+/** What decides how a training goes, but for its length: a checkpoint keeps it, and who goes on must not change it. */
+export const decisive = {
+  network: knob(networkSchema.transform(compactNetwork).prefault("paper"), {
+    flag: "--network",
+    value: "network",
+    names: Object.keys(NETWORKS),
+    help: `layers: ${networkTexts.join(", ")}, {"pooled": […], "pointwise": […], "dense": n, "embedding": n}, or a list: [{"kind": "conv", …}, …]`,
+  }),
+  seed: knob(z.int().min(0).default(0), {
+    flag: "--seed",
+    help: "what weights, mini-batches and dropout are drawn by",
+    enqueue: false,
+  }),
+  batch: group({
+    locations: knob(z.int().min(2).max(1000).default(20), {
+      flag: "--batch-locations",
+      help: "locations per mini-batch",
+    }),
+    pairs: knob(count.max(1000).default(5), {
+      flag: "--pairs",
+      help: "(anchor, positive) pairs per location",
+    }),
+    negatives: knob(count.max(1000).default(1), {
+      flag: "--negatives",
+      help: "negatives of each pair, among the other locations of the mini-batch",
+      before: 1,
+    }),
+  }),
+  loss: knob(z.enum(LOSS_NAMES).default("softpn"), {
+    flag: "--loss",
+    value: "loss",
+    help: LOSS_NAMES.map((name) => `${name}: ${LOSSES[name].about}`).join("; "),
+  }),
+  distanceScale: knob(z.number().positive().default(1), {
+    flag: "--distance-scale",
+    help: "what distances are multiplied by in the loss",
+    before: 1,
+  }),
+  learningRate: knob(z.number().positive().default(ADAM.learningRate), {
+    flag: "--learning-rate",
+    value: "rate",
+    help: "Adam's, at its height",
+  }),
+  ...schedule,
+  precision: knob(z.enum(["auto", "float32", "mixed"]).default("auto"), {
+    flag: "--precision",
+    value: "precision",
+    help: "auto: mixed (bfloat16 convolutions) where the device has bfloat16, else float32",
+  }),
+  dropout: knob(z.strictObject({ input: rate, conv: rate, dense: rate }).default(DROPOUT), {
+    flag: "--dropout",
+    value: "rates",
+    help: "shares of the input's channels, of feature maps and of the dense layer that fall out",
+  }),
+  empty: knob(z.enum(["skip", "keep"]).default("skip"), {
+    flag: "--empty",
+    value: "policy",
+    help: "tiles without a drawn pixel: never trained on, or as any other",
+    before: "keep",
+  }),
+  early: knob(z.boolean().optional(), {
+    flag: "--early",
+    help: "begins while shards are being rendered: waits for those that are not there yet",
+    before: false,
+    enqueue: false,
+  }),
+  minDistanceM: knob(z.number().min(0).optional(), {
+    flag: "--min-distance",
+    unit: "metres",
+    help: "least distance between locations of a mini-batch: nearer ones are false negatives of one another",
+    otherwise: `two footprints, ${DEFAULT_HOLDOUT.borderM}, or less on a small map`,
+    before: 0,
+  }),
+  holdout: group({
+    share: knob(rate.default(DEFAULT_HOLDOUT.share), {
+      flag: "--holdout",
+      value: "share",
+      help: "share of the map's cells that is kept from training, to evaluate on",
+      before: 0,
+    }),
+    cellM: knob(z.number().positive().default(DEFAULT_HOLDOUT.cellM), {
+      flag: "--cell",
+      unit: "metres",
+      help: "side of those cells",
+      before: 1000,
+    }),
+    borderM: knob(z.number().min(0).optional(), {
+      flag: "--border",
+      unit: "metres",
+      help: "width around those cells that is neither trained nor evaluated on",
+      otherwise: `two footprints, ${DEFAULT_HOLDOUT.borderM}`,
+      before: 200,
+    }),
+  }),
+};
+
+/** What a session is told: when it ends, and how often it keeps what it reached. */
+const session = {
+  patience: knob(count.optional(), {
+    flag: "--patience",
+    unit: "steps",
+    help: "ends when the mean loss of 50 steps has not fallen for so many steps",
+  }),
+  maxSeconds: knob(z.number().positive().optional(), {
+    flag: "--max-seconds",
+    unit: "seconds",
+    help: "ends after so long, to go on when called again; a job goes on when others had their turn",
+  }),
+  checkpointEvery: knob(count.default(100), {
+    flag: "--checkpoint-every",
+    unit: "steps",
+    help: "steps between checkpoints",
+  }),
+};
+
+const recipeSchema = z.strictObject({ ...decisive, ...session });
+
+/** A training's settings, as they may be given: what is left out is the default. */
+export type RecipeInput = z.input<typeof recipeSchema>;
+
+/** A training's settings, complete but for what is found out where it begins. */
+export type Recipe = z.output<typeof recipeSchema>;
+
+/** Every setting of a training, in the order of --help and the README. */
+export const KNOBS: readonly Knob[] = knobsOf(recipeSchema.shape);
+
+/** Recipes by name: what differs from the defaults. `paper` is Loc2Vec's. */
+export const RECIPES = { paper: {} } as const satisfies Record<string, RecipeInput>;
+
+/** The fields of a recipe in an object that holds others, too. */
+export function pickRecipe(options: RecipeInput): RecipeInput {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => name in recipeSchema.shape));
+}
+
+/** Groups of settings by name: what is given of one leaves the rest of it to the recipe. */
+const GROUPS = new Set(KNOBS.filter(({ path }) => path.length > 1).map(({ path }) => path[0]));
+
+/** Settings above others: each replaces the one below, but for those that are undefined. */
+function merge(below: object, above: object): object {
+  const merged: Record<string, unknown> = { ...below };
+  for (const [name, value] of Object.entries(above)) {
+    const inner = merged[name];
+    if (value === undefined) continue;
+    const isGroup = GROUPS.has(name) && inner instanceof Object && value instanceof Object;
+    merged[name] = isGroup ? merge(inner, value) : value;
+  }
+  return merged;
+}
+
+/**
+ * Checks settings and fills in what a recipe says, and the defaults.
+ *
+ * @param place for the message, e.g. `model city`
+ * @param base one of {@link RECIPES}
+ * @throws FarmError `usage` naming the field that is unknown or out of its range
+ */
+export function parseRecipe(place: string, given: RecipeInput, base: RecipeInput = RECIPES.paper): Recipe {
+  const parsed = recipeSchema.safeParse(merge(base, given));
+  if (parsed.success) return parsed.data;
+  const { path, message } = explain(parsed.error.issues[0] as z.core.$ZodIssue);
+  const field = path.join(".");
+  const one = KNOBS.find((each) => each.path.join(".") === field);
+  throw new FarmError(
+    "usage",
+    `${place}: ${field}: ${one === undefined ? message : `must be ${rangeOf(one)}`}`,
+    "farm train --help lists the settings of a training",
+  );
+}
+
+/** A recipe of settings that are given one by one: `[["batch", "pairs"], 3]`. */
+export function composeRecipe(
+  values: Iterable<readonly [path: readonly string[], value: unknown]>,
+): RecipeInput {
+  const recipe: Record<string, unknown> = {};
+  for (const [path, value] of values) {
+    let inner = recipe;
+    for (const name of path.slice(0, -1)) {
+      inner[name] ??= {};
+      inner = inner[name] as Record<string, unknown>;
+    }
+    inner[path.at(-1) as string] = value;
+  }
+  return recipe;
+}
+
+/** The table of a training's settings in the README, in Markdown. */
+export function recipeTable(): string {
+  const rows = KNOBS.map((one) => [
+    `\`${usageOf(one)}\``,
+    `\`${one.path.join(".")}\``,
+    standardText(one) || "–",
+    (one.path[0] as string) in decisive ? "yes" : "",
+    `${one.help} (${rangeOf(one)})`,
+  ]);
+  const table = [["option", "setting", "default", "kept", "what"], ...rows];
+  const widths = [0, 1, 2, 3, 4].map((column) =>
+    Math.max(...table.map((row) => (row[column] as string).length)),
+  );
+  const line = (row: readonly string[]): string =>
+    `| ${row.map((cell, column) => cell.padEnd(widths[column] as number)).join(" | ")} |`;
+  const [head = [], ...body] = table;
+  return [line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n");
+}

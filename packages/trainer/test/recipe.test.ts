@@ -1,0 +1,216 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { DEFAULT_HOLDOUT, FarmError } from "@loc2vec/core";
+import { compactNetwork, NETWORKS } from "@loc2vec/encoder";
+import { openStore } from "@loc2vec/shards";
+import { expect, onTestFinished, test } from "vitest";
+import { NETWORK, writeStripes } from "../../../test/support/stripes.ts";
+import { listCheckpoints, readCheckpoint, train } from "../src/index.ts";
+import { choicesOf, type Knob, rangeOf, readKnob, standardText, usageOf } from "../src/knobs.ts";
+import { composeRecipe, decisive, KNOBS, parseRecipe, RECIPES, recipeTable } from "../src/recipe.ts";
+import { settle } from "../src/settings.ts";
+
+const README = fileURLToPath(new URL("../README.md", import.meta.url));
+const PAPER = parseRecipe("a test", {});
+const nameOf = ({ path }: Pick<Knob, "path">): string => path.join(".");
+const byName = (name: string): Knob => KNOBS.find((one) => nameOf(one) === name) as Knob;
+const valueIn = (recipe: object, { path }: Knob): unknown =>
+  path.reduce<unknown>((inner, name) => (inner as Record<string, unknown>)[name], recipe);
+/** What a name of the README's table ends in, where a number has a dimension. */
+const UNIT_OF_NAME = /(M|Seconds)$/;
+
+test("every setting has a flag of its own, a help text, and a unit where its name has one", () => {
+  expect(KNOBS.length).toBeGreaterThan(15);
+  expect(new Set(KNOBS.map(({ flag }) => flag)).size).toBe(KNOBS.length);
+  for (const one of KNOBS) {
+    expect(one.flag, nameOf(one)).toMatch(/^--[a-z]+(-[a-z]+)*$/);
+    expect(one.help.length, nameOf(one)).toBeGreaterThan(5);
+    expect(rangeOf(one), nameOf(one)).not.toMatch(/undefined|NaN/);
+    const [, ending] = UNIT_OF_NAME.exec(nameOf(one)) ?? [];
+    expect([undefined, one.unit], nameOf(one)).toContain(
+      { M: "metres", Seconds: "seconds" }[ending as string],
+    );
+  }
+});
+
+test("no setting has the name of a job's own field, or of what a training is told beside its recipe", () => {
+  const taken = ["store", "dataset", "model", "steps", "signal", "busyMs", "leaseMs"];
+  expect(KNOBS.map(({ path }) => path[0]).filter((name) => taken.includes(name as string))).toEqual([]);
+});
+
+test("the recipe `paper` is all defaults", () => {
+  expect(parseRecipe("a test", RECIPES.paper)).toEqual(PAPER);
+  expect(PAPER).toMatchObject({
+    ...{ network: compactNetwork(NETWORKS.paper), seed: 0, batch: { locations: 20, pairs: 5, negatives: 1 } },
+    ...{ loss: "softpn", distanceScale: 1, learningRate: 0.001, warmup: 0, halveEvery: 0 },
+    ...{ precision: "auto", dropout: { input: 0.02, conv: 0.01, dense: 0.02 }, empty: "skip" },
+    ...{ holdout: { share: 0.1, cellM: 1000 }, checkpointEvery: 100 },
+  });
+});
+
+test("a recipe's own settings give way to those that are given, also within a group", () => {
+  const base = { loss: "ratio", batch: { locations: 60, pairs: 2 }, warmup: 9 } as const;
+  expect(parseRecipe("a test", { batch: { pairs: 3 }, warmup: 0 }, base)).toEqual({
+    ...PAPER,
+    ...{ loss: "ratio", batch: { locations: 60, pairs: 3, negatives: 1 }, warmup: 0 },
+  });
+  const left = { loss: undefined, batch: { pairs: undefined }, warmup: undefined };
+  expect(parseRecipe("a test", left, base)).toEqual(parseRecipe("a test", base));
+});
+
+test.each(KNOBS.map((one) => [nameOf(one), one] as const))(
+  "%s: its default, read from what --help shows, is the recipe's",
+  (_, one) => {
+    const shown = one.standard === undefined ? [] : [standardText(one)];
+    const given = shown.map((text) => [one.path, readKnob(one, text)] as const);
+    expect(parseRecipe("a test", composeRecipe(given))).toEqual(PAPER);
+    expect(shown).toHaveLength(valueIn(PAPER, one) === undefined ? 0 : 1);
+  },
+);
+
+test("values of the command line are read, and what is out of range is refused with what it must be", () => {
+  for (const [name, text, value] of [
+    ["batch.locations", "2", 2],
+    ["learningRate", "1e-4", 1e-4],
+    ["minDistanceM", "0", 0],
+    ["holdout.share", "0.5", 0.5],
+    ["dropout", "0.1,0,0.9", { input: 0.1, conv: 0, dense: 0.9 }],
+    ["loss", "ratio", "ratio"],
+    ["network", "small", "small"],
+    ["network", NETWORK, JSON.parse(NETWORK)],
+  ] as const)
+    expect(readKnob(byName(name), text), name).toEqual(value);
+  for (const [name, text, mustBe] of [
+    ["batch.locations", "1", "must be a whole number, 2 to 1000"],
+    ["batch.locations", "1001", "must be a whole number, 2 to 1000"],
+    ["batch.pairs", "2.5", "must be a whole number, 1 to 1000"],
+    ["batch.pairs", "", "must be a whole number, 1 to 1000"],
+    ["seed", "-1", "must be a whole number, 0 or more"],
+    ["patience", "0", "must be a whole number, 1 or more"],
+    ["learningRate", "0", "must be a number above 0"],
+    ["learningRate", "Infinity", "must be a number above 0"],
+    ["minDistanceM", "-1", "must be a number, 0 or more"],
+    ["minDistanceM", " ", "must be a number, 0 or more"],
+    ["holdout.share", "1", "must be a number, 0 to less than 1"],
+    ["dropout", "0.1,0.1", "must be 3 numbers by commas (input, conv, dense), each 0 to less than 1"],
+    ["dropout", "0.1,0.1,1", "must be 3 numbers by commas (input, conv, dense), each 0 to less than 1"],
+    ["loss", "triplet", "must be softpn or ratio"],
+    ["network", "tiny", "must be small, paper, large or JSON"],
+    ["network", '{"pooled":[],"pointwise":[],"dense":4,"embedding":4}', /^pooled: /],
+    ["network", '{"pooled":[8],"pointwise":[0],"dense":4,"embedding":4}', /^pointwise\.0: /],
+    ["network", '{"pooled":[8],"dense":4,"embedding":4}', /^pointwise: /],
+  ] as const)
+    expect(() => readKnob(byName(name), text), `${name} ${text}`).toThrowError(mustBe);
+});
+
+test("an unknown field, or one out of its range, is refused by name", () => {
+  for (const [given, message] of [
+    [{ los: "softpn" }, "job x: los: there is no such setting"],
+    [{ batch: { location: 3 } }, "job x: batch.location: there is no such setting"],
+    [{ batch: { locations: 1 } }, "job x: batch.locations: must be a whole number, 2 to 1000"],
+    [{ loss: "triplet" }, "job x: loss: must be softpn or ratio"],
+    [{ holdout: { share: 2 } }, "job x: holdout.share: must be a number, 0 to less than 1"],
+    [{ dropout: { input: 0, conv: 3, dense: 0 } }, /^job x: dropout\.conv: /],
+    [{ network: { pooled: [8], pointwise: [], dense: 4 } }, /^job x: network\.embedding: /],
+    [{ warmup: "9" }, "job x: warmup: must be a whole number, 0 or more"],
+  ] as const) {
+    let thrown: unknown;
+    try {
+      parseRecipe("job x", given as never);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(FarmError);
+    expect(thrown).toMatchObject({ kind: "usage" });
+    expect((thrown as FarmError).message).toMatch(message);
+  }
+});
+
+/** A value of a setting that is not its default. */
+function otherValue(one: Knob): unknown {
+  const texts = [...choicesOf(one), "7", "0.75", "0.5,0.25,0.125", NETWORK];
+  const values = texts.flatMap((text) => {
+    try {
+      return [readKnob(one, text)];
+    } catch {
+      return [];
+    }
+  });
+  const other = values.find((value) => {
+    const recipe = parseRecipe("a test", composeRecipe([[one.path, value]]));
+    return JSON.stringify(recipe) !== JSON.stringify(PAPER);
+  });
+  return other ?? true;
+}
+
+test("a job's payload is a recipe that comes through a queue as it was", () => {
+  const recipe = parseRecipe("a test", composeRecipe(KNOBS.map((one) => [one.path, otherValue(one)])));
+  for (const one of KNOBS) expect(valueIn(recipe, one), nameOf(one)).not.toEqual(valueIn(PAPER, one));
+  expect(parseRecipe("a job", JSON.parse(JSON.stringify(recipe)))).toEqual(recipe);
+});
+
+test("the README's table is the schema's", async () => {
+  const readme = await readFile(README, "utf8");
+  const markers = /(<!-- recipe -->\n)[\s\S]*(<!-- \/recipe -->)/;
+  expect(readme).toMatch(markers);
+  const anew = readme.replace(markers, `$1\n${recipeTable()}\n\n$2`);
+  const command = "npx vitest run packages/trainer/test/recipe.test.ts --update";
+  await expect(anew, `it is written anew by ${command}`).toMatchFileSnapshot(README);
+});
+
+test("a checkpoint of before there was a setting is gone on with, as what was done then", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "recipe-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const store = openStore(pathToFileURL(folder).href);
+  await writeStripes(store);
+  const before = {
+    ...{ empty: "keep", minDistanceM: 0, holdout: { share: 0, cellM: 1000, borderM: 200 } },
+    ...{ batch: { locations: 6, pairs: 3 }, network: JSON.parse(NETWORK), checkpointEvery: 4 },
+  } as const;
+  const run = (model: string, steps: number, more = {}) =>
+    train({ store, dataset: "stripes", model, steps, ...before, ...more });
+  await run("old", 4);
+  const key = "models/old/checkpoints/step-000004/state.json";
+  const state = JSON.parse(new TextDecoder().decode(await store.get(key)));
+  const { settings } = await readCheckpoint(store, "old", 4);
+  for (const name of ["distanceScale", "empty", "schedule", "minDistanceM", "holdout", "early"])
+    delete state.settings[name];
+  delete state.settings.batch.negatives;
+  await store.put(key, new TextEncoder().encode(JSON.stringify(state)));
+  expect((await readCheckpoint(store, "old", 4)).settings).toEqual(settings);
+  expect(await run("old", 8)).toMatchObject({ resumedFrom: 4, step: 8 });
+  expect(await listCheckpoints(store, "old")).toContain(8);
+  await expect(run("old", 12, { empty: "skip" })).rejects.toMatchObject({
+    code: "settings-mismatch",
+    message: expect.stringMatching(/empty "keep", not "skip"/),
+  });
+  // What was always there must be.
+  delete state.settings.loss;
+  for (const step of [4, 8])
+    await store.put(
+      `models/old/checkpoints/step-00000${step}/state.json`,
+      new TextEncoder().encode(JSON.stringify(state)),
+    );
+  await expect(run("old", 12)).rejects.toThrowError(/state\.json in .*settings\.loss/);
+});
+
+test("all that is decisive is in a checkpoint's settings", () => {
+  const drawn = { shards: "0-5", early: false, minDistanceM: 100, holdout: DEFAULT_HOLDOUT };
+  const dataset = { channels: ["a", "b", "c"], pixels: 32 };
+  const settings = settle({ ...PAPER, precision: "mixed" }, {} as never, dataset, drawn);
+  const kept = { ...settings, ...settings.schedule, network: settings.architecture };
+  expect(Object.keys(decisive).filter((name) => !(name in kept))).toEqual([]);
+  expect(settings).toMatchObject({ ...drawn, precision: "mixed", schedule: { warmup: 0, halveEvery: 0 } });
+});
+
+test("a flag is shown with what its value is called", () => {
+  for (const [name, usage] of [
+    ["batch.pairs", "--pairs <n>"],
+    ["minDistanceM", "--min-distance <metres>"],
+    ["dropout", "--dropout <rates>"],
+    ["early", "--early"],
+  ] as const)
+    expect(usageOf(byName(name))).toBe(usage);
+});
