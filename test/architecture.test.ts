@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { expect, test } from "vitest";
+import { UNIT_TESTS } from "./unit-tests.ts";
 
 const PACKAGES = resolve(import.meta.dirname, "../packages");
 
@@ -103,6 +104,36 @@ test.each(Object.keys(ARROWS))("no modules of %s import each other in a circle, 
   };
   for (const file of files) follow(file, []);
   expect(circles).toEqual([]);
+});
+
+/** What only a test with services can have: their addresses, and what starts them. */
+const SERVICES =
+  /\binject\(|\bensureServices\b|"@loc2vec\/services"|support\/(?:moto|pgbouncer|standby|python)\.ts/;
+
+/** A test and all of its own that it imports, and they import. */
+function importedBy(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  for (const [, specifier = ""] of readFileSync(file, "utf8").matchAll(/from "(\.[^"]+\.ts)"/g)) {
+    const target = resolve(file, "..", specifier);
+    if (!target.includes("/src/")) importedBy(target, seen);
+  }
+  return seen;
+}
+
+test.each(UNIT_TESTS)("%s is there, and needs no service", (test) => {
+  const file = resolve(PACKAGES, "..", test);
+  const needy = [...importedBy(file)].filter(
+    (each) => each !== import.meta.filename && SERVICES.test(readFileSync(each, "utf8")),
+  );
+  expect(needy).toEqual([]);
+});
+
+test.each(Object.keys(ARROWS))("%s has its unit tests run by its script `test`", (name) => {
+  const { test: command } = json(join(PACKAGES, name, "package.json")).scripts ?? {};
+  const has = UNIT_TESTS.some((file) => file.startsWith(`packages/${name}/`));
+  const none = has ? "" : "--passWithNoTests ";
+  expect(command).toBe(`vitest run --root ../.. --project unit ${none}packages/${name}/`);
 });
 
 test("settings are read in core's configuration alone, by set-up too", () => {

@@ -2,6 +2,8 @@ import { describe, expect, test } from "vitest";
 import {
   DEFAULT_HOLDOUT,
   distanceM,
+  HALF_WORLD_M,
+  METRES_PER_DEGREE,
   type NearestPlace,
   nearestOf,
   partOf,
@@ -32,6 +34,19 @@ test("within a box: its border too, across the antimeridian, and on it by either
   expect([176, -177, 0].map((lon) => within(fiji, lon, -17))).toEqual([false, false, false]);
   const taveuni = [179, -17, 180, -16] as const;
   expect([within(taveuni, -180, -16.5), within(taveuni, -179.9, -16.5)]).toEqual([true, false]);
+});
+
+test("the Web Mercator world is 40,075,017 m wide", () => {
+  expect(HALF_WORLD_M).toBeCloseTo(20_037_508.342_789, 5);
+});
+
+test("within a box: all of its corners, and a box that is a point", () => {
+  const box = [24.9, 60.1, 25, 60.2] as const;
+  for (const lon of [24.9, 25])
+    for (const lat of [60.1, 60.2]) expect(withinBox(box, { lon, lat })).toBe(true);
+  const point = [25, 60, 25, 60] as const;
+  expect(withinBox(point, { lon: 25, lat: 60 })).toBe(true);
+  expect(withinBox(point, { lon: 26, lat: 60 })).toBe(false);
 });
 
 test("within a box: its edges, a margin in metres, over the antimeridian", () => {
@@ -109,6 +124,20 @@ describe("the split by geography", () => {
       }
     },
   );
+
+  test.each([0, 45, 60, 75, -60])("at %i° a cell is as wide as it is high", (lat) => {
+    const holdout = { share: 0.5, cellM: 1000, borderM: 0 };
+    // Every 10 m, on a line through 400 cells: how often the part changes tells how many cells there are.
+    const changes = (at: (metres: number) => { lon: number; lat: number }) => {
+      const parts = Array.from({ length: 40_000 }, (_, i) => partOf(11, at(10 * i), holdout) === "heldout");
+      return parts.filter((part, i) => i > 0 && part !== parts[i - 1]).length;
+    };
+    const wide = METRES_PER_DEGREE * Math.cos((lat * Math.PI) / 180);
+    const eastwards = changes((metres) => ({ lon: metres / wide, lat: lat + 0.001 }));
+    const northwards = changes((metres) => ({ lon: 0.001, lat: lat + metres / METRES_PER_DEGREE }));
+    // Half of 400 borders, a deviation of 10.
+    for (const count of [eastwards, northwards]) expect(Math.abs(count - 200)).toBeLessThan(35);
+  });
 
   test("neighbours fall on one side: cells, not single locations, are drawn", () => {
     const random = randomOf(4);

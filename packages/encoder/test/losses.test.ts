@@ -75,3 +75,28 @@ test.each(LOSS_NAMES)(
       expect(gradient.filter((_, i) => i % SIZE === k).reduce((a, b) => a + b, 0)).toBeCloseTo(0, 6);
   },
 );
+
+test.each([
+  ["softpn", 3, 3.25],
+  ["ratio", 5, 4.25],
+] as const)("%s tells of distances as they are, and of triplets that are right", (name, first, mean) => {
+  // On a line: an anchor, its positive 2 away, two negatives; by hand.
+  const embeddings = Float32Array.of(0, 2, 5, -3.5);
+  const triplet = (negative: number): Triplet => ({ anchor: 0, positive: 1, negative });
+  const structure = { locationOfRow: [1, 1, 2, 3], anchors: [0, 2, 3], triplets: [triplet(2)] };
+  const one = LOSSES[name].compute(embeddings, 1, structure, { scale: 3 });
+  expect(one.positive).toBeCloseTo(2, 6);
+  expect(one.negative).toBeCloseTo(first, 6);
+  const both = { ...structure, triplets: [triplet(2), triplet(3)] };
+  expect(LOSSES[name].compute(embeddings, 1, both, { scale: 3 }).negative).toBeCloseTo(mean, 6);
+  // The negative is as far as the positive, then nearer: neither is right.
+  for (const [at, accuracy] of [
+    [-2, 0],
+    [-1, 0],
+    [-2.5, 1],
+  ] as const) {
+    const moved = Float32Array.of(0, 2, at, 0);
+    expect(LOSSES[name].compute(moved, 1, structure, { scale: 1 }).accuracy).toBe(accuracy);
+  }
+  expect(LOSSES[name].about).toMatch(/^the negative's distance is that to the /);
+});

@@ -35,6 +35,10 @@ test("every setting has a flag of its own, a help text, and a unit where its nam
   }
 });
 
+test("a job may be given every setting but what is drawn by chance, and what waits for shards", () => {
+  expect(KNOBS.filter(({ enqueue }) => enqueue === false).map(nameOf)).toEqual(["seed", "early"]);
+});
+
 test("no setting has the name of a job's own field, or of what a training is told beside its recipe", () => {
   const taken = ["store", "dataset", "model", "steps", "signal", "busyMs", "leaseMs"];
   expect(KNOBS.map(({ path }) => path[0]).filter((name) => taken.includes(name as string))).toEqual([]);
