@@ -57,7 +57,9 @@ test("scripts that documents call with npm or pnpm are in package.json", () => {
   expect(named.filter(([script]) => SCRIPTS[script] === undefined)).toEqual([]);
 });
 
-test("commands of the farm exist, and have the options that documents give them", async () => {
+test("commands of the farm exist, and have the options that documents give them", {
+  timeout: 180_000,
+}, async () => {
   const verbs = new Map<string, Line[]>();
   for (const pattern of [
     new RegExp(`\\bfarm:([a-z]+)(?![\\w/.-])${REST}`, "g"),
@@ -77,22 +79,26 @@ test("commands of the farm exist, and have the options that documents give them"
   expect(problems.flat()).toEqual([]);
 });
 
-test.each(["bench", "chaos"])("what documents ask of pnpm %s is in its help", async (script) => {
-  const pattern = new RegExp(`\\bpnpm ${script}\\b(?: (?!-|NAME)(\\w+))?${REST}`, "g");
-  const calls = callsOf(pattern);
-  expect(calls.size).toBeGreaterThan(0);
-  const helpOf = async (...args: string[]): Promise<string> =>
-    (await run("sh", ["-c", `${SCRIPTS[script]} "$@"`, script, ...args, "--help"], { cwd: ROOT })).stdout;
-  const all = await helpOf();
-  const problems = await Promise.all(
-    [...calls].map(async ([name, lines]) => {
-      if (name === "") return unknownOptions(lines, `${all} --help --json`);
-      if (!new RegExp(`\\b${name}\\b`).test(all)) return [`${lines[0]?.path}: no ${script} ${name}`];
-      return unknownOptions(lines, `${await helpOf(name)} --help`);
-    }),
-  );
-  expect(problems.flat()).toEqual([]);
-});
+test.each(["bench", "chaos"])(
+  "what documents ask of pnpm %s is in its help",
+  { timeout: 180_000 },
+  async (script) => {
+    const pattern = new RegExp(`\\bpnpm ${script}\\b(?: (?!-|NAME)(\\w+))?${REST}`, "g");
+    const calls = callsOf(pattern);
+    expect(calls.size).toBeGreaterThan(0);
+    const helpOf = async (...args: string[]): Promise<string> =>
+      (await run("sh", ["-c", `${SCRIPTS[script]} "$@"`, script, ...args, "--help"], { cwd: ROOT })).stdout;
+    const all = await helpOf();
+    const problems = await Promise.all(
+      [...calls].map(async ([name, lines]) => {
+        if (name === "") return unknownOptions(lines, `${all} --help --json`);
+        if (!new RegExp(`\\b${name}\\b`).test(all)) return [`${lines[0]?.path}: no ${script} ${name}`];
+        return unknownOptions(lines, `${await helpOf(name)} --help`);
+      }),
+    );
+    expect(problems.flat()).toEqual([]);
+  },
+);
 
 test("settings that documents name exist", () => {
   const known = describeConfig(readConfig(ROOT, {})).map(({ env }) => env);

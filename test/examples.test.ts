@@ -67,7 +67,7 @@ async function settingsOf(name: string): Promise<Record<string, string>> {
 const ended = ({ code, stderr }: Ran) => ({ code, errors: stderr.match(/^error: .*$/gm) ?? [] });
 const FINE = { code: 0, errors: [] };
 
-test.concurrent("own-city: from a map to vectors and pictures", { timeout: 180_000 }, async () => {
+test("own-city: from a map to vectors and pictures", { timeout: 180_000 }, async () => {
   const settings = await settingsOf("own-city");
   expect(ended(await run(join(EXAMPLES, "own-city/run.sh"), [MAP, "city", "60", "2"], settings))).toEqual(
     FINE,
@@ -79,7 +79,7 @@ test.concurrent("own-city: from a map to vectors and pictures", { timeout: 180_0
   expect(await readFile(join(home, "own-city/reports/city/index.html"), "utf8")).toContain("figure 18");
 });
 
-test.concurrent("own-locations: twelve places with labels, embedded with a model of their region", {
+test("own-locations: twelve places with labels, embedded with a model of their region", {
   timeout: 180_000,
 }, async () => {
   const settings = await settingsOf("own-locations");
@@ -105,7 +105,7 @@ test.concurrent("own-locations: twelve places with labels, embedded with a model
   expect(stdout).toMatch(/^ +0\.000 {2}24\.94121 60\.17121 {2}central railway station$/m);
 });
 
-test.concurrent("own-channels: tiles and network have the channels of the profile", {
+test("own-channels: tiles and network have the channels of the profile", {
   timeout: 180_000,
 }, async () => {
   const settings = await settingsOf("own-channels");
@@ -120,7 +120,7 @@ test.concurrent("own-channels: tiles and network have the channels of the profil
   expect(JSON.parse(model)).toMatchObject({ step: 2, settings: { architecture: { channels: 5 } } });
 });
 
-test.concurrent("read-from-python: a data set with positives and no labels", async () => {
+test("read-from-python: a data set with positives and no labels", async () => {
   const store = join(home, "stripes");
   await writeStripes(openStore(`file://${store}`));
   const settings = { FARM_HOME: home, FARM_STORE: `file://${store}` };

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -78,7 +79,12 @@ test.each(NAMES)(
     const code = codeBlocks(text);
     expect(text.startsWith(`# @loc2vec/${name}\n`)).toBe(true);
     expect(text.replace(GENERATED, "").trimEnd().split("\n").length).toBeLessThanOrEqual(LINES);
-    expect(text).toMatch(/^Depends on .+\.$/m);
+    const { dependencies = {} } = JSON.parse(readFileSync(join(PACKAGES, name, "package.json"), "utf8"));
+    const own = Object.keys(dependencies).flatMap((each) => /^@loc2vec\/(.*)$/.exec(each)?.[1] ?? []);
+    const said = /^Depends on (?:all packages.*|no other package|(.+))\.$/m.exec(text);
+    expect(said, "Depends on ….").not.toBeNull();
+    if (said?.[0] === "Depends on no other package.") expect(own).toEqual([]);
+    if (said?.[1] !== undefined) expect(said[1].split(", ").sort()).toEqual(own.sort());
     expect(code.some(({ language }) => language === "ts" || language === "")).toBe(true);
   },
 );

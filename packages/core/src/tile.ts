@@ -4,11 +4,9 @@ import { randomOf, Stream } from "./random.ts";
 export const TILE_PIXELS = 128;
 export const TILE_RADIUS_M = 100;
 export const MAX_OFFSET_M = 80;
-export const POSITIVES_PER_LOCATION = 20;
+const POSITIVES_PER_LOCATION = 20;
 /** Anchor and positives: sample 0 is the anchor. */
 export const SAMPLES_PER_LOCATION = POSITIVES_PER_LOCATION + 1;
-export const CHANNELS = 12;
-export const EMBEDDING_SIZE = 16;
 
 /** Levels of intensity that tiles may be rounded to. */
 export type Levels = 16 | 256;

@@ -10,7 +10,7 @@ export interface Dropout {
   dense: number;
 }
 
-/** Weak: the original's rates are not known, and stronger ones make a training learn more slowly (see the README of evaluation). */
+/** Weak: the original's rates are not known, and stronger ones make a training learn more slowly (docs/quality.md). */
 export const DROPOUT: Dropout = { input: 0.02, conv: 0.01, dense: 0.02 };
 
 /** Keys of the draws: the same keys, the same draws. */

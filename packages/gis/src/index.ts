@@ -1,12 +1,23 @@
 export { ensureDatabase } from "./database.ts";
-export * from "./demo.ts";
-export * from "./import/import.ts";
-export * from "./import/info.ts";
-export * from "./locations/index.ts";
+export { type DemoMap, fetchDemoMap } from "./demo.ts";
+export { type ImportOptions, importPbf } from "./import/import.ts";
+export { type ImportInfo, noMap, readImportInfo, requireImport } from "./import/info.ts";
+export { openLocationFile } from "./locations/index.ts";
+export { describeBad, type LocationSource } from "./locations/survey.ts";
 export { checkOsmFile, type OsmFile, type OsmFormat } from "./osmfile.ts";
 export type { Packing } from "./packing.ts";
-export * from "./profile.ts";
-export * from "./sample.ts";
-export * from "./style.ts";
-export * from "./table.ts";
-export * from "./venues.ts";
+export {
+  type Channel,
+  type LineDraw,
+  loadProfile,
+  type PointDraw,
+  type PolygonDraw,
+  type Profile,
+  parseProfile,
+  type Rule,
+  type Stroke,
+  type TagMatch,
+} from "./profile.ts";
+export { type SampleOptions, sampleLocations } from "./sample.ts";
+export { openLocationTable } from "./table.ts";
+export { channelsOfVenues, type NearestVenueOptions, nearestVenues } from "./venues.ts";

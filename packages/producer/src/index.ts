@@ -1,3 +1,3 @@
-export * from "./enqueue.ts";
-export * from "./status.ts";
-export * from "./verify.ts";
+export { type EnqueueDatasetOptions, type EnqueueDatasetResult, enqueueDataset } from "./enqueue.ts";
+export { type DatasetStatus, datasetStatus } from "./status.ts";
+export { type VerifyOptions, type VerifyResult, verifyDataset } from "./verify.ts";

@@ -5,7 +5,7 @@ import { appendCrc32c, checkCrc32c } from "./crc32c.ts";
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
 
-/** The level that data sets are written with; measured in this package's README. */
+/** The level that data sets are written with; measured in docs/decisions.md. */
 export const DEFAULT_ZSTD_LEVEL = 3;
 
 /**
