@@ -142,7 +142,9 @@ describe("the split by geography", () => {
   test("is that of every model so far (pinned values)", () => {
     const letters = { train: "t", border: "b", heldout: "h" };
     const parts = places(120, 6).map((place) => letters[partOf(7, place, DEFAULT_HOLDOUT)]);
-    expect(parts.join("")).toMatchInlineSnapshot(`"tthttbbhhttbhbbttbtbbttttbhbbbtttbtttttttttbttbtthtbttttttttbhttbbttbbhtbhttbtbttttttthhbttbbbtttttbttthbtbttbttttttttbb"`);
+    expect(parts.join("")).toMatchInlineSnapshot(
+      `"tthttbbhhttbhbbttbtbbttttbhbbbtttbtttttttttbttbtthtbttttttttbhttbbttbbhtbhttbtbttttttthhbttbbbtttttbttthbtbttbttttttttbb"`,
+    );
   });
 
   test("neighbours fall on one side: cells, not single locations, are drawn", () => {

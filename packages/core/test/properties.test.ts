@@ -8,10 +8,10 @@ import {
   METRES_PER_DEGREE,
   nearestOf,
   partOf,
-  randomFromState,
   randomOf,
   withinBox,
 } from "../src/index.ts";
+import { randomFromState } from "../src/random.ts";
 
 /** The same cases in each run. */
 fc.configureGlobal({ seed: 13, numRuns: 200 });
