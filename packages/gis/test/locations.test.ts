@@ -8,7 +8,8 @@ import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import type { FarmError, Location } from "@loc2vec/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type LocationSource, openLocationFile, type ReadOptions } from "../src/index.ts";
+import { type LocationSource, openLocationFile } from "../src/index.ts";
+import type { ReadOptions } from "../src/locations/survey.ts";
 
 let folder: string;
 beforeAll(async () => {

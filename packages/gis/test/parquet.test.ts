@@ -5,7 +5,8 @@ import { gzipSync } from "node:zlib";
 import type { FarmError } from "@loc2vec/core";
 import { type ParquetWriteOptions, parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openLocationFile, type ReadOptions } from "../src/index.ts";
+import { openLocationFile } from "../src/index.ts";
+import type { ReadOptions } from "../src/locations/survey.ts";
 
 let folder: string;
 beforeAll(async () => {

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { channelsOfVenues, flexStyle, loadProfile, parseProfile } from "../src/index.ts";
+import { channelsOfVenues, loadProfile, parseProfile } from "../src/index.ts";
+import { flexStyle } from "../src/style.ts";
 
 const STYLE = fileURLToPath(new URL("../../../styles/loc2vec.yaml", import.meta.url));
 

@@ -2,7 +2,8 @@ import { FarmError, type Location } from "@loc2vec/core";
 import { withDatabase } from "@loc2vec/postgres";
 import pg from "pg";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { ensureDatabase, openLocationTable, type ReadOptions } from "../src/index.ts";
+import { ensureDatabase, openLocationTable } from "../src/index.ts";
+import type { ReadOptions } from "../src/locations/survey.ts";
 
 declare module "vitest" {
   interface ProvidedContext {

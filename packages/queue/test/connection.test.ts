@@ -2,7 +2,8 @@ import { createServer } from "node:net";
 import { FarmError } from "@loc2vec/core";
 import { expect, inject, onTestFinished, test } from "vitest";
 import { freePort } from "../../../test/support/ports.ts";
-import { checkServer, closeRedis, connectRedis, openQueues } from "../src/index.ts";
+import { checkServer } from "../src/connection.ts";
+import { closeRedis, connectRedis, openQueues } from "../src/index.ts";
 import { startRedis, stop } from "./helpers.ts";
 
 async function failure(action: Promise<unknown>): Promise<FarmError> {

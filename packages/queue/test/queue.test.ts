@@ -6,13 +6,13 @@ import {
   enqueueShards,
   type FarmQueues,
   parsePayload,
-  parseRasterJobId,
   rasterJobId,
   rasterProgress,
   retryFailed,
   shardsInState,
-  waitForDataset,
 } from "../src/index.ts";
+import { parseRasterJobId } from "../src/payloads.ts";
+import { waitForDataset } from "../src/progress.ts";
 import { freshQueues, STORE } from "./helpers.ts";
 
 const HOSTILE = [

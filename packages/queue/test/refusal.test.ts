@@ -14,8 +14,8 @@ import {
   rasterProgress,
   refusalOf,
   retryFailed,
-  waitForDataset,
 } from "../src/index.ts";
+import { waitForDataset } from "../src/progress.ts";
 import { STORE, startRedis, stop } from "./helpers.ts";
 
 interface Server {
