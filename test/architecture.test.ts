@@ -7,11 +7,12 @@ const PACKAGES = resolve(import.meta.dirname, "../packages");
 
 /** Each line may depend on the lines above it, and on what is named; nothing else may depend on anything. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  numeric: [],
   core: [],
   postgres: ["core"],
   services: ["core", "postgres"],
-  gis: ["core", "postgres"],
-  shards: ["core"],
+  gis: ["core", "numeric", "postgres"],
+  shards: ["core", "numeric"],
   queue: ["core"],
   tensorflow: ["core"],
   rasterizer: ["core", "gis", "postgres"],
@@ -19,9 +20,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   producer: ["core", "queue", "shards"],
   worker: ["core", "queue", "shards"],
   board: ["core", "queue"],
-  trainer: ["core", "encoder", "shards", "tensorflow"],
-  atlas: ["core", "gis", "shards"],
-  evaluation: ["atlas", "core", "encoder", "shards", "tensorflow", "trainer"],
+  trainer: ["core", "encoder", "numeric", "shards", "tensorflow"],
+  atlas: ["core", "gis", "numeric", "shards"],
+  evaluation: ["core", "encoder", "numeric", "shards", "tensorflow", "trainer"],
   farm: [
     ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "services", "shards", "trainer", "worker"],
   ],
@@ -31,7 +32,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   bench: [
     ...["core", "postgres", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder"],
-    ...["worker", "trainer", "atlas", "farm", "cli"],
+    ...["worker", "trainer", "atlas", "farm", "cli", "numeric"],
   ],
 };
 

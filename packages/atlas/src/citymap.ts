@@ -1,5 +1,5 @@
 import { METRES_PER_DEGREE } from "@loc2vec/core";
-import { pca } from "./pca.ts";
+import { pca } from "@loc2vec/numeric";
 import { blank, disc, type Picture } from "./picture.ts";
 
 const WIDTH = 1100;

@@ -30,8 +30,8 @@ import {
 } from "@loc2vec/shards";
 import { lossSvg } from "./chart.ts";
 import { cityMap, embeddingColours } from "./citymap.ts";
+import { type Neighbour, nearest } from "./neighbours.ts";
 import { type Figure, renderPage } from "./page.ts";
-import { type Neighbour, nearest } from "./pca.ts";
 import { channelPicture, composeRgb, encodePng, type Picture, sheet } from "./picture.ts";
 
 /** A folder that holds it was written here, and may be replaced. */

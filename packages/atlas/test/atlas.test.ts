@@ -15,7 +15,7 @@ import {
 } from "@loc2vec/shards";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { composeRgb, embeddingColours, nearest, pca, place, writeReport } from "../src/index.ts";
+import { composeRgb, embeddingColours, nearest, place, writeReport } from "../src/index.ts";
 
 const PROFILE = parseProfile(
   `
@@ -182,23 +182,6 @@ test("channels are painted in the order of z, as opaque as they are bright", () 
   const { data } = composeRgb(tile, PROFILE);
   expect([...data.subarray(0, 12)]).toEqual([255, 0, 0, 0, 0, 255, 128, 0, 127, 255, 0, 0]);
   expect([...data.subarray(12, 15)]).toEqual([242, 239, 233]);
-});
-
-test("PCA: axes, variances and scores of a known cloud", () => {
-  // 3 along (0.6, 0.8, 0), 1 along (−0.8, 0.6, 0), nothing along z; about (5, 6, 7).
-  const rows: number[] = [];
-  for (const [a, b] of [
-    [3, 0],
-    [-3, 0],
-    [0, 1],
-    [0, -1],
-  ] as const)
-    rows.push(5 + 0.6 * a - 0.8 * b, 6 + 0.8 * a + 0.6 * b, 7);
-  const { mean, axes, explained, scores } = pca(Float64Array.from(rows), 3, 2);
-  expect([...mean]).toEqual([5, 6, 7].map((v) => expect.closeTo(v, 9)));
-  expect([...axes]).toEqual([0.6, 0.8, 0, 0.8, -0.6, 0].map((v) => expect.closeTo(v, 9)));
-  expect(explained).toEqual([expect.closeTo(0.9, 9), expect.closeTo(0.1, 9)]);
-  expect([...scores]).toEqual([3, 0, -3, 0, 0, -1, 0, 1].map((v) => expect.closeTo(v, 9)));
 });
 
 test("neighbours, distances, colours and places", () => {

@@ -12,4 +12,4 @@ export { histogramsOf, type Lookalike, lookalikes } from "./lookalikes.ts";
 export { effectiveRank, type Quality, quality, recall, tripletAccuracy, type Vectors } from "./metrics.ts";
 export { fitProbe, type Probe, type Score, score } from "./probe.ts";
 export type { Representation, TileShape } from "./representation.ts";
-export { bagOfWords, kMeans } from "./words.ts";
+export { bagOfWords } from "./words.ts";

@@ -1,4 +1,4 @@
-import { squaredDistance } from "./metrics.ts";
+import { squaredDistance } from "@loc2vec/numeric";
 import type { Representation } from "./representation.ts";
 
 /** Two tiles whose histograms are alike and whose embeddings are not: figure 7 of Loc2Vec (2018). */

@@ -1,5 +1,5 @@
-import { pca } from "@loc2vec/atlas";
 import { type Random, randomOf, Stream } from "@loc2vec/core";
+import { pca, squaredDistance } from "@loc2vec/numeric";
 
 /** The vectors of the images of some locations. */
 export interface Vectors {
@@ -59,19 +59,6 @@ interface Image {
 
 function positivesOf({ anchors, positives }: Vectors): number {
   return positives.length / anchors.length;
-}
-
-/** Of the vectors that begin at `atA` and `atB`. */
-export function squaredDistance(
-  a: Float32Array,
-  atA: number,
-  b: Float32Array,
-  atB: number,
-  size: number,
-): number {
-  let sum = 0;
-  for (let k = 0; k < size; k++) sum += ((a[atA + k] as number) - (b[atB + k] as number)) ** 2;
-  return sum;
 }
 
 /** Over all positives, with one negative each. */

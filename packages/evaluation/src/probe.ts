@@ -1,3 +1,5 @@
+import { columnMeans } from "@loc2vec/numeric";
+
 /**
  * Multinomial logistic regression on standardized features: the minimum of Σ −log p(label) + ½‖W‖², the intercepts
  * unpunished (scikit-learn's LogisticRegression with C = 1).
@@ -124,17 +126,15 @@ function probabilities(
   return p;
 }
 
-/** Of each column the mean, and 1 / standard deviation (0 for a column that does not vary). */
+/** The mean of each column, and 1 / standard deviation (0 for a column that does not vary). */
 function moments(data: Float32Array, size: number): { mean: Float64Array; scale: Float64Array } {
   const rows = data.length / size;
-  const mean = new Float64Array(size);
-  const square = new Float64Array(size);
+  const mean = columnMeans(data, size);
+  const variance = new Float64Array(size);
   for (let i = 0; i < data.length; i++)
-    mean[i % size] = (mean[i % size] as number) + (data[i] as number) / rows;
-  for (let i = 0; i < data.length; i++)
-    square[i % size] =
-      (square[i % size] as number) + ((data[i] as number) - (mean[i % size] as number)) ** 2 / rows;
-  return { mean, scale: square.map((value) => (value > 1e-20 ? 1 / Math.sqrt(value) : 0)) };
+    variance[i % size] =
+      (variance[i % size] as number) + ((data[i] as number) - (mean[i % size] as number)) ** 2 / rows;
+  return { mean, scale: variance.map((value) => (value > 1e-20 ? 1 / Math.sqrt(value) : 0)) };
 }
 
 /** Solves A z = b for a symmetric positive definite A (Golub & Van Loan, §4.2). */

@@ -1,14 +1,13 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import { pca } from "@loc2vec/atlas";
 import { randomOf } from "@loc2vec/core";
+import { pca } from "@loc2vec/numeric";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { expect, test } from "vitest";
 import {
   bagOfWords,
   gradientFeatures,
   histogramsOf,
-  kMeans,
   type Lookalike,
   lookalikes,
   pixelFeatures,
@@ -65,16 +64,6 @@ test("HoG: a vertical edge fills the bin of its orientation, as much when it is 
   expect([...bright.subarray(45, 54)].every((value) => value === 0)).toBe(true);
   const flat = features(draw((_, y, c) => (c === 1 && y >= 8 ? 200 : 0)));
   expect(flat[36 + 4]).toBeGreaterThan(0.4);
-});
-
-test("k-means finds clouds that lie apart", () => {
-  const random = randomOf(3);
-  const middles = [0, 10, 25];
-  const rows = Array.from({ length: 90 }, (_, i) =>
-    Float32Array.of((middles[i % 3] as number) + random.normal() / 5),
-  );
-  const centres = kMeans(rows, 3, random).map((centre) => Math.abs(Math.round(centre[0] as number)));
-  expect(centres.sort((a, b) => a - b)).toEqual(middles);
 });
 
 test("a bag of words does not mind where patches lie, and minds what they show", () => {

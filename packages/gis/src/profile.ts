@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { errorMessage, FarmError } from "@loc2vec/core";
+import { canonicalJson } from "@loc2vec/numeric";
 import { parse } from "yaml";
 import { z } from "zod";
 
@@ -246,12 +247,7 @@ function place(raw: unknown, path: readonly PropertyKey[]): string {
   return rest.length > 0 ? `${words}, ${rest.join(".")}` : words;
 }
 
-/** Keys of objects are sorted, so that the order in which they are written does not count (a match's first key does: `first`). */
+/** The order in which keys of objects are written does not count (a match's first key does: `first`). */
 function sha256(...parts: readonly unknown[]): string {
-  const canonical = JSON.stringify(parts, (_, value: unknown) =>
-    value !== null && typeof value === "object" && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value,
-  );
-  return createHash("sha256").update(canonical).digest("hex");
+  return createHash("sha256").update(canonicalJson(parts)).digest("hex");
 }

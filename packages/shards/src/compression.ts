@@ -1,6 +1,6 @@
 import { promisify } from "node:util";
 import { constants, zstdCompress, zstdDecompress } from "node:zlib";
-import { appendCrc32c, checkCrc32c } from "./crc32c.ts";
+import { appendCrc32c, checkCrc32c } from "./checksum.ts";
 
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);

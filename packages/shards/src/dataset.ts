@@ -13,6 +13,7 @@ import {
   locationTransforms,
   shardCount,
 } from "@loc2vec/core";
+import { canonicalJson } from "@loc2vec/numeric";
 import { z } from "zod";
 import { CHUNK_ROWS, createArray, openArray, type StoredArray } from "./array.ts";
 import { DEFAULT_ZSTD_LEVEL } from "./compression.ts";
@@ -401,7 +402,7 @@ function assertSame(
   checkSource(existing, dataset.source, "the new one");
   const { source: _, ...fields } = datasetSchema.shape;
   for (const field of Object.keys(fields) as (keyof Dataset)[]) {
-    const [was, is] = [canonical(existing[field]), canonical(dataset[field])];
+    const [was, is] = [canonicalJson(existing[field]), canonicalJson(dataset[field])];
     if (was === is) continue;
     throw new FarmError(
       "dataset-mismatch",
@@ -422,14 +423,5 @@ function assertSameLocations(
     "dataset-mismatch",
     `data set ${dataset.name} exists in ${store.url} with other locations`,
     ANOTHER_NAME,
-  );
-}
-
-/** JSON with the keys of objects sorted. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, item) =>
-    item !== null && typeof item === "object" && !Array.isArray(item)
-      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : item,
   );
 }

@@ -9,6 +9,7 @@ export {
   type Values,
   writeArray,
 } from "./array.ts";
+export { appendCrc32c } from "./checksum.ts";
 export {
   type CheckOptions,
   checkArrays,
@@ -19,7 +20,6 @@ export {
   type ShardFinding,
 } from "./completion.ts";
 export { DEFAULT_ZSTD_LEVEL } from "./compression.ts";
-export { appendCrc32c, crc32c } from "./crc32c.ts";
 export {
   type Coordinates,
   createDataset,

@@ -1,6 +1,6 @@
 import { type Dataset, FarmError, shardRange } from "@loc2vec/core";
+import { appendCrc32c, checkCrc32c } from "./checksum.ts";
 import { DamagedChunk, DEFAULT_ZSTD_LEVEL, packChunk, unpackChunk } from "./compression.ts";
-import { appendCrc32c, checkCrc32c } from "./crc32c.ts";
 import type { ObjectStore } from "./store.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { double, type Field, float, integer, join, message } from "@loc2vec/encoder";
-import { crc32c } from "@loc2vec/shards";
+import { crc32c } from "@loc2vec/numeric";
 import type { HistoryEntry } from "./figures.ts";
 
 /**

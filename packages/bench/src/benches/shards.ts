@@ -15,9 +15,9 @@ import {
 } from "@loc2vec/core";
 import { describeDataset, machine } from "@loc2vec/farm";
 import { sampleLocations } from "@loc2vec/gis";
+import { crc32c } from "@loc2vec/numeric";
 import {
   appendCrc32c,
-  crc32c,
   createDataset,
   DEFAULT_ZSTD_LEVEL,
   openDataset,

@@ -21,6 +21,7 @@ import {
 } from "@loc2vec/encoder";
 import { type FarmContext, machine } from "@loc2vec/farm";
 import { sampleLocations } from "@loc2vec/gis";
+import { median } from "@loc2vec/numeric";
 import { loadTensorflow, type Tensorflow } from "@loc2vec/tensorflow";
 import { defineBench, type MapOptions, mapOption, repeatsOption } from "../bench.ts";
 import { withFolder } from "../harness.ts";
@@ -177,7 +178,7 @@ function timeSteps(train: () => void, repeats: number): number {
     for (let i = 0; i < STEPS; i++) train();
     rates.push(STEPS / ((performance.now() - begin) / 1000));
   }
-  return rates.sort((a, b) => a - b)[rates.length >> 1] as number;
+  return median(rates) as number;
 }
 
 function timeOurs(

@@ -1,0 +1,7 @@
+export { mean, median } from "./averages.ts";
+export { canonicalJson } from "./canonical-json.ts";
+export { columnMeans } from "./covariance.ts";
+export { crc32c } from "./crc32c.ts";
+export { squaredDistance } from "./distance.ts";
+export { closestCentre, type Draws, kMeans } from "./kmeans.ts";
+export { type Pca, pca } from "./pca.ts";
