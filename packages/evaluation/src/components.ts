@@ -8,7 +8,7 @@ const EIG: Attributes = { T: { type: "float32" }, compute_v: { bool: true } };
 
 /** Features of a tile, of which principal components are taken. */
 export interface Features {
-  /** Of a tile. */
+  /** How many a tile has. */
   length: number;
   /** @param tile planar uint8 [channel, y, x] @param into float32 [length] */
   write(tile: Uint8Array, into: Float32Array): void;
@@ -49,15 +49,15 @@ export function principalComponents(
     name,
     size: components,
     describe(tiles) {
-      const found = new Float32Array(tiles.length * components);
+      const scores = new Float32Array(tiles.length * components);
       for (let first = 0; first < tiles.length; first += BLOCK) {
-        const few = tiles.slice(first, first + BLOCK);
-        const scores = tf.tidy(() =>
-          tf.matMul(featuresOf(few).sub(mean) as Tensor2D, axes as Tensor2D).dataSync(),
+        const block = tiles.slice(first, first + BLOCK);
+        const projected = tf.tidy(() =>
+          tf.matMul(featuresOf(block).sub(mean) as Tensor2D, axes as Tensor2D).dataSync(),
         );
-        found.set(scores as Float32Array, first * components);
+        scores.set(projected as Float32Array, first * components);
       }
-      return found;
+      return scores;
     },
     dispose: () => tf.dispose([mean, axes]),
   };

@@ -1,15 +1,14 @@
-export { gradientFeatures, pixelFeatures, principalComponents } from "./components.ts";
-export {
-  type Bar,
-  type Curve,
-  type Evaluated,
-  type EvaluateOptions,
-  type Evaluation,
-  evaluate,
-  type Labels,
-} from "./evaluate.ts";
-export { histogramsOf, type Lookalike, lookalikes } from "./lookalikes.ts";
-export { effectiveRank, type Quality, quality, recall, tripletAccuracy, type Vectors } from "./metrics.ts";
-export { fitProbe, type Probe, type Score, score } from "./probe.ts";
-export type { Representation, TileShape } from "./representation.ts";
-export { bagOfWords } from "./words.ts";
+export { type EvaluateOptions, evaluate } from "./evaluate.ts";
+export type { Score } from "./logistic.ts";
+export type { Lookalike } from "./lookalikes.ts";
+export type { Quality } from "./metrics.ts";
+export type { Labels } from "./probes.ts";
+export type {
+  Bar,
+  ContestantKind,
+  Curve,
+  Evaluated,
+  Evaluation,
+  LabelCounts,
+  ProbeScores,
+} from "./result.ts";

@@ -8,7 +8,7 @@ export interface Lookalike {
   b: number;
   /** χ² of the histograms: ½ Σ (x − y)² / (x + y), mean of the channels; 0 for equal ones, at most 1. */
   chi2: number;
-  /** Of the embeddings. */
+  /** Euclidean distance of the embeddings. */
   distance: number;
   /** Share of all pairs whose embeddings are nearer to one another. */
   farther_than: number;
@@ -23,21 +23,21 @@ export function histogramsOf(channels: number): Representation {
     name: "histograms",
     size,
     describe(tiles) {
-      const found = new Float32Array(tiles.length * size);
+      const shares = new Float32Array(tiles.length * size);
       for (const [row, tile] of tiles.entries()) {
         const area = tile.length / channels;
         for (let i = 0; i < tile.length; i++) {
           const at = row * size + Math.floor(i / area) * BINS + ((tile[i] as number) >> 4);
-          found[at] = (found[at] as number) + 1 / area;
+          shares[at] = (shares[at] as number) + 1 / area;
         }
       }
-      return found;
+      return shares;
     },
     dispose: () => {},
   };
 }
 
-/** Of so many pairs one is alike … */
+/** One in so many pairs is alike … */
 const PAIRS_PER_ALIKE = 10_000;
 /** … but no more than these, so that memory does not grow with the pairs. */
 const MOST_ALIKE = 100_000;
@@ -45,8 +45,8 @@ const MOST_ALIKE = 100_000;
 type Pair = Omit<Lookalike, "farther_than">;
 
 /**
- * Of the pairs whose χ² is among the lowest 1 in 10,000 (of 100,000 pairs at most), those whose embeddings are farthest
- * apart; no row twice. The pairs are gone through thrice rather than kept.
+ * The pairs whose embeddings are farthest apart, among those whose χ² is of the lowest 1 in 10,000 (at most 100,000 pairs);
+ * no row twice. The pairs are gone through thrice rather than kept.
  *
  * @param histograms float32 [rows, channel, bin]: see {@link histogramsOf}
  * @param embeddings float32 [rows, size]
@@ -62,7 +62,7 @@ export function lookalikes(
   const width = channels * BINS;
   const rows = histograms.length / width;
   const size = embeddings.length / rows;
-  const each = Array.from({ length: rows }, (_, row) => histograms.subarray(row * width, (row + 1) * width));
+  const rowOf = Array.from({ length: rows }, (_, row) => histograms.subarray(row * width, (row + 1) * width));
   const distanceOf = (a: number, b: number): number =>
     Math.sqrt(squaredDistance(embeddings, a * size, embeddings, b * size, size));
   let pairs = 0;
@@ -75,7 +75,7 @@ export function lookalikes(
     for (let b = a + 1; b < rows; b++) {
       if (!apart(a, b)) continue;
       const most = kept.highest()?.chi2 ?? Number.POSITIVE_INFINITY;
-      const chi2 = chiSquared(each[a] as Float32Array, each[b] as Float32Array, channels, most);
+      const chi2 = chiSquared(rowOf[a] as Float32Array, rowOf[b] as Float32Array, channels, most);
       if (chi2 <= most) kept.add({ a, b, chi2, distance: distanceOf(a, b) });
     }
   }

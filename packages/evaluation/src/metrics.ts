@@ -61,43 +61,55 @@ function positivesOf({ anchors, positives }: Vectors): number {
   return positives.length / anchors.length;
 }
 
-/** Over all positives, with one negative each. */
+/** Share of right triplets over all positives, with one negative each. */
 export function tripletAccuracy(vectors: Vectors, negativeOf: (location: number) => Image): number {
   const { size, anchors, positives } = vectors;
-  const each = positivesOf(vectors);
+  const perLocation = positivesOf(vectors);
   const locations = anchors.length / size;
   let right = 0;
   for (let location = 0; location < locations; location++) {
-    for (let k = 0; k < each; k++) {
-      const near = squaredDistance(anchors, location * size, positives, (location * each + k) * size, size);
+    for (let k = 0; k < perLocation; k++) {
+      const near = squaredDistance(
+        anchors,
+        location * size,
+        positives,
+        (location * perLocation + k) * size,
+        size,
+      );
       const { location: other, sample } = negativeOf(location);
       const far =
         sample === 0
           ? squaredDistance(anchors, location * size, anchors, other * size, size)
-          : squaredDistance(anchors, location * size, positives, (other * each + sample - 1) * size, size);
+          : squaredDistance(
+              anchors,
+              location * size,
+              positives,
+              (other * perLocation + sample - 1) * size,
+              size,
+            );
       if (near < far) right++;
     }
   }
-  return right / (locations * each);
+  return right / (locations * perLocation);
 }
 
 /** Share of the positives whose own anchor is among the `k` nearest anchors, for each `k`. */
 export function recall(vectors: Vectors, ks: readonly number[]): number[] {
   const { size, anchors, positives } = vectors;
-  const each = positivesOf(vectors);
+  const perLocation = positivesOf(vectors);
   const locations = anchors.length / size;
-  const found = ks.map(() => 0);
-  for (let query = 0; query < locations * each; query++) {
-    const own = Math.floor(query / each);
+  const hits = ks.map(() => 0);
+  for (let query = 0; query < locations * perLocation; query++) {
+    const own = Math.floor(query / perLocation);
     const limit = squaredDistance(positives, query * size, anchors, own * size, size);
     let before = 0;
     for (let other = 0; other < locations; other++) {
       if (other === own) continue;
       if (squaredDistance(positives, query * size, anchors, other * size, size) <= limit) before++;
     }
-    for (const [at, k] of ks.entries()) if (before < k) found[at] = (found[at] as number) + 1;
+    for (const [at, k] of ks.entries()) if (before < k) hits[at] = (hits[at] as number) + 1;
   }
-  return found.map((count) => count / (locations * each));
+  return hits.map((count) => count / (locations * perLocation));
 }
 
 /**
@@ -115,28 +127,29 @@ export function effectiveRank(data: Float32Array, size: number): number {
 const PAIRS = 200_000;
 
 /**
- * Of the vectors scaled to length 1 (Wang & Isola 2020, arXiv 2005.10242, α = 2, t = 2): alignment, the mean squared
+ * How near the vectors of a location lie, and how evenly those of all are spread, once scaled to length 1 (Wang & Isola
+ * 2020, arXiv 2005.10242, α = 2, t = 2): alignment, the mean squared
  * distance of anchor and positive; uniformity, the logarithm of the mean of e^(−2 Δ²) over anchors of two locations. Lower
  * is better for both.
  */
 function alignmentAndUniformity(vectors: Vectors, random: Random): { alignment: number; uniformity: number } {
   const { size } = vectors;
-  const each = positivesOf(vectors);
+  const perLocation = positivesOf(vectors);
   const [anchors, positives] = [vectors.anchors, vectors.positives].map((data) => unitLength(data, size)) as [
     Float32Array,
     Float32Array,
   ];
   const locations = anchors.length / size;
   let together = 0;
-  for (let i = 0; i < locations * each; i++)
-    together += squaredDistance(positives, i * size, anchors, Math.floor(i / each) * size, size);
+  for (let i = 0; i < locations * perLocation; i++)
+    together += squaredDistance(positives, i * size, anchors, Math.floor(i / perLocation) * size, size);
   let spread = 0;
   for (let i = 0; i < PAIRS; i++) {
     const a = random.int(locations);
     const b = (a + 1 + random.int(locations - 1)) % locations;
     spread += Math.exp(-2 * squaredDistance(anchors, a * size, anchors, b * size, size));
   }
-  return { alignment: together / (locations * each), uniformity: Math.log(spread / PAIRS) };
+  return { alignment: together / (locations * perLocation), uniformity: Math.log(spread / PAIRS) };
 }
 
 function unitLength(data: Float32Array, size: number): Float32Array {

@@ -1,5 +1,4 @@
 import {
-  apartM,
   type Dataset,
   describeIdentity,
   FarmError,
@@ -17,10 +16,10 @@ import { type Checkpoint, type EmptyTiles, findEmptyTiles, isUsable } from "@loc
 /** The least locations that anything is said of. */
 const LEAST = 20;
 
-/** Of another data set's cells, the share that a linear probe is asked for, where the model held out none of its own. */
+/** Share of another data set's cells that a linear probe is asked for, where the model held out none of its own. */
 const PROBED = 0.25;
 
-/** A data set, and of its locations those that can be judged by. */
+/** A data set, and those of its locations that can be judged by. */
 export interface Surveyed {
   reader: DatasetReader;
   dataset: Dataset;
@@ -43,6 +42,11 @@ export interface Geography {
   heldout: readonly number[];
   /** Metres between the nearest two locations of which one was trained on, and the other is judged by. */
   nearestTrainedM: number;
+  /**
+   * Whether tiles of the two can show the same ground: the locations are nearer to one another than their tiles reach. It
+   * happens in squares with a narrow border; elsewhere it is refused.
+   */
+  overlaps: boolean;
 }
 
 /**
@@ -50,7 +54,9 @@ export interface Geography {
  * trained on, or all of another one.
  *
  * @throws FarmError `input` when nothing was held out, or too little, or the other data set overlaps the one trained on;
- *   `data` when models differ in what they held out, or a data set is drawn otherwise, or was made anew under its name
+ *   `data` when models differ in what they held out; `cartography-mismatch` when a data set is drawn otherwise;
+ *   `dataset-mismatch` when one was made anew under its name, or models were trained on different ones;
+ *   `dataset-missing` when one is not in the store
  */
 export async function findGeography(
   store: ObjectStore,
@@ -85,16 +91,18 @@ export async function findGeography(
   }
   const nearestTrainedM = nearestPair(trained, evaluated, heldout);
   const reach = reachOf(trained.dataset) + reachOf(evaluated.dataset);
-  if (!own && nearestTrainedM < reach) {
+  const overlaps = nearestTrainedM < reach;
+  if (overlaps && !own) {
     throw new FarmError(
       "input",
       `data set ${name} overlaps data set ${identity.name}, that model ${models[0]} was trained on: two of their locations lie ${nearestTrainedM.toFixed(0)} m from one another, and their tiles reach ${reach.toFixed(0)} m`,
       "evaluate on another city, or on the held-out squares of the data set it was trained on",
     );
   }
-  return { kind: own ? "squares" : "elsewhere", evaluated, trained, heldout, nearestTrainedM };
+  return { kind: own ? "squares" : "elsewhere", evaluated, trained, heldout, nearestTrainedM, overlaps };
 }
 
+/** Metres that tiles of a location reach from it. */
 const reachOf = ({ radius, augmentation }: Dataset): number =>
   footprint(radius, augmentation.maxOffset).reachM;
 
@@ -110,21 +118,21 @@ function checkModels(
     const [model, { dataset: was, holdout }] = [models[at] as string, settings];
     if (was.source.styleHash !== now.source.styleHash) {
       throw new FarmError(
-        "data",
+        "cartography-mismatch",
         `model ${model} was trained on tiles of another cartography (${was.source.styleHash}) than data set ${now.name} has (${now.source.styleHash})`,
         "evaluate on a data set that was rendered with the same profile",
       );
     }
     if (was.name === now.name && !sameDataset(was, now)) {
       throw new FarmError(
-        "data",
+        "dataset-mismatch",
         `model ${model} was trained on ${describeIdentity(was)}; what has that name now is ${describeIdentity(now)}`,
         "train on the new one under another name",
       );
     }
     if (!sameDataset(was, first.settings.dataset)) {
       throw new FarmError(
-        "data",
+        "dataset-mismatch",
         `model ${models[0]} was trained on ${describeIdentity(first.settings.dataset)}, model ${model} on ${describeIdentity(was)}`,
         "evaluate them one by one",
       );
@@ -153,9 +161,9 @@ async function openTrained(
   { settings: { dataset: was } }: Checkpoint,
 ): Promise<DatasetReader> {
   const reader = await openDataset(store, was.name).catch((error: unknown) => {
-    if (!(error instanceof FarmError && error.kind === "input")) throw error;
+    if (!(error instanceof FarmError && error.code === "dataset-missing")) throw error;
     throw new FarmError(
-      "input",
+      "dataset-missing",
       `model ${model} was trained on data set ${was.name}, which is not in ${store.url}: whether it lies elsewhere cannot be told`,
       "evaluate where that data set is",
       { cause: error },
@@ -164,12 +172,13 @@ async function openTrained(
   const now = reader.identity;
   if (sameDataset(was, now)) return reader;
   throw new FarmError(
-    "data",
+    "dataset-mismatch",
     `model ${model} was trained on ${describeIdentity(was)}; what has that name now is ${describeIdentity(now)}`,
     "evaluate where the old one is, or train on the new one under another name",
   );
 }
 
+/** Parts the locations of a data set, as a holdout does, and keeps the usable ones. */
 async function survey(
   store: ObjectStore,
   reader: DatasetReader,
@@ -194,16 +203,11 @@ async function survey(
   return { reader, dataset, placeOf, parts, trainPlaces, emptyByLocation };
 }
 
-/** Metres between the nearest two of which one is trained on, and the other is judged by. */
+/** Metres between the nearest two locations of which one is trained on, and the other is judged by. */
 function nearestPair(trained: Surveyed, evaluated: Surveyed, heldout: readonly number[]): number {
   const nearest = nearestOf(trained.trainPlaces);
   return heldout.reduce(
     (least, i) => Math.min(least, nearest(evaluated.placeOf(i))?.metres ?? Number.POSITIVE_INFINITY),
     Number.POSITIVE_INFINITY,
   );
-}
-
-/** Whether tiles of what is trained on can show ground that is judged by, in held-out squares with a narrow border. */
-export function overlaps({ trained: { dataset }, nearestTrainedM }: Geography): boolean {
-  return nearestTrainedM < apartM(dataset.radius, dataset.augmentation.maxOffset);
 }

@@ -29,38 +29,41 @@ export function bagOfWords(
   const patches = side * side;
   const length = channels * BINS.length;
   const describePatches = (tile: Uint8Array): Float32Array => {
-    const found = new Float32Array(patches * length);
+    const histograms = new Float32Array(patches * length);
     const share = 1 / PATCH ** 2;
     for (let channel = 0; channel < channels; channel++) {
       for (let y = 0; y < side * PATCH; y++) {
         const [row, base] = [(channel * pixels + y) * pixels, Math.floor(y / PATCH) * side * length];
         for (let x = 0; x < side * PATCH; x++) {
           const at = base + Math.floor(x / PATCH) * length + channel * BINS.length;
-          (found[at + (BIN_OF[tile[row + x] as number] as number)] as number) += share;
+          (histograms[at + (BIN_OF[tile[row + x] as number] as number)] as number) += share;
         }
       }
     }
-    return found;
+    return histograms;
   };
-  const all = fit.map(describePatches);
-  const learned = Array.from({ length: Math.min(LEARNED, all.length * patches) }, () => {
+  const described = fit.map(describePatches);
+  const learned = Array.from({ length: Math.min(LEARNED, described.length * patches) }, () => {
     const patch = random.int(patches);
-    return (all[random.int(all.length)] as Float32Array).subarray(patch * length, (patch + 1) * length);
+    return (described[random.int(described.length)] as Float32Array).subarray(
+      patch * length,
+      (patch + 1) * length,
+    );
   });
   const vocabulary = kMeans(learned, words, random);
   return {
     name: `histograms, bag of ${words} words`,
     size: words,
     describe(tiles) {
-      const found = new Float32Array(tiles.length * words);
+      const shares = new Float32Array(tiles.length * words);
       for (const [row, tile] of tiles.entries()) {
         const parts = describePatches(tile);
         for (let patch = 0; patch < patches; patch++) {
           const word = closestCentre(vocabulary, parts.subarray(patch * length, (patch + 1) * length));
-          found[row * words + word] = (found[row * words + word] as number) + 1 / patches;
+          shares[row * words + word] = (shares[row * words + word] as number) + 1 / patches;
         }
       }
-      return found.map(Math.sqrt);
+      return shares.map(Math.sqrt);
     },
     dispose: () => {},
   };

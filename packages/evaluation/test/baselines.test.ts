@@ -4,15 +4,9 @@ import { randomOf } from "@loc2vec/core";
 import { pca } from "@loc2vec/numeric";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { expect, test } from "vitest";
-import {
-  bagOfWords,
-  gradientFeatures,
-  histogramsOf,
-  type Lookalike,
-  lookalikes,
-  pixelFeatures,
-  principalComponents,
-} from "../src/index.ts";
+import { gradientFeatures, pixelFeatures, principalComponents } from "../src/components.ts";
+import { histogramsOf, type Lookalike, lookalikes } from "../src/lookalikes.ts";
+import { bagOfWords } from "../src/words.ts";
 
 const SHAPE = { channels: 2, pixels: 32 };
 /** Planar uint8 [2, 32, 32]. */

@@ -2,12 +2,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Dataset, distanceM, partOf, randomOf } from "@loc2vec/core";
+import { type Dataset, distanceM, METRES_PER_DEGREE, partOf, randomOf } from "@loc2vec/core";
+import { createEmbedder } from "@loc2vec/encoder";
 import { createDataset, type ObjectStore, openStore } from "@loc2vec/shards";
-import { train } from "@loc2vec/trainer";
+import { openCheckpoint, train } from "@loc2vec/trainer";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { STRIPES, writeStripes } from "../../../test/support/stripes.ts";
-import { evaluate } from "../src/index.ts";
+import { type Evaluated, evaluate } from "../src/index.ts";
 
 const HOLDOUT = { share: 0.4, cellM: 1000, borderM: 50 };
 const DATASET: Dataset = {
@@ -58,122 +59,268 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
+/** The squares' usable locations: none of these data sets has empty tiles, so all are. */
+const partIs = (part: string) => [...PLACES.keys()].filter((i) => partOf(1, place(i), HOLDOUT) === part);
+const labels = (labelOf: (location: number) => string | undefined) => ({
+  meaning: "kind",
+  of: async (places: readonly unknown[]) => places.map((_, i) => labelOf(i)),
+  masked: [2],
+});
+
 test("all are measured on the same images of places that were held out", async () => {
-  const asked: number[] = [];
-  const given = {
+  const options = {
     store,
     dataset: "stripes",
     models: ["softpn", "ratio"],
     positives: 3,
-    labels: {
-      meaning: "kind",
-      of: async (places: readonly unknown[]) => {
-        asked.push(places.length);
-        return places.map((_, i) => (i % 5 === 0 ? undefined : `kind ${kindOf(i)}`));
-      },
-      masked: [2],
-    },
+    labels: labels((i) => (i % 5 === 0 ? undefined : `kind ${kindOf(i)}`)),
   };
-  const found = await evaluate(given);
-  const heldout = PLACES.filter((place) => partOf(1, place, HOLDOUT) === "heldout").length;
-  expect(found.locations).toMatchObject({ heldout, evaluated: heldout });
-  expect(found.locations.train).toBe(PLACES.filter((place) => partOf(1, place, HOLDOUT) === "train").length);
-  expect(found.results.map(({ kind, name }) => (kind === "model" ? name : kind))).toEqual([
-    "softpn",
-    "ratio",
-    "untrained",
-    "baseline",
-    "baseline",
-    "baseline",
-    "baseline",
+  const evaluation = await evaluate(options);
+  const [train, heldout] = [partIs("train"), partIs("heldout")];
+  expect(evaluation.locations).toEqual({
+    train: train.length,
+    heldout: heldout.length,
+    evaluated: heldout.length,
+  });
+  expect(evaluation.results.map(({ kind, name, size }) => [kind, name, size])).toEqual([
+    ["model", "softpn", 16],
+    ["model", "ratio", 16],
+    ["untrained", "untrained encoder", 16],
+    ["baseline", "pixels, PCA-16", 16],
+    ["baseline", "histograms, bag of 16 words", 16],
+    ["baseline", "HoG, PCA-16", 16],
+    ["baseline", "histograms, bag of 64 words", 64],
   ]);
-  const [softpn, ratio, untrained] = found.results;
-  expect(softpn).toMatchObject({ size: 16, step: 60, loss: "softpn" });
-  expect(ratio).toMatchObject({ size: 16, step: 30, loss: "ratio" });
+  const [softpn, ratio, untrained] = evaluation.results as Evaluated[];
+  expect(softpn).toMatchObject({ step: 60, loss: "softpn" });
+  expect(ratio).toMatchObject({ step: 30, loss: "ratio" });
   expect(softpn?.triplet_accuracy).toBeGreaterThan(untrained?.triplet_accuracy as number);
-  expect(softpn?.recall_at_10).toBeGreaterThan(softpn?.recall_at_1 as number);
-  for (const result of found.results) {
+  for (const result of evaluation.results) {
     expect(result.effective_rank).toBeGreaterThanOrEqual(1);
     expect(result.effective_rank).toBeLessThanOrEqual(result.size + 1e-6);
-    // With the channel that tells switched off, stripes still tell; 100 of them more than 10.
-    expect(Object.keys(result.probe ?? {})[0]).toBe("10");
   }
-  expect(softpn?.probe?.["100"]?.accuracy).toBeGreaterThan(0.6);
-  expect(softpn?.probe?.["100"]?.accuracy).toBeGreaterThan(softpn?.probe?.["10"]?.accuracy as number);
-  expect(found.labels).toMatchObject({ masked: ["told"] });
-  expect(asked).toEqual([240]);
   // 700 m apart or more, no shift leads nearer to another one.
-  expect(found.ground).toEqual({ recall_at_1: 1, recall_at_10: 1 });
-  expect(found.bars.map(({ value, least, met }) => met === value >= least)).toEqual([
-    true,
-    true,
-    true,
-    true,
-    true,
+  expect(evaluation.ground).toEqual({ recall_at_1: 1, recall_at_10: 1 });
+  expect(evaluation.bars.map(({ value }) => value)).toEqual([
+    softpn?.recall_at_10,
+    softpn?.recall_at_10,
+    softpn?.triplet_accuracy,
+    softpn?.effective_rank,
+    softpn?.probe?.["100"]?.accuracy,
   ]);
-  expect(found.curves.map(({ model, loss, points }) => [model, loss, points.at(-1)?.step])).toEqual([
+  expect(evaluation.curves.map(({ model, loss, points }) => [model, loss, points.at(-1)?.step])).toEqual([
     ["softpn", "softpn", 60],
     ["ratio", "ratio", 30],
   ]);
   // Judged once, at the end: both were trained for fewer steps than lie between two checkpoints.
-  expect(found.curves.map(({ heldout }) => heldout.map(({ step }) => step))).toEqual([[60], [30]]);
-  for (const { a, b } of found.lookalikes)
-    for (const i of [a, b]) expect(partOf(1, PLACES[i] as (typeof PLACES)[number], HOLDOUT)).toBe("heldout");
-  expect(await evaluate(given)).toEqual(found);
+  expect(evaluation.curves.map((curve) => curve.heldout.map(({ step }) => step))).toEqual([[60], [30]]);
+  for (const { a, b } of evaluation.lookalikes) for (const i of [a, b]) expect(heldout).toContain(i);
+  expect(await evaluate(options)).toEqual(evaluation);
+});
+
+test("a model's figures are those of its vectors, ranked by sorting", async () => {
+  const { results, geography, nearest_m } = await evaluate({
+    store,
+    dataset: "stripes",
+    models: ["softpn"],
+    positives: 3,
+  });
+  const [train, heldout] = [partIs("train"), partIs("heldout")];
+  const { settings: trained, weights } = await openCheckpoint(store, "softpn");
+  const embedder = await createEmbedder(trained.architecture, weights);
+  // A data set of four samples has three positives: all are taken.
+  const vectors = await Promise.all(
+    heldout.map(async (location) => {
+      const rows = await embedder.embed([0, 1, 2, 3].map((sample) => tile(location, sample)));
+      return [0, 1, 2, 3].map((sample) => [...rows.subarray(16 * sample, 16 * sample + 16)]);
+    }),
+  );
+  await embedder.dispose();
+  const vector = (i: number, sample: number) => vectors[i]?.[sample] as number[];
+  const apart = (a: number[], b: number[]): number =>
+    Math.hypot(...a.map((value, k) => value - (b[k] as number)));
+  const all = [...heldout.keys()];
+  const ranks = all.flatMap((own) =>
+    [1, 2, 3].map((sample) => {
+      const near = apart(vector(own, sample), vector(own, 0));
+      return all.filter((other) => apart(vector(own, sample), vector(other, 0)) <= near).length;
+    }),
+  );
+  const within = (k: number): number => ranks.filter((rank) => rank <= k).length / ranks.length;
+  expect(results[0]?.recall_at_1).toBeCloseTo(within(1), 9);
+  expect(results[0]?.recall_at_10).toBeCloseTo(within(10), 9);
+  expect(within(10)).toBeGreaterThan(within(1));
+
+  const metres = (a: number, b: number): number => distanceM(place(a), place(b));
+  const others = all.map((own) =>
+    all
+      .filter((other) => other !== own)
+      .sort(
+        (a, b) =>
+          metres(heldout[own] as number, heldout[a] as number) -
+          metres(heldout[own] as number, heldout[b] as number),
+      ),
+  );
+  const nearest = others.map((byDistance, own) =>
+    metres(heldout[own] as number, heldout[byDistance[0] as number] as number),
+  );
+  expect(nearest_m).toBeCloseTo(nearest.sort((a, b) => a - b)[nearest.length >> 1] as number, 6);
+  const between = train.flatMap((a) => heldout.map((b) => metres(a, b)));
+  expect(geography.nearest_trained_m).toBeCloseTo(Math.min(...between), 6);
+  expect(geography).toMatchObject({ kind: "squares", trained_on: "stripes", overlaps: false });
+});
+
+test("probes learn from labelled locations alone, whose telling channel is switched off", async () => {
+  const asked: number[] = [];
+  // A class that only held-out locations have can be learned by nobody.
+  const rare = partIs("heldout")[0] as number;
+  const kinds = labels((i) => (i === rare ? "rare" : i % 5 === 0 ? undefined : `kind ${kindOf(i)}`));
+  const of: typeof kinds.of = (places) => {
+    asked.push(places.length);
+    return kinds.of(places);
+  };
+  const { results, labels: counts } = await evaluate({
+    store,
+    dataset: "stripes",
+    models: ["softpn"],
+    positives: 3,
+    labels: { ...kinds, of },
+  });
+  expect(asked).toEqual([240]);
+  const labelled = (part: string) => partIs(part).filter((i) => i !== rare && i % 5 !== 0);
+  const classes = Object.fromEntries(
+    [0, 1, 2, 3].map((kind) => [
+      `kind ${kind}`,
+      labelled("heldout").filter((i) => kindOf(i) === kind).length,
+    ]),
+  );
+  const heldout = labelled("heldout").length;
+  expect(counts).toEqual({
+    meaning: "kind",
+    masked: ["told"],
+    train: labelled("train").length,
+    heldout,
+    classes,
+    majority: Math.max(...Object.values(classes)) / heldout,
+  });
+  const [softpn] = results as [Evaluated];
+  const most = String(labelled("train").length);
+  // All are taken where there are no 1000.
+  expect(Object.keys(softpn.probe ?? {})).toEqual(["10", "100", most]);
+  // With the channel that tells switched off, stripes still tell; 100 of them more than 10.
+  expect(softpn.probe?.["100"]?.accuracy).toBeGreaterThan(0.6);
+  expect(softpn.probe?.["100"]?.accuracy).toBeGreaterThan(softpn.probe?.["10"]?.accuracy as number);
+});
+
+test("too few labels: they are counted, and nothing is said of them", async () => {
+  const lines: string[] = [];
+  const {
+    results,
+    labels: counts,
+    bars,
+  } = await evaluate({
+    store,
+    dataset: "stripes",
+    models: ["softpn"],
+    positives: 1,
+    locations: 20,
+    labels: labels((i) => (i % 12 === 0 ? `kind ${i % 8}` : undefined)),
+    log: (line) => lines.push(line),
+  });
+  expect(lines.at(-1)).toMatch(/^evaluate: \d+ and \d+ labelled locations are too few for a probe$/);
+  // Each twelfth, the border's among them.
+  const labelled = (part: string): number => partIs(part).filter((i) => i % 12 === 0).length;
+  expect(counts).toMatchObject({ train: labelled("train"), heldout: labelled("heldout") });
+  expect(results.every(({ probe }) => probe === undefined)).toBe(true);
+  expect(bars.length).toBe(4);
 });
 
 test("nothing held out, other places held out, another data set: an error, not a number", async () => {
-  const given = { store, dataset: "stripes" };
-  await expect(evaluate({ ...given, models: ["whole"] })).rejects.toThrowError(/nothing it has not seen/);
-  await expect(evaluate({ ...given, models: ["softpn", "other"] })).rejects.toThrowError(
+  const options = { store, dataset: "stripes" };
+  await expect(evaluate({ ...options, models: ["whole"] })).rejects.toThrowError(/nothing it has not seen/);
+  await expect(evaluate({ ...options, models: ["softpn", "other"] })).rejects.toThrowError(
     /held out other places/,
   );
-  await expect(evaluate({ ...given, models: ["none"] })).rejects.toThrowError(/there is no model none/);
+  await expect(evaluate({ ...options, models: ["none"] })).rejects.toThrowError(/there is no model none/);
   await createDataset(
     store,
     { ...DATASET, name: "dots" },
     PLACES.map((place) => ({ ...place, kind: "visit" as const })),
   );
-  await expect(evaluate({ ...given, dataset: "dots", models: ["softpn"] })).rejects.toThrowError(
+  await expect(evaluate({ ...options, dataset: "dots", models: ["softpn"] })).rejects.toThrowError(
     /0 locations of data set dots can be used, and \d+ of data set stripes/,
   );
   const redrawn = { ...DATASET, name: "redrawn", source: { ...DATASET.source, styleHash: "9".repeat(64) } };
   await writeStripes(store, redrawn, { place, draw: tile });
-  await expect(evaluate({ ...given, dataset: "redrawn", models: ["softpn"] })).rejects.toThrowError(
-    /another cartography \(1111.*than data set redrawn has \(9999/,
-  );
+  await expect(evaluate({ ...options, dataset: "redrawn", models: ["softpn"] })).rejects.toMatchObject({
+    code: "cartography-mismatch",
+    message: expect.stringMatching(/another cartography \(1111.*than data set redrawn has \(9999/),
+  });
 });
 
 test("another city is judged as a whole, when it does not overlap what was trained on", async () => {
   const north = (i: number) => ({ lon: place(i).lon, lat: place(i).lat + 1 });
   await writeStripes(store, { ...DATASET, name: "north" }, { place: north, draw: tile });
-  const labels = {
-    meaning: "kind",
-    of: async (places: readonly unknown[]) => places.map((_, i) => `kind ${kindOf(i)}`),
-    masked: [2],
-  };
-  const given = { store, dataset: "north", positives: 3, labels };
-  const found = await evaluate({ ...given, models: ["softpn"] });
+  const kinds = labels((i) => `kind ${kindOf(i)}`);
+  const options = { store, dataset: "north", positives: 3, labels: kinds };
+  const evaluation = await evaluate({ ...options, models: ["softpn"] });
   // The southernmost row of the other lies a degree north of the first row, less the rows between.
-  const trained = PLACES.filter((each) => partOf(1, each, HOLDOUT) === "train");
+  const trained = PLACES.filter((trainPlace) => partOf(1, trainPlace, HOLDOUT) === "train");
   const nearest = Math.min(...trained.map((a) => Math.min(...PLACES.map((_, i) => distanceM(a, north(i))))));
-  expect(found.geography).toEqual({
+  expect(evaluation.geography).toEqual({
     kind: "elsewhere",
     trained_on: "stripes",
     nearest_trained_m: nearest,
     overlaps: false,
   });
-  expect(found.locations).toEqual({ train: trained.length, heldout: 240, evaluated: 240 });
-  expect(found.results[0]?.triplet_accuracy).toBeGreaterThan(found.results[1]?.triplet_accuracy as number);
-  expect(found.results[0]?.probe?.["100"]?.accuracy).toBeGreaterThan(0.5);
+  expect(evaluation.locations).toEqual({ train: trained.length, heldout: 240, evaluated: 240 });
+  expect(evaluation.results[0]?.triplet_accuracy).toBeGreaterThan(
+    evaluation.results[1]?.triplet_accuracy as number,
+  );
+  expect(evaluation.results[0]?.probe?.["100"]?.accuracy).toBeGreaterThan(0.5);
   // One that was trained on the whole of its own map may be judged elsewhere.
-  expect((await evaluate({ ...given, models: ["whole"] })).locations.heldout).toBe(240);
+  expect((await evaluate({ ...options, models: ["whole"] })).locations.heldout).toBe(240);
 
   const close = (i: number) => ({ lon: place(i).lon, lat: place(i).lat + 0.002 });
   await writeStripes(store, { ...DATASET, name: "close" }, { place: close, draw: tile });
-  await expect(evaluate({ ...given, dataset: "close", models: ["softpn"] })).rejects.toThrowError(
+  await expect(evaluate({ ...options, dataset: "close", models: ["softpn"] })).rejects.toThrowError(
     /close overlaps data set stripes.*lie 222 m from one another, and their tiles reach 509 m/,
   );
+});
+
+test("whether tiles meet is one rule: nearer than two reaches, 509.1 m, they do", async () => {
+  // Fifteen rows, 0.01 degrees apart; the other data set's first lies so many metres beyond the last.
+  const beyond = async (metres: number): Promise<void> => {
+    const shift = 0.14 + metres / METRES_PER_DEGREE;
+    const name = `beyond-${Math.round(10 * metres)}`;
+    const moved = (i: number) => ({ lon: place(i).lon, lat: place(i).lat + shift });
+    await writeStripes(store, { ...DATASET, name }, { place: moved, draw: tile });
+    const { geography } = await evaluate({
+      store,
+      dataset: name,
+      models: ["softpn"],
+      locations: 20,
+      positives: 1,
+    });
+    expect(geography.nearest_trained_m).toBeCloseTo(metres, 1);
+    expect(geography.overlaps).toBe(false);
+  };
+  await beyond(509.4);
+  await expect(beyond(508.8)).rejects.toThrowError(/overlaps data set stripes/);
+  // In squares it is said: rows and columns 300 m apart, cells of 1 km without a border.
+  const dense = (i: number) => ({ lon: 10 + 0.0042 * (i % 16), lat: 50 + 0.0027 * Math.floor(i / 16) });
+  await writeStripes(store, { ...DATASET, name: "dense" }, { place: dense, draw: tile });
+  const holdout = { ...HOLDOUT, borderM: 0 };
+  await train({ store, model: "dense", steps: 1, ...settings, dataset: "dense", holdout });
+  const { geography } = await evaluate({
+    store,
+    dataset: "dense",
+    models: ["dense"],
+    locations: 20,
+    positives: 1,
+  });
+  expect(geography.overlaps).toBe(true);
+  expect(geography.nearest_trained_m).toBeCloseTo(0.0027 * METRES_PER_DEGREE, 0);
 });
 
 test("a data set that was made anew under its old name is not the one that was trained on", async () => {
@@ -189,14 +336,23 @@ test("a data set that was made anew under its old name is not the one that was t
       for await (const key of elsewhere.list("datasets/")) await elsewhere.remove(key);
       const moved = (i: number) => ({ lon: place(i).lon + shift, lat: place(i).lat });
       await writeStripes(elsewhere, { ...DATASET, ...changes }, { place: moved, draw: tile });
-      const given = { store: elsewhere, dataset: "stripes", models: ["old"] };
-      await expect(evaluate(given)).rejects.toThrowError(
+      const options = { store: elsewhere, dataset: "stripes", models: ["old"] };
+      const message = expect.stringMatching(
         /old was trained on data set stripes \(seed 1, .*; what has that name now is data set stripes \(seed/,
       );
+      await expect(evaluate(options)).rejects.toMatchObject({ code: "dataset-mismatch", message });
       await expect(train({ store: elsewhere, model: "old", steps: 2, ...settings })).rejects.toThrowError(
         /old .* was trained with data set stripes \(seed 1, .*, not data set stripes/,
       );
     }
+    // Without it nobody knows where that was, whatever else is there.
+    for await (const key of elsewhere.list("datasets/")) await elsewhere.remove(key);
+    const north = (i: number) => ({ lon: place(i).lon, lat: place(i).lat + 1 });
+    await writeStripes(elsewhere, { ...DATASET, name: "north" }, { place: north, draw: tile });
+    await expect(evaluate({ store: elsewhere, dataset: "north", models: ["old"] })).rejects.toMatchObject({
+      code: "dataset-missing",
+      message: expect.stringMatching(/old was trained on data set stripes, which is not in/),
+    });
   } finally {
     await rm(new URL(elsewhere.url), { recursive: true });
   }

@@ -1,6 +1,6 @@
 import { randomOf } from "@loc2vec/core";
 import { expect, test } from "vitest";
-import { effectiveRank, quality, recall, tripletAccuracy, type Vectors } from "../src/index.ts";
+import { effectiveRank, quality, recall, tripletAccuracy, type Vectors } from "../src/metrics.ts";
 
 /** Locations on a line at 0, 10, 20 …; two positives of each, so far to its right. */
 function line(locations: number, right: readonly number[]): Vectors {
@@ -54,4 +54,57 @@ test("alignment and uniformity on the unit circle; only directions count", () =>
   const found = quality(vectors, [1, 0], 0);
   expect(found.alignment).toBeCloseTo(2, 6);
   expect(found.uniformity).toBeCloseTo(-8, 6);
+});
+
+test("recall is that of sorting all anchors by distance", () => {
+  const random = randomOf(5);
+  const [locations, positives, size] = [40, 3, 4];
+  const numbers = (count: number, spread: number) =>
+    Float32Array.from({ length: count }, () => spread * random.normal());
+  const anchors = numbers(locations * size, 1);
+  const noise = numbers(locations * positives * size, 0.6);
+  const vectors = {
+    size,
+    anchors,
+    positives: noise.map(
+      (value, i) => value + (anchors[Math.floor(i / (positives * size)) * size + (i % size)] as number),
+    ),
+  };
+  const row = (data: Float32Array, at: number): number[] => [...data.subarray(at * size, (at + 1) * size)];
+  const distance = (a: number[], b: number[]): number =>
+    Math.hypot(...a.map((value, k) => value - (b[k] as number)));
+  const ranks = Array.from({ length: locations * positives }, (_, query) => {
+    const byDistance = [...Array(locations).keys()].sort(
+      (a, b) =>
+        distance(row(vectors.positives, query), row(anchors, a)) -
+        distance(row(vectors.positives, query), row(anchors, b)),
+    );
+    return 1 + byDistance.indexOf(Math.floor(query / positives));
+  });
+  const share = (k: number): number => ranks.filter((rank) => rank <= k).length / ranks.length;
+  expect(share(1)).toBeGreaterThan(0.2);
+  expect(share(1)).toBeLessThan(0.9);
+  expect(recall(vectors, [1, 3, 10, 40])).toEqual([share(1), share(3), share(10), 1]);
+});
+
+// numpy 2.4.6: w = np.linalg.eigvalsh(np.cov(x.T)); w = w / w.sum(); np.exp(-(w * np.log(w)).sum())
+test("effective rank is the entropy of numpy's eigenvalues", () => {
+  const x = [2, 0, 1, 5, 4, 1, 0, 3, 1, 3, 2, 2, 6, 2, 8, 1, 5, 7, 3, 0, 3, 5, 9, 4, 7, 4, 6, 8];
+  expect(effectiveRank(Float32Array.from(x), 4)).toBeCloseTo(3.2756491936799232, 9);
+});
+
+test("quality of vectors on a line: hard negatives are the anchors that are named, random ones lie farther", () => {
+  const { triplet_accuracy, triplet_accuracy_hard, recall_at_1, recall_at_10 } = quality(
+    // Four anchors at 0, 10, 20, 30; positives 3 and 12 to the right.
+    line(4, [3, 12]),
+    [1, 0, 1, 2],
+    0,
+  );
+  // The named anchor is 10 away: 3 is nearer, 12 is not.
+  expect(triplet_accuracy_hard).toBe(0.5);
+  // A negative is at least 2 away (12 to the right of the left neighbour), so all that is certain is that 3 mostly wins.
+  expect(triplet_accuracy).toBeGreaterThan(0.5);
+  // 3 finds its own anchor; 12 finds the next one, but for the last location, which has none.
+  expect(recall_at_1).toBe(5 / 8);
+  expect(recall_at_10).toBe(1);
 });

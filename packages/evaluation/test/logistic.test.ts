@@ -1,6 +1,6 @@
 import { randomOf } from "@loc2vec/core";
 import { expect, test } from "vitest";
-import { fitProbe, score } from "../src/index.ts";
+import { fitProbe, score } from "../src/logistic.ts";
 
 /** Three overlapping clouds; the second feature is a thousand times larger, the third never varies. */
 function clouds(rows: number, seed: number): { features: Float32Array; labels: number[] } {
@@ -59,4 +59,33 @@ test("it recognizes what it learned, in rows that it has not seen, and no more t
 
 test("balanced accuracy is the mean of the classes that occur", () => {
   expect(score([0, 0, 0, 1], [0, 0, 0, 2], 4)).toEqual({ accuracy: 0.75, balanced_accuracy: 0.5 });
+});
+
+/*
+ * scikit-learn 1.9.1:
+ *   x = np.array([[0,1],[1,0],[1,3],[2,1],[4,4],[5,3],[5,6],[6,5],[9,0],[8,2],[10,1],[7,3]], float)
+ *   y = np.array([0,0,0,1,1,1,1,0,2,2,2,1]); s = StandardScaler().fit(x)
+ *   m = LogisticRegression(C=1, tol=1e-10, max_iter=10000).fit(s.transform(x), y)
+ *   np.hstack([m.coef_, m.intercept_[:, None]])
+ *   m.predict(s.transform([[0,0],[5,5],[9,1],[3,2],[6.9,2.1],[2,6]]))
+ */
+test("coefficients and answers are scikit-learn's", () => {
+  const features = [0, 1, 1, 0, 1, 3, 2, 1, 4, 4, 5, 3, 5, 6, 6, 5, 9, 0, 8, 2, 10, 1, 7, 3];
+  const labels = [0, 0, 0, 1, 1, 1, 1, 0, 2, 2, 2, 1];
+  const { coefficients, predict } = fitProbe(Float32Array.from(features), 2, labels, 3);
+  expect([...coefficients]).toEqual(
+    [-0.90167, 0.14865, 0.0727, -0.14774, 0.47218, 0.50352, 1.04941, -0.62083, -0.57622].map((value) =>
+      expect.closeTo(value, 2),
+    ),
+  );
+  const asked = Float32Array.of(0, 0, 5, 5, 9, 1, 3, 2, 6.9, 2.1, 2, 6);
+  expect([...predict(asked)]).toEqual([0, 1, 2, 0, 1, 1]);
+});
+
+// accuracy_score(t, p), balanced_accuracy_score(t, p) of scikit-learn 1.9.1
+test("scores are scikit-learn's", () => {
+  expect(score([0, 1, 1, 2, 2, 2, 0, 1], [0, 1, 2, 2, 2, 1, 0, 0], 3)).toEqual({
+    accuracy: 0.625,
+    balanced_accuracy: expect.closeTo(0.611111111111111, 12),
+  });
 });

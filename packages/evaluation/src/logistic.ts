@@ -1,18 +1,19 @@
 import { columnMeans } from "@loc2vec/numeric";
+import { cholesky } from "./cholesky.ts";
 
 /**
  * Multinomial logistic regression on standardized features: the minimum of Σ −log p(label) + ½‖W‖², the intercepts
  * unpunished (scikit-learn's LogisticRegression with C = 1).
  */
 export interface Probe {
-  /** Of the standardized features, the intercept last: float64 [classes, size + 1]. */
+  /** Weights of the standardized features, the intercept last: float64 [classes, size + 1]. */
   coefficients: Float64Array;
   /** The most likely class of each row. @param features [rows, size] */
   predict(features: Float32Array): Int32Array;
 }
 
 const ITERATIONS = 300;
-/** Of the largest change of a coefficient in one iteration. */
+/** Training ends when no coefficient changes by more in an iteration. */
 const TOLERANCE = 1e-4;
 
 /**
@@ -28,51 +29,20 @@ export function fitProbe(
   labels: ArrayLike<number>,
   classes: number,
 ): Probe {
-  const rows = labels.length;
-  const { mean, scale } = moments(features, size);
+  const standardize = standardizer(features, size);
   const width = size + 1;
-  const standardize = (data: Float32Array): Float64Array => {
-    const count = data.length / size;
-    const x = new Float64Array(count * width);
-    for (let row = 0; row < count; row++) {
-      for (let k = 0; k < size; k++)
-        x[row * width + k] = ((data[row * size + k] as number) - (mean[k] as number)) * (scale[k] as number);
-      x[row * width + size] = 1;
-    }
-    return x;
-  };
   const x = standardize(features);
-  const punished = Float64Array.from({ length: width }, (_, k) => (k < size ? 1 : 0));
-  const bound = Array.from({ length: width }, (_, a) =>
-    Float64Array.from({ length: width }, (_, b) => {
-      let sum = 0;
-      for (let row = 0; row < rows; row++)
-        sum += (x[row * width + a] as number) * (x[row * width + b] as number);
-      return 0.5 * sum + (a === b ? (punished[a] as number) : 0);
-    }),
-  );
-  const solve = cholesky(bound);
+  const solve = cholesky(hessianBound(x, width));
   let weights = new Float64Array(classes * width);
   let before = weights;
   let momentum = 1;
-  const p = new Float64Array(classes);
   for (let iteration = 0; iteration < ITERATIONS; iteration++) {
     const next = (1 + Math.sqrt(1 + 4 * momentum ** 2)) / 2;
     const ahead = weights.map(
       (value, i) => value + ((momentum - 1) / next) * (value - (before[i] as number)),
     );
     momentum = next;
-    const gradient = new Float64Array(ahead.length);
-    for (let c = 0; c < classes; c++)
-      for (let k = 0; k < width; k++)
-        gradient[c * width + k] = (punished[k] as number) * (ahead[c * width + k] as number);
-    for (let row = 0; row < rows; row++) {
-      probabilities(x, row, width, ahead, p);
-      p[labels[row] as number] = (p[labels[row] as number] as number) - 1;
-      for (let c = 0; c < classes; c++)
-        for (let k = 0; k < width; k++)
-          (gradient[c * width + k] as number) += (p[c] as number) * (x[row * width + k] as number);
-    }
+    const gradient = gradientAt(ahead, x, width, labels, classes);
     before = weights;
     weights = ahead;
     let largest = 0;
@@ -89,6 +59,7 @@ export function fitProbe(
     if (largest < TOLERANCE) break;
     if (uphill > 0) momentum = 1;
   }
+  const p = new Float64Array(classes);
   return {
     coefficients: weights,
     predict(data) {
@@ -99,6 +70,54 @@ export function fitProbe(
       });
     },
   };
+}
+
+/** @returns what takes features [rows, size] and gives float64 [rows, size + 1]: standardized as those of the fit, then a 1 */
+function standardizer(fit: Float32Array, size: number): (data: Float32Array) => Float64Array {
+  const { mean, scale } = moments(fit, size);
+  const width = size + 1;
+  return (data) => {
+    const rows = data.length / size;
+    const x = new Float64Array(rows * width);
+    for (let row = 0; row < rows; row++) {
+      for (let k = 0; k < size; k++)
+        x[row * width + k] = ((data[row * size + k] as number) - (mean[k] as number)) * (scale[k] as number);
+      x[row * width + size] = 1;
+    }
+    return x;
+  };
+}
+
+/** ½ XᵀX + I, without the 1 of the intercept, which is not punished: float64 [width, width]. */
+function hessianBound(x: Float64Array, width: number): Float64Array[] {
+  return Array.from({ length: width }, (_, a) =>
+    Float64Array.from({ length: width }, (_, b) => {
+      let sum = 0;
+      for (let row = 0; row < x.length; row += width) sum += (x[row + a] as number) * (x[row + b] as number);
+      return 0.5 * sum + (a === b && a < width - 1 ? 1 : 0);
+    }),
+  );
+}
+
+/** The gradient of what is minimized, float64 [classes, width]. */
+function gradientAt(
+  weights: Float64Array,
+  x: Float64Array,
+  width: number,
+  labels: ArrayLike<number>,
+  classes: number,
+): Float64Array {
+  const p = new Float64Array(classes);
+  // The punishment's part: the weights themselves, but for the intercepts.
+  const gradient = weights.map((value, i) => (i % width < width - 1 ? value : 0));
+  for (let row = 0; row < labels.length; row++) {
+    probabilities(x, row, width, weights, p);
+    p[labels[row] as number] = (p[labels[row] as number] as number) - 1;
+    for (let c = 0; c < classes; c++)
+      for (let k = 0; k < width; k++)
+        (gradient[c * width + k] as number) += (p[c] as number) * (x[row * width + k] as number);
+  }
+  return gradient;
 }
 
 /** Softmax of one row's scores. @param p float64 [classes], is written */
@@ -135,33 +154,6 @@ function moments(data: Float32Array, size: number): { mean: Float64Array; scale:
     variance[i % size] =
       (variance[i % size] as number) + ((data[i] as number) - (mean[i % size] as number)) ** 2 / rows;
   return { mean, scale: variance.map((value) => (value > 1e-20 ? 1 / Math.sqrt(value) : 0)) };
-}
-
-/** Solves A z = b for a symmetric positive definite A (Golub & Van Loan, §4.2). */
-function cholesky(a: readonly Float64Array[]): (b: Float64Array) => Float64Array {
-  const n = a.length;
-  const at = (m: readonly Float64Array[], i: number, k: number): number =>
-    (m[i] as Float64Array)[k] as number;
-  const l = a.map(() => new Float64Array(n));
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j <= i; j++) {
-      let sum = at(a, i, j);
-      for (let k = 0; k < j; k++) sum -= at(l, i, k) * at(l, j, k);
-      (l[i] as Float64Array)[j] = i === j ? Math.sqrt(Math.max(sum, 1e-12)) : sum / at(l, j, j);
-    }
-  }
-  return (b) => {
-    const z = Float64Array.from(b);
-    for (let i = 0; i < n; i++) {
-      for (let k = 0; k < i; k++) z[i] = (z[i] as number) - at(l, i, k) * (z[k] as number);
-      z[i] = (z[i] as number) / at(l, i, i);
-    }
-    for (let i = n - 1; i >= 0; i--) {
-      for (let k = i + 1; k < n; k++) z[i] = (z[i] as number) - at(l, k, i) * (z[k] as number);
-      z[i] = (z[i] as number) / at(l, i, i);
-    }
-    return z;
-  };
 }
 
 export interface Score {

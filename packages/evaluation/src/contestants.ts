@@ -1,0 +1,145 @@
+import { type Dataset, randomOf, Stream } from "@loc2vec/core";
+import {
+  createEmbedder,
+  createEncoder,
+  type Embedder,
+  embeddingSize,
+  initialWeights,
+  type Weights,
+} from "@loc2vec/encoder";
+import type { Tensorflow } from "@loc2vec/tensorflow";
+import { type Checkpoint, openTiles } from "@loc2vec/trainer";
+import { type Features, gradientFeatures, pixelFeatures, principalComponents } from "./components.ts";
+import { chooseSamples, draw } from "./images.ts";
+import type { Surveyed } from "./places.ts";
+import type { Representation } from "./representation.ts";
+import type { ContestantKind } from "./result.ts";
+import { bagOfWords } from "./words.ts";
+
+/** Images that baselines are fitted to. */
+const FIT = 800;
+/** Words of the longer bag; the other has as many as a vector has numbers. */
+const MORE_WORDS = 64;
+/** Mini-batches that an untrained encoder takes its batch normalization's statistics from, and their images. */
+const CALIBRATION = { batches: 8, images: 60 } as const;
+
+/** One of those that are compared. */
+export interface Contestant {
+  representation: Representation;
+  kind: ContestantKind;
+  /** Steps that a model was trained for, and the loss it was trained with. */
+  step?: number;
+  loss?: string;
+}
+
+/** What contestants are made of. */
+export interface Entry {
+  tensorflow: Tensorflow;
+  /** Names of the models, and a checkpoint of each. */
+  models: readonly string[];
+  checkpoints: readonly Checkpoint[];
+  dataset: Pick<Dataset, "channels" | "pixels">;
+  seed: number;
+}
+
+/** Tiles that baselines are fitted to: anchors and positives of what is trained on, planar uint8 [channel, y, x] each. */
+export async function readFitTiles(
+  { reader, dataset, parts, emptyByLocation }: Surveyed,
+  seed: number,
+): Promise<Uint8Array[]> {
+  const random = randomOf(seed, Stream.evaluate, 4);
+  const source = { samples: dataset.samples, emptyByLocation, seed };
+  return openTiles(reader).read(
+    draw(parts.train, FIT, random).map((location) => ({
+      location,
+      sample: chooseSamples(location, 1, source)[random.int(2)] as number,
+    })),
+  );
+}
+
+/** The models, the first one's network before any training, and what takes none; whoever makes them disposes of them. */
+export async function makeContestants(entry: Entry, fit: readonly Uint8Array[]): Promise<Contestant[]> {
+  const { architecture } = (entry.checkpoints[0] as Checkpoint).settings;
+  return [
+    ...(await modelsOf(entry)),
+    await untrained(entry, fit),
+    ...baselines(entry, fit, embeddingSize(architecture)),
+  ];
+}
+
+export async function disposeAll(contestants: readonly Contestant[]): Promise<void> {
+  for (const { representation } of contestants) await representation.dispose();
+}
+
+async function modelsOf({ models, checkpoints }: Entry): Promise<Contestant[]> {
+  const contestants: Contestant[] = [];
+  for (const [at, { step, settings, weights }] of checkpoints.entries()) {
+    const embedder = await createEmbedder(settings.architecture, weights);
+    const representation = asRepresentation(
+      models[at] as string,
+      embeddingSize(settings.architecture),
+      embedder,
+    );
+    contestants.push({ representation, kind: "model", step, loss: settings.loss });
+  }
+  return contestants;
+}
+
+async function untrained(
+  { tensorflow, checkpoints }: Entry,
+  fit: readonly Uint8Array[],
+): Promise<Contestant> {
+  const first = checkpoints[0] as Checkpoint;
+  const { architecture } = first.settings;
+  const embedder = await createEmbedder(architecture, untrainedWeights(tensorflow, first, fit));
+  const representation = asRepresentation("untrained encoder", embeddingSize(architecture), embedder);
+  return { representation, kind: "untrained" };
+}
+
+/** @param size length of the models' vectors */
+function baselines(
+  { tensorflow, dataset, seed }: Entry,
+  fit: readonly Uint8Array[],
+  size: number,
+): Contestant[] {
+  const shape = { channels: dataset.channels.length, pixels: dataset.pixels };
+  const components = (name: string, features: Features): Representation =>
+    principalComponents(tensorflow, `${name}, PCA-${size}`, features, fit, size);
+  const words = (count: number): Representation =>
+    bagOfWords(shape, fit, count, randomOf(seed, Stream.evaluate, 5));
+  return [
+    components("pixels", pixelFeatures(shape)),
+    words(size),
+    components("HoG", gradientFeatures(shape)),
+    words(MORE_WORDS),
+  ].map((representation) => ({ representation, kind: "baseline" }));
+}
+
+function asRepresentation(name: string, size: number, embedder: Embedder): Representation {
+  return {
+    name,
+    size,
+    describe: (tiles) => embedder.embed(tiles),
+    dispose: () => embedder.dispose(),
+  };
+}
+
+/** The weights that a training begins with, and batch normalization's statistics of real tiles: the better for it. */
+function untrainedWeights(
+  tensorflow: Tensorflow,
+  { settings }: Checkpoint,
+  fit: readonly Uint8Array[],
+): Weights {
+  const { architecture, seed } = settings;
+  const encoder = createEncoder(tensorflow, architecture, initialWeights(architecture, seed));
+  for (let step = 1; step <= CALIBRATION.batches; step++) {
+    const tiles = fit.slice((step - 1) * CALIBRATION.images, step * CALIBRATION.images);
+    if (tiles.length < 2) break;
+    const channelsOn = new Uint8Array(tiles.length * architecture.channels).fill(1);
+    const batch = { tiles, channelsOn, seed, step, dropout: { input: 0, conv: 0, dense: 0 } };
+    encoder.update(encoder.gradients(batch, (vectors) => new Float32Array(vectors.length)).statistics);
+  }
+  const weights = new Map(encoder.weights);
+  encoder.dispose();
+  return weights;
+}
