@@ -49,17 +49,3 @@ export function chartSvg(title: string, lines: readonly Line[]): string {
 ${drawn.join("\n")}${legend.join("")}</svg>
 `;
 }
-
-/** Loss by step: each step as a faint line, a moving average as a strong one. */
-export function lossSvg(losses: readonly number[]): string {
-  const reach = Math.max(1, Math.round(losses.length / 25));
-  const smooth = losses.map((_, i) => {
-    const around = losses.slice(Math.max(0, i - reach), i + reach + 1);
-    return around.reduce((sum, loss) => sum + loss, 0) / around.length;
-  });
-  const points = (values: readonly number[]) => values.map((value, i) => [i + 1, value] as const);
-  return chartSvg("Loss by step", [
-    { colour: "#9db7d6", width: 1, points: points(losses) },
-    { colour: "#1f5fa8", width: 2.5, points: points(smooth) },
-  ]);
-}

@@ -10,8 +10,16 @@ export interface Figure {
   title: string;
   /** What one sees. HTML. */
   caption: string;
-  /** Pictures with alternative text and, below each, a line of text. */
-  pictures: readonly { file: string; alt: string; below?: string }[];
+  pictures: readonly FigurePicture[];
+}
+
+export interface FigurePicture {
+  /** Name in the page's folder. */
+  file: string;
+  /** What it shows, for those who cannot see it. */
+  alt: string;
+  /** A line of text below it. */
+  below?: string;
 }
 
 export interface Page {

@@ -15,7 +15,9 @@ import {
 } from "@loc2vec/shards";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { composeRgb, embeddingColours, nearest, place, writeReport } from "../src/index.ts";
+import { embeddingColours, place } from "../src/citymap.ts";
+import { composeRgb, writeReport } from "../src/index.ts";
+import { nearest } from "../src/nearest.ts";
 
 const PROFILE = parseProfile(
   `
@@ -116,7 +118,8 @@ test("the page shows every picture, each figure with the attribution; again give
   const sources = [...page.matchAll(/src="([^"]+)"/g)].map((match) =>
     join(home, "report", match[1] as string),
   );
-  expect(sources.sort()).toEqual([...pictures].sort());
+  // In the order of the page.
+  expect(pictures).toEqual(sources);
   const before = new Map(
     await Promise.all(pictures.map(async (path) => [path, await readFile(path)] as const)),
   );
@@ -138,7 +141,9 @@ test("embeddings of a data set that was made anew under its name since are refus
     data: new Float32Array(N * 16),
   });
   await writeGroup(store, prefix, { dataset_identity: { ...identity, seed: identity.seed + 1 } });
-  await expect(report({ model: "old", folder: join(home, "old") })).rejects.toThrowError(
+  const folder = join(home, "old");
+  await expect(report({ model: "old", folder })).rejects.toMatchObject({ code: "dataset-mismatch" });
+  await expect(report({ model: "old", folder })).rejects.toThrowError(
     new RegExp(
       `old has embedded data set town \\(seed ${identity.seed + 1}, .*; what has that name now is data set town \\(seed ${identity.seed},`,
     ),
@@ -159,6 +164,19 @@ test("without a model it shows the tiles alone", async () => {
 test("what is missing, or in the way, is named, and nothing is left behind", async () => {
   await expect(report({ dataset: "none" })).rejects.toThrowError(/there is no data set none/);
   await expect(report({ model: "none" })).rejects.toThrowError(/there is no model none/);
+  await expect(report({ dataset: "none" })).rejects.toMatchObject({ code: "dataset-missing" });
+  await expect(report({ model: "none" })).rejects.toMatchObject({ code: "model-missing" });
+  await store.put("models/early/history.ndjson", new TextEncoder().encode('{"step":1,"loss":0.25}\n'));
+  await expect(report({ model: "early" })).rejects.toMatchObject({
+    code: "embeddings-missing",
+    message: "model early has not embedded data set town",
+    mend: "pnpm farm:embed --model early --dataset town",
+  });
+  const other = { ...PROFILE, name: "other", channels: PROFILE.channels.slice(0, 1) };
+  await expect(report({ profile: other })).rejects.toMatchObject({
+    code: "cartography-mismatch",
+    message: "data set town has other channels than the profile other",
+  });
   await createDataset(
     store,
     { ...DATASET, name: "empty" },

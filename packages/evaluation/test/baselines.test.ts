@@ -21,8 +21,8 @@ test("principal components by inner products are those of the covariance", async
   const tiles = Array.from({ length: 40 }, () =>
     Uint8Array.from({ length: 9 }, (_, i) => Math.round(random.uniform() * 25 * (i + 1))),
   );
-  const found = principalComponents(await loadTensorflow(), "pixels", pixelFeatures(side), tiles, 3);
-  const scores = found.describe(tiles);
+  const components = principalComponents(await loadTensorflow(), "pixels", pixelFeatures(side), tiles, 3);
+  const scores = components.describe(tiles);
   const expected = pca(
     Float32Array.from(tiles.flatMap((tile) => [...tile].map((value) => value / 255))),
     9,
@@ -34,7 +34,7 @@ test("principal components by inner products are those of the covariance", async
     for (let row = 0; row < 40; row++)
       expect(sign * (scores[3 * row + k] as number)).toBeCloseTo(expected[3 * row + k] as number, 4);
   }
-  found.dispose();
+  components.dispose();
 });
 
 test("HoG: a vertical edge fills the bin of its orientation, as much when it is darker; channels stay apart", () => {
@@ -80,9 +80,9 @@ test("figure 7: equal histograms whose embeddings are far apart, none twice, non
   const histogramsOfTiles = (...tiles: Uint8Array[]) => histogramsOf(2).describe(tiles) as Float32Array;
   const histograms = histogramsOfTiles(stripes, halves, stripes, other);
   const embeddings = Float32Array.of(0, 5, 1, 100);
-  const found = lookalikes(histograms, 2, embeddings, 2, () => true);
-  expect(found[0]).toEqual({ a: 0, b: 1, chi2: 0, distance: 5, farther_than: 2 / 6 });
-  expect(found.slice(1).every(({ a, b }) => ![0, 1].includes(a) && ![0, 1].includes(b))).toBe(true);
+  const pairs = lookalikes(histograms, 2, embeddings, 2, () => true);
+  expect(pairs[0]).toEqual({ a: 0, b: 1, chi2: 0, distance: 5, farther_than: 2 / 6 });
+  expect(pairs.slice(1).every(({ a, b }) => ![0, 1].includes(a) && ![0, 1].includes(b))).toBe(true);
   const apart = lookalikes(histograms, 2, embeddings, 1, (a, b) => a + b !== 1);
   expect(apart[0]).toMatchObject({ a: 1, b: 2, chi2: 0, distance: 4 });
   // Nothing in common: χ² is 1 for each channel.

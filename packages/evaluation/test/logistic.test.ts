@@ -46,12 +46,12 @@ test("the coefficients are where the penalized likelihood is flat", () => {
 
 test("it recognizes what it learned, in rows that it has not seen, and no more than chance in noise", () => {
   const [learned, asked] = [clouds(300, 1), clouds(2000, 2)];
-  const found = score(
+  const answered = score(
     fitProbe(learned.features, 3, learned.labels, 3).predict(asked.features),
     asked.labels,
     3,
   );
-  expect(found.accuracy).toBeGreaterThan(0.85);
+  expect(answered.accuracy).toBeGreaterThan(0.85);
   const noise = { features: learned.features.map((_, i) => Math.sin(i * i)), labels: learned.labels };
   const guess = score(fitProbe(noise.features, 3, noise.labels, 3).predict(asked.features), asked.labels, 3);
   expect(guess.balanced_accuracy).toBeLessThan(0.45);

@@ -51,9 +51,9 @@ test("alignment and uniformity on the unit circle; only directions count", () =>
     anchors: Float32Array.of(3, 0, -5, 0),
     positives: Float32Array.of(0, 2, 0, 9),
   };
-  const found = quality(vectors, [1, 0], 0);
-  expect(found.alignment).toBeCloseTo(2, 6);
-  expect(found.uniformity).toBeCloseTo(-8, 6);
+  const measured = quality(vectors, [1, 0], 0);
+  expect(measured.alignment).toBeCloseTo(2, 6);
+  expect(measured.uniformity).toBeCloseTo(-8, 6);
 });
 
 test("recall is that of sorting all anchors by distance", () => {
