@@ -41,6 +41,14 @@ export async function assembleSea(client: pg.Client, schema: string, profile: Pr
      SELECT area.id, geom FROM ${schema}.feature JOIN ${schema}.area ON ST_Covers(area.box, geom) WHERE rule = $1`,
     [lines[0]],
   );
+  await cutIntoFaces(client, schema);
+  await askBesideCoastlines(client, schema);
+  await keepWhatIsSea(client, schema, areas);
+  await client.query(`DROP TABLE ${schema}.coast, ${schema}.face, ${schema}.asked`);
+}
+
+/** Cuts each mapped area along its coastlines, which go on to its border, and the faces into pieces: into table `face`. */
+async function cutIntoFaces(client: pg.Client, schema: string): Promise<void> {
   await client.query(
     `WITH RECURSIVE chains AS (
        SELECT area, (ST_Dump(ST_LineMerge(ST_Collect(geom)))).geom FROM ${schema}.coast GROUP BY area
@@ -80,6 +88,10 @@ export async function assembleSea(client: pg.Client, schema: string, profile: Pr
      )
      INSERT INTO ${schema}.face SELECT id, geom FROM pieces WHERE NOT large AND NOT ST_IsEmpty(geom)`,
   );
+}
+
+/** Points to the right (side 1) and to the left (-1) of each segment of a coastline: into table `asked`. */
+async function askBesideCoastlines(client: pg.Client, schema: string): Promise<void> {
   await client.query(
     `INSERT INTO ${schema}.asked
      SELECT side, ST_SetSRID(ST_MakePoint(
@@ -92,6 +104,14 @@ export async function assembleSea(client: pg.Client, schema: string, profile: Pr
        ) AS ends WHERE NOT ST_Equals(a, b)
      ) AS segments, (VALUES (1), (-1)) AS sides (side)`,
   );
+}
+
+/**
+ * Pieces that lie to the right of their coastlines, and hardly anywhere to the left of them, become features.
+ *
+ * @param areas numbers of the polygon rules that the sea goes to
+ */
+async function keepWhatIsSea(client: pg.Client, schema: string, areas: readonly number[]): Promise<void> {
   // A piece of a face is prepared once for all points near it, which the index finds.
   await client.query(
     `CREATE INDEX ON ${schema}.asked USING gist (point); ANALYZE ${schema}.asked; ANALYZE ${schema}.face`,
@@ -106,5 +126,4 @@ export async function assembleSea(client: pg.Client, schema: string, profile: Pr
      FROM sea JOIN ${schema}.face USING (id), unnest($1::smallint[]) AS areas (area)`,
     [areas],
   );
-  await client.query(`DROP TABLE ${schema}.coast, ${schema}.face, ${schema}.asked`);
 }

@@ -6,12 +6,10 @@ import {
   enqueueShards,
   type FarmQueues,
   parsePayload,
-  rasterJobId,
   rasterProgress,
   retryFailed,
   shardsInState,
 } from "../src/index.ts";
-import { parseRasterJobId } from "../src/payloads.ts";
 import { waitForDataset } from "../src/progress.ts";
 import { freshQueues, STORE } from "./helpers.ts";
 
@@ -63,19 +61,6 @@ function work(queues: FarmQueues, action: (shard: number, attempt: number) => vo
   onTestFinished(() => worker.close());
   return worker;
 }
-
-test("an id tells data set and shard, whatever dots the name has", () => {
-  for (const dataset of ["city", "v1.2", "5", "a.0"]) {
-    for (const shard of [0, 7, 23_437]) {
-      const job = { store: STORE, dataset, shard };
-      expect(parseRasterJobId(rasterJobId(job))).toEqual(job);
-    }
-  }
-  for (const id of ["12", "city", "city.01", "city.-1", ".3", "repeat:x:1"])
-    expect(parseRasterJobId(`${id}@${STORE}`)).toBeUndefined();
-  for (const id of ["city.1", "city.1@", `city.1@${STORE.toUpperCase()}`])
-    expect(parseRasterJobId(id)).toBeUndefined();
-});
 
 test("enqueueing twice, and twice at once, adds nothing twice", async () => {
   const queues = await freshQueues();

@@ -91,6 +91,43 @@ export interface CanvasOptions {
   oversampling: number;
 }
 
+/** Where a rule's features stand in the table of features: they follow one another. */
+interface Span {
+  first: number;
+  count: number;
+}
+
+/** @param entries for each feature, the number of its rule and its address */
+function spansOf(entries: Uint32Array): Map<number, Span> {
+  const spanOfRule = new Map<number, Span>();
+  for (let i = 0; 2 * i < entries.length; i++) {
+    const rule = entries[2 * i] as number;
+    const span = spanOfRule.get(rule);
+    if (span === undefined) spanOfRule.set(rule, { first: i, count: 1 });
+    else span.count++;
+  }
+  return spanOfRule;
+}
+
+/** Addresses in WebAssembly's memory, bytes, each a multiple of 16. @param side the picture's side, pixels */
+function layOut(planes: number, pixels: number, side: number) {
+  let top = BASE;
+  const reserve = (bytes: number): number => {
+    const at = top;
+    top += Math.ceil(bytes / 16) * 16;
+    return at;
+  };
+  const area = side * side;
+  return {
+    sums: reserve(4 * side * (side + 4)),
+    extents: reserve(8 * side),
+    target: reserve(planes * pixels * pixels),
+    painted: reserve(planes * area),
+    pictures: reserve(Math.ceil(planes / GROUP) * GROUP * area),
+    input: top,
+  };
+}
+
 /** A picture of several planes in WebAssembly's memory, from which tiles are cut. */
 export function createCanvas({ planes, pixels, radius, offset, oversampling }: CanvasOptions): Canvas {
   const module = new WebAssembly.Module(readFileSync(new URL("../dist/raster.wasm", import.meta.url)));
@@ -99,19 +136,8 @@ export function createCanvas({ planes, pixels, radius, offset, oversampling }: C
   // Two pixels more than the corner of the furthest window, for the resampling.
   const side = Math.ceil((2 * (Math.ceil(footprint(radius, offset).halfSideM * density) + 2)) / 16) * 16;
   const area = side * side;
-  let top = BASE;
-  const reserve = (bytes: number): number => {
-    const at = top;
-    top += Math.ceil(bytes / 16) * 16;
-    return at;
-  };
   const groups = Math.ceil(planes / GROUP);
-  const sums = reserve(4 * side * (side + 4));
-  const extents = reserve(8 * side);
-  const target = reserve(planes * pixels * pixels);
-  const painted = reserve(planes * area);
-  const pictures = reserve(groups * GROUP * area);
-  const input = top;
+  const { sums, extents, target, painted, pictures, input } = layOut(planes, pixels, side);
   const need = (bytes: number): void => {
     const missing = Math.ceil((bytes - wasm.memory.buffer.byteLength) / PAGE);
     if (missing > 0) wasm.memory.grow(missing);
@@ -119,7 +145,7 @@ export function createCanvas({ planes, pixels, radius, offset, oversampling }: C
   need(input);
   wasm.layout(side, sums, extents);
   /** First feature and number of features of each rule. */
-  const spanOfRule = new Map<number, { first: number; count: number }>();
+  let spanOfRule: ReadonlyMap<number, Span> = new Map();
   const used = new Set<number>();
   let [table, room, size] = [0, 0, 0];
   const step = (2 * radius * density) / pixels;
@@ -128,7 +154,6 @@ export function createCanvas({ planes, pixels, radius, offset, oversampling }: C
     load(features, { x, y, kx, ky }) {
       for (const plane of used) new Uint8Array(wasm.memory.buffer, painted + plane * area, area).fill(0);
       used.clear();
-      spanOfRule.clear();
       size = Math.ceil(features.length / 32) * 16 + 16;
       // A feature takes at least 23 bytes, and its entry 8; a point in it 16, and its pixels 8, twice for dashes.
       table = input + size;
@@ -140,13 +165,7 @@ export function createCanvas({ planes, pixels, radius, offset, oversampling }: C
       wasm.place(x, y, density / kx, density / ky);
       const count = wasm.scan(input, input + bytes, table);
       if (count < 0) throw new FarmError("internal", "PostGIS gave a geometry of an unknown kind");
-      const entries = new Uint32Array(wasm.memory.buffer, table, 2 * count);
-      for (let i = 0; i < count; i++) {
-        const rule = entries[2 * i] as number;
-        const span = spanOfRule.get(rule);
-        if (span === undefined) spanOfRule.set(rule, { first: i, count: 1 });
-        else span.count++;
-      }
+      spanOfRule = spansOf(new Uint32Array(wasm.memory.buffer, table, 2 * count));
     },
     paint(rule, plane, paint) {
       const features = spanOfRule.get(rule);

@@ -20,7 +20,6 @@ import { Redis } from "ioredis";
 import pg from "pg";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { ensureServices, servicesDown, servicesStatus, withLock } from "../src/index.ts";
-import { chooseInstallation, installations } from "../src/postgres.ts";
 import { processesIn } from "../src/proc.ts";
 import { failure, freshConfig, listen } from "./home.ts";
 
@@ -341,18 +340,6 @@ describe("errors", () => {
     } finally {
       process.env.PATH = path;
     }
-    expect(installations(join(bin, "none"), bin)).toEqual([]);
-    const of = (...found: [major: number, postgis: boolean][]) =>
-      found.map(([major, postgis]) => ({ bin: `/${major}`, major, postgis }));
-    const missing = (found: ReturnType<typeof of>, madeBy?: number) =>
-      failure((async () => chooseInstallation(found, "/data", madeBy))());
-    expect((await missing(of())).mend).toMatch(/apt-get install .*postgis/);
-    expect((await missing(of([17, false]))).mend).toContain("postgresql-17-postgis-3");
-    const upgraded = await missing(of([17, true], [16, true]), 15);
-    expect(upgraded.message).toBe("/data: made by PostgreSQL 15, but installed is 17, 16");
-    expect(upgraded.mend).toContain("postgresql-15-postgis-3");
-    expect(chooseInstallation(of([17, false], [16, true], [15, true]), "/data").major).toBe(16);
-    expect(chooseInstallation(of([17, true], [15, true]), "/data", 15).major).toBe(15);
   });
 
   test.runIf(isRoot)("a disk that is full or read-only, for Redis", async ({ skip }) => {

@@ -101,24 +101,12 @@ export interface WorkerSummary {
  * jobs end in them
  */
 export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummary> {
-  const { concurrency = 1, graceMs = 20_000, lockMs = 60_000, until = "forever", signal } = options;
+  const { concurrency = 1 } = options;
   if (!Number.isInteger(concurrency) || concurrency < 1) {
     throw new FarmError("usage", `a worker cannot render ${concurrency} shards at a time`, "1 or more");
   }
   const begin = performance.now();
-  const summary: WorkerSummary = {
-    shards: 0,
-    skipped: 0,
-    failures: 0,
-    handedBack: 0,
-    tiles: 0,
-    empty: 0,
-    quarantined: 0,
-    bytes: 0,
-    renderMs: 0,
-    seconds: 0,
-    interrupted: false,
-  };
+  const summary = emptySummary();
   const connection = await connectRedis(options.redisUrl, { writeUnder: options.prefix });
   const ended = new AbortController();
   let own: TileRenderer | undefined;
@@ -132,63 +120,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
     const consumers: Consumer[] = [...(options.consumers ?? [])];
     if (rasterizer !== undefined) consumers.push(rasterConsumer(rasterizer, options, summary) as Consumer);
     if (options.finalize ?? true) consumers.push(finalizeConsumer(options.store) as Consumer);
-    // During an outage of Redis the questions below wait for an answer; the signal does not.
-    const stopped = aborted(signal);
-    const handBack = new AbortController();
-    let workers: Worker[] = [];
-    const refused = restWhileRefused({
-      queues,
-      workers: () => workers,
-      stopped: ended.signal,
-      tell: (line) => options.onTrouble?.(line),
-    });
-    // Redis refuses even to be read, or loads: the workers meet the same, and tell it.
-    const waitOut = (error: unknown): boolean => {
-      if (!(error instanceof FarmError && error.kind === "service")) throw error;
-      refused.onError(error.cause);
-      return false;
-    };
-    const left = leftJobs(store, options.onLeft);
-    const consumption = {
-      queues,
-      lockMs,
-      onHandBack: () => void summary.handedBack++,
-      onFailure: (id: string, reason: string, final: boolean) => {
-        summary.failures++;
-        options.onFailure?.(id, reason, final);
-      },
-      onLeft: left.add,
-      onDone: left.forget,
-      onError: refused.onError,
-    };
-    const atOnce = new AbortController();
-    stopped.promise.then(() => {
-      atOnce.abort(new Error("the worker was stopped"));
-      ended.abort();
-    });
-    workers = consumers.map((consumer) =>
-      consume(consumer, {
-        ...consumption,
-        handBack: (consumer.handBack === "at once" ? atOnce : handBack).signal,
-      }),
-    );
-    const watched = consumers.map(({ queue }) => queue);
-    const which = { queues: watched, dataset: options.dataset };
-    const empty = emptiness(queues, which, left.has);
-    while (!(signal?.aborted ?? false)) {
-      if (until === "empty" && (await Promise.race([empty().catch(waitOut), stopped.promise]))) break;
-      await Promise.race([new Promise((resolve) => setTimeout(resolve, POLL_MS)), stopped.promise]);
-    }
-    await close(workers, handBack, stopped.promise, graceMs);
-    stopped.forget();
-    summary.interrupted = signal?.aborted ?? false;
-    if (until === "empty" && !summary.interrupted) {
-      summary.failed = await countJobs(queues, { ...which, states: ["failed"] });
-      summary.left = await left.stillOpen(queues, which);
-      // Jobs of another store may be all that there is, and none of them have come by here.
-      for (const other of await otherStores(queues, watched))
-        left.tell(other, ofAnotherStore(other, store).line);
-    }
+    await serve({ options, queues, store, consumers, summary, ended });
   } finally {
     ended.abort();
     await own?.close();
@@ -197,6 +129,96 @@ export async function runWorker(options: RunWorkerOptions): Promise<WorkerSummar
   }
   summary.seconds = (performance.now() - begin) / 1000;
   return summary;
+}
+
+function emptySummary(): WorkerSummary {
+  return {
+    shards: 0,
+    skipped: 0,
+    failures: 0,
+    handedBack: 0,
+    tiles: 0,
+    empty: 0,
+    quarantined: 0,
+    bytes: 0,
+    renderMs: 0,
+    seconds: 0,
+    interrupted: false,
+  };
+}
+
+interface Service {
+  options: RunWorkerOptions;
+  queues: FarmQueues;
+  /** Identity of the worker's object store. */
+  store: string;
+  consumers: readonly Consumer[];
+  /** Counts what is done. */
+  summary: WorkerSummary;
+  /** Aborted once the worker is stopped. */
+  ended: AbortController;
+}
+
+/** Has the consumers do jobs until the queues are empty or the worker is stopped, and says what was left. */
+async function serve({ options, queues, store, consumers, summary, ended }: Service): Promise<void> {
+  const { graceMs = 20_000, lockMs = 60_000, until = "forever", signal } = options;
+  // During an outage of Redis the questions below wait for an answer; the signal does not.
+  const stopped = aborted(signal);
+  const handBack = new AbortController();
+  let workers: Worker[] = [];
+  const refused = restWhileRefused({
+    queues,
+    workers: () => workers,
+    stopped: ended.signal,
+    tell: (line) => options.onTrouble?.(line),
+  });
+  // Redis refuses even to be read, or loads: the workers meet the same, and tell it.
+  const waitOut = (error: unknown): boolean => {
+    if (!(error instanceof FarmError && error.kind === "service")) throw error;
+    refused.onError(error.cause);
+    return false;
+  };
+  const left = leftJobs(store, options.onLeft);
+  const consumption = {
+    queues,
+    lockMs,
+    onHandBack: () => void summary.handedBack++,
+    onFailure: (id: string, reason: string, final: boolean) => {
+      summary.failures++;
+      options.onFailure?.(id, reason, final);
+    },
+    onLeft: left.add,
+    onDone: left.forget,
+    onError: refused.onError,
+  };
+  const atOnce = new AbortController();
+  stopped.promise.then(() => {
+    atOnce.abort(new Error("the worker was stopped"));
+    ended.abort();
+  });
+  workers = consumers.map((consumer) =>
+    consume(consumer, {
+      ...consumption,
+      handBack: (consumer.handBack === "at once" ? atOnce : handBack).signal,
+    }),
+  );
+  const watched = consumers.map(({ queue }) => queue);
+  const which = { queues: watched, dataset: options.dataset };
+  const empty = emptiness(queues, which, left.has);
+  while (!(signal?.aborted ?? false)) {
+    if (until === "empty" && (await Promise.race([empty().catch(waitOut), stopped.promise]))) break;
+    await Promise.race([new Promise((resolve) => setTimeout(resolve, POLL_MS)), stopped.promise]);
+  }
+  await close(workers, handBack, stopped.promise, graceMs);
+  stopped.forget();
+  summary.interrupted = signal?.aborted ?? false;
+  if (until === "empty" && !summary.interrupted) {
+    summary.failed = await countJobs(queues, { ...which, states: ["failed"] });
+    summary.left = await left.stillOpen(queues, which);
+    // Jobs of another store may be all that there is, and none of them have come by here.
+    for (const other of await otherStores(queues, watched))
+      left.tell(other, ofAnotherStore(other, store).line);
+  }
 }
 
 /** Renders shards, and counts them. */

@@ -27,6 +27,9 @@ interface Finding {
   detail: string;
 }
 
+/** Adds a finding: what `work` returns where it is well, and else the error that it throws. */
+type Look = (what: string, work: () => Promise<string> | string) => Promise<void>;
+
 const SETUP_GPU = "FARM_TENSORFLOW=gpu npm run setup";
 const DRIVER = `NVIDIA's driver, version ${OLDEST_DRIVER} or newer; in a container, --gpus all`;
 
@@ -43,7 +46,7 @@ function driverOf(nvidia: Nvidia | undefined): string {
 
 async function doctorCommand(context: CommandContext): Promise<void> {
   const findings: Finding[] = [];
-  const look = async (what: string, work: () => Promise<string> | string): Promise<void> => {
+  const look: Look = async (what, work) => {
     try {
       findings.push({ what, ok: true, detail: await work() });
     } catch (error) {
@@ -56,6 +59,33 @@ async function doctorCommand(context: CommandContext): Promise<void> {
     () => `${cpu?.model ?? "?"}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
   );
   await look("node", () => process.version);
+  await lookForPrograms(look);
+  await look("mapnik", async () => rendererInfo(await context.profile()).renderer);
+  await look("tensorflow", async () => {
+    const { version, device } = await loadTensorflow();
+    return `${version} on ${device}, from ${await boundSource()}`;
+  });
+  await lookForGpu(look, context);
+  await lookAtServices(look, context);
+  await look(`store ${context.config.store}`, async () => {
+    const store = context.store();
+    const key = `doctor/${process.pid}`;
+    await store.put(key, new TextEncoder().encode("hello"));
+    const back = await store.get(key);
+    await store.remove(key);
+    if (back === undefined || new TextDecoder().decode(back) !== "hello")
+      throw new Error("what was written does not come back");
+    return "reads and writes";
+  });
+  const ok = findings.every((finding) => finding.ok);
+  context.result(
+    { ok, findings },
+    findings.map(({ what, ok: fine, detail }) => `${fine ? "ok     " : "MISSING"} ${what}: ${detail}`),
+  );
+  if (!ok) process.exitCode = EXIT_CODES.missing;
+}
+
+async function lookForPrograms(look: Look): Promise<void> {
   for (const [program, flag, install] of [
     ["osm2pgsql", "--version", "apt-get install osm2pgsql"],
     ["osmium", "--version", "apt-get install osmium-tool"],
@@ -69,11 +99,9 @@ async function doctorCommand(context: CommandContext): Promise<void> {
       return `${stdout}${stderr}`.match(/\d+\.\d+(\.\d+)?/)?.[0] ?? "";
     });
   }
-  await look("mapnik", async () => rendererInfo(await context.profile()).renderer);
-  await look("tensorflow", async () => {
-    const { version, device } = await loadTensorflow();
-    return `${version} on ${device}, from ${await boundSource()}`;
-  });
+}
+
+async function lookForGpu(look: Look, context: CommandContext): Promise<void> {
   const nvidia = findNvidia();
   if (context.config.tensorflow === "gpu") {
     await look("nvidia driver", () => driverOf(nvidia));
@@ -99,6 +127,9 @@ async function doctorCommand(context: CommandContext): Promise<void> {
       return `${cards}, not used: FARM_TENSORFLOW is ${context.config.tensorflow}; ${SETUP_GPU}`;
     });
   }
+}
+
+async function lookAtServices(look: Look, context: CommandContext): Promise<void> {
   for (const { service, state, version, problem } of await servicesStatus(context.config)) {
     await look(service, async () => {
       if (problem !== undefined) throw new Error(problem);
@@ -109,20 +140,4 @@ async function doctorCommand(context: CommandContext): Promise<void> {
       return `${state}${version === undefined ? "" : `, ${version}`}`;
     });
   }
-  await look(`store ${context.config.store}`, async () => {
-    const store = context.store();
-    const key = `doctor/${process.pid}`;
-    await store.put(key, new TextEncoder().encode("hello"));
-    const back = await store.get(key);
-    await store.remove(key);
-    if (back === undefined || new TextDecoder().decode(back) !== "hello")
-      throw new Error("what was written does not come back");
-    return "reads and writes";
-  });
-  const ok = findings.every((finding) => finding.ok);
-  context.result(
-    { ok, findings },
-    findings.map(({ what, ok: fine, detail }) => `${fine ? "ok     " : "MISSING"} ${what}: ${detail}`),
-  );
-  if (!ok) process.exitCode = EXIT_CODES.missing;
 }
