@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Dataset, FarmError, type Random, randomOf, Stream, shardOf, shardRange } from "@loc2vec/core";
+import { type Dataset, FarmError, Purpose, type Random, randomOf, shardOf, shardRange } from "@loc2vec/core";
 import type { Profile } from "@loc2vec/gis";
 import { type DatasetReader, listShards, type ObjectStore, type ShardReader } from "@loc2vec/shards";
 import type { Drawing } from "./drawing.ts";
@@ -40,7 +40,7 @@ export async function openDrawing(
   const tile = tileReader(reader);
   const rendered = new Set(shards);
   const isRendered = (location: number): boolean => rendered.has(shardOf(dataset, location));
-  const random = randomOf(dataset.seed, Stream.evaluate);
+  const random = randomOf(dataset.seed, Purpose.evaluate);
   const chosen = await chooseLocations(dataset, shards, tile, random);
   const all = Array.from({ length: dataset.locations }, (_, i) => i);
   const drawing: Drawing = {

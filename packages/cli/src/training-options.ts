@@ -62,7 +62,7 @@ export function trainingOf(options: TrainingOptions): RecipeInput {
 
 /** @throws FarmError `usage` naming the first option of a training that was given where nothing is trained */
 export function refuseTraining(options: TrainingOptions): void {
-  const given = ENQUEUED.find((knob) => givenFor(knob, options) !== undefined);
-  if (given === undefined) return;
-  throw new FarmError("usage", `${given.flag} is of a model that is trained`, "add --train MODEL");
+  const setKnob = ENQUEUED.find((knob) => givenFor(knob, options) !== undefined);
+  if (setKnob === undefined) return;
+  throw new FarmError("usage", `${setKnob.flag} is of a model that is trained`, "add --train MODEL");
 }

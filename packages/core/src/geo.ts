@@ -1,7 +1,7 @@
 import { around } from "geokdbush";
 import KDBush from "kdbush";
 import { apartM } from "./footprint.ts";
-import { hashKeys, Stream } from "./random.ts";
+import { hashKeys, Purpose } from "./random.ts";
 import { MAX_OFFSET_M, TILE_RADIUS_M } from "./tile.ts";
 
 /** Mean radius of the Earth (IUGG), metres. */
@@ -79,7 +79,7 @@ export function partOf(seed: number, { lon, lat }: Place, { share, cellM, border
   const perDegree = METRES_PER_DEGREE / cellM;
   const heldOut = (row: number, column: number): boolean =>
     // Rows south of the equator are negative; keys are not.
-    hashKeys(seed, Stream.holdout, row + 2 ** 30, column) / 2 ** 32 < share;
+    hashKeys(seed, Purpose.holdout, row + 2 ** 30, column) / 2 ** 32 < share;
   const east = (lon + 540) % 360;
   const own = Math.floor(lat * perDegree);
   if (heldOut(own, Math.floor((east / 360) * columnsOf(own, perDegree)))) return "heldout";

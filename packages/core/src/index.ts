@@ -63,7 +63,7 @@ export {
   type ProgressOptions,
   startProgress,
 } from "./progress.ts";
-export { hashKeys, type Random, randomOf, Stream } from "./random.ts";
+export { hashKeys, Purpose, type Random, randomOf } from "./random.ts";
 export { redact, redactText } from "./secrets.ts";
 export {
   checkSource,

@@ -69,7 +69,7 @@ export function randomFromState(state: readonly [number, number, number, number]
 }
 
 /**
- * A generator keyed by integers, e.g. `randomOf(datasetSeed, Stream.augment, locationIndex, sampleIndex)`.
+ * A generator keyed by integers, e.g. `randomOf(datasetSeed, Purpose.augment, locationIndex, sampleIndex)`.
  *
  * All keys pass through one 32-bit hash, so two different lists of keys give the same stream with probability 2⁻³². Among n
  * streams that are n² / 2³³ pairs: 115,500 among the 31.5 M tiles of a whole run. Such a pair is two tiles that are turned and
@@ -84,8 +84,8 @@ export function randomOf(...keys: readonly number[]): Random {
   return random;
 }
 
-/** One number per purpose, so that no two kinds of draw share a stream. */
-export const Stream = {
+/** What a draw is for: one number each, the first key after the seed, so that no two kinds of draw share a stream. */
+export const Purpose = {
   augment: 1,
   sampleLocations: 2,
   shuffleShards: 3,

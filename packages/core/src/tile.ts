@@ -1,4 +1,4 @@
-import { randomOf, Stream } from "./random.ts";
+import { Purpose, randomOf } from "./random.ts";
 
 /** The figures of the original work (Loc2Vec, 2018). Lengths in metres on the ground, sizes in pixels. */
 export const TILE_PIXELS = 128;
@@ -61,7 +61,7 @@ export function tileTransform(
   options: AugmentationOptions = DEFAULT_AUGMENTATION,
 ): TileTransform {
   if (sample === 0) return { rotation: 0, dx: 0, dy: 0 };
-  const random = randomOf(seed, Stream.augment, location, sample);
+  const random = randomOf(seed, Purpose.augment, location, sample);
   const offset = (): number => Math.fround((2 * random.uniform() - 1) * options.maxOffset);
   const turn = random.uniform() * 360;
   const dx = offset();

@@ -1,4 +1,4 @@
-import { randomOf, Stream } from "@loc2vec/core";
+import { Purpose, randomOf } from "@loc2vec/core";
 
 /** Rates of dropout, 0 to less than 1. */
 export interface Dropout {
@@ -33,6 +33,6 @@ export function drawMask(
   rate: number,
 ): Float32Array | undefined {
   if (rate <= 0) return undefined;
-  const random = randomOf(seed, Stream.dropout, step, ordinal);
+  const random = randomOf(seed, Purpose.dropout, step, ordinal);
   return new Float32Array(count).map(() => (random.uniform() < rate ? 0 : 1 / (1 - rate)));
 }

@@ -1,4 +1,4 @@
-import { FarmError, randomOf, Stream } from "@loc2vec/core";
+import { FarmError, Purpose, randomOf } from "@loc2vec/core";
 import { parametersOf } from "./architecture.ts";
 import { sizeOf } from "./layers/shape.ts";
 import type { Architecture } from "./layout.ts";
@@ -13,7 +13,7 @@ export function initialWeights(architecture: Architecture, seed: number): Weight
     parametersOf(architecture).map(({ name, shape, initial }, at) => {
       if (initial !== undefined)
         return [name, { shape, data: new Float32Array(sizeOf(shape)).fill(initial) }];
-      const random = randomOf(seed, Stream.initWeights, at);
+      const random = randomOf(seed, Purpose.initWeights, at);
       const window = sizeOf(shape.slice(0, -2));
       const [inputs = 1, outputs = 1] = shape.slice(-2);
       const limit = Math.sqrt(6 / (window * (inputs + outputs)));

@@ -1,4 +1,4 @@
-import { type Dataset, randomOf, Stream } from "@loc2vec/core";
+import { type Dataset, Purpose, randomOf } from "@loc2vec/core";
 import {
   createEmbedder,
   createEncoder,
@@ -47,7 +47,7 @@ export async function readFitTiles(
   { reader, dataset, parts, emptyByLocation }: Surveyed,
   seed: number,
 ): Promise<Uint8Array[]> {
-  const random = randomOf(seed, Stream.evaluate, 4);
+  const random = randomOf(seed, Purpose.evaluate, 4);
   const source = { samples: dataset.samples, emptyByLocation, seed };
   return openTiles(reader).read(
     draw(parts.train, FIT, random).map((location) => ({
@@ -106,7 +106,7 @@ function baselines(
   const components = (name: string, features: Features): Representation =>
     principalComponents(tensorflow, `${name}, PCA-${size}`, features, fit, size);
   const words = (count: number): Representation =>
-    bagOfWords(shape, fit, count, randomOf(seed, Stream.evaluate, 5));
+    bagOfWords(shape, fit, count, randomOf(seed, Purpose.evaluate, 5));
   return [
     components("pixels", pixelFeatures(shape)),
     words(size),

@@ -1,4 +1,4 @@
-import { type Random, randomOf, Stream } from "@loc2vec/core";
+import { Purpose, type Random, randomOf } from "@loc2vec/core";
 import type { EmptyTiles } from "@loc2vec/trainer";
 import type { Vectors } from "./metrics.ts";
 
@@ -39,7 +39,7 @@ export function chooseImages(
   positives: number,
   source: ImageSource,
 ): Images {
-  const drawn = draw(locations, most, randomOf(source.seed, Stream.evaluate, 3));
+  const drawn = draw(locations, most, randomOf(source.seed, Purpose.evaluate, 3));
   return {
     locations: drawn,
     samples: drawn.map((location) => chooseSamples(location, positives, source)),
@@ -54,7 +54,7 @@ export function chooseSamples(
 ): number[] {
   const empty = emptyByLocation.get(location);
   const filled = Array.from({ length: samples - 1 }, (_, i) => i + 1).filter((sample) => !empty?.has(sample));
-  return [0, ...randomOf(seed, Stream.evaluate, 6, location).shuffle(filled).slice(0, positives)];
+  return [0, ...randomOf(seed, Purpose.evaluate, 6, location).shuffle(filled).slice(0, positives)];
 }
 
 /** Location by location, the anchor first. */

@@ -1,4 +1,4 @@
-import { type Random, randomOf, Stream } from "@loc2vec/core";
+import { Purpose, type Random, randomOf } from "@loc2vec/core";
 import { pca, squaredDistance } from "@loc2vec/numeric";
 
 /** The vectors of the images of some locations. */
@@ -33,7 +33,7 @@ export interface Quality {
 export function quality(vectors: Vectors, nearestOf: ArrayLike<number>, seed: number): Quality {
   const [at1, at10] = recall(vectors, [1, 10]) as [number, number];
   const locations = vectors.anchors.length / vectors.size;
-  const random = randomOf(seed, Stream.evaluate, 1);
+  const random = randomOf(seed, Purpose.evaluate, 1);
   const other = (location: number): Image => ({
     location: (location + 1 + random.int(locations - 1)) % locations,
     sample: random.int(1 + positivesOf(vectors)),
@@ -47,7 +47,7 @@ export function quality(vectors: Vectors, nearestOf: ArrayLike<number>, seed: nu
     recall_at_1: at1,
     recall_at_10: at10,
     effective_rank: effectiveRank(vectors.anchors, vectors.size),
-    ...alignmentAndUniformity(vectors, randomOf(seed, Stream.evaluate, 2)),
+    ...alignmentAndUniformity(vectors, randomOf(seed, Purpose.evaluate, 2)),
   };
 }
 

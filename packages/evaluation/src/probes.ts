@@ -1,4 +1,4 @@
-import { type Dataset, type Place, randomOf, Stream } from "@loc2vec/core";
+import { type Dataset, type Place, Purpose, randomOf } from "@loc2vec/core";
 import { mean } from "@loc2vec/numeric";
 import type { TileReader } from "@loc2vec/trainer";
 import { disposeAll, type Entry, makeContestants } from "./contestants.ts";
@@ -144,7 +144,7 @@ export function probeVectors(
     const count = Math.min(wanted, available);
     const scores = Array.from({ length: DRAWS }, (_, at) => {
       // The same draws for all that are compared.
-      const rows = draw([...train.classes.keys()], count, randomOf(seed, Stream.evaluate, 7, wanted, at));
+      const rows = draw([...train.classes.keys()], count, randomOf(seed, Purpose.evaluate, 7, wanted, at));
       const features = new Float32Array(count * size);
       for (const [i, row] of rows.entries())
         features.set(data.subarray(row * size, (row + 1) * size), i * size);

@@ -1,4 +1,4 @@
-import { FarmError, type Location, type Random, randomOf, Stream } from "@loc2vec/core";
+import { FarmError, type Location, Purpose, type Random, randomOf } from "@loc2vec/core";
 import { inTransaction, withDatabase } from "@loc2vec/postgres";
 import type pg from "pg";
 import { isMissingTable } from "./database.ts";
@@ -41,7 +41,7 @@ export async function sampleLocations({
     try {
       const info = await selectInfo(client);
       if (info === undefined) throw noMap();
-      const random = randomOf(seed, Stream.sampleLocations);
+      const random = randomOf(seed, Purpose.sampleLocations);
       const visits = Math.round((count * visit) / (visit + transport));
       // One snapshot for both passes over the tables, whatever an import does meanwhile.
       const locations = await inTransaction(

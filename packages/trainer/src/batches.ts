@@ -1,4 +1,4 @@
-import { type Dataset, FarmError, type Random, randomOf, Stream, shardRange } from "@loc2vec/core";
+import { type Dataset, FarmError, Purpose, type Random, randomOf, shardRange } from "@loc2vec/core";
 import type { Triplet } from "@loc2vec/encoder";
 import { type EmptyTiles, isUsable } from "./empty.ts";
 import type { Recipe } from "./recipe.ts";
@@ -64,7 +64,7 @@ export async function* planBatches(
   for (let epoch = 0; ; epoch++) {
     const begun = step;
     let available = held.length;
-    const shuffled = randomOf(seed, Stream.shuffleShards, epoch).shuffle([...shards]);
+    const shuffled = randomOf(seed, Purpose.shuffleShards, epoch).shuffle([...shards]);
     const order = early && epoch === 0 ? shards : shuffled;
     for (let at = 0; at < order.length; at += POOL_SHARDS) {
       const poolShards = order.slice(at, at + POOL_SHARDS);
@@ -83,7 +83,7 @@ export async function* planBatches(
       });
       available += pool.length;
       // What never found its place among others is left for the next epoch.
-      held = held.slice(-HELD).concat(randomOf(seed, Stream.shuffleShards, epoch, at + 1).shuffle(pool));
+      held = held.slice(-HELD).concat(randomOf(seed, Purpose.shuffleShards, epoch, at + 1).shuffle(pool));
       while (held.length >= shape.locations) {
         const locations = takeLocations(held, shape.locations, apart);
         if (locations === undefined) break;
@@ -171,8 +171,8 @@ function planBatch(
   seed: number,
   step: number,
 ): BatchPlan {
-  const random = randomOf(seed, Stream.batch, step);
-  const drops = randomOf(seed, Stream.channelDrop, step);
+  const random = randomOf(seed, Purpose.batch, step);
+  const drops = randomOf(seed, Purpose.channelDrop, step);
   const channels = dataset.channels.length;
   const perLocation = 1 + pairs;
   const rows = locations.flatMap(({ shard, location, empty }) =>
@@ -226,7 +226,7 @@ export function keepDrawn(
     if (on.some((value, channel) => value === 1 && isDrawn(channel))) continue;
     const drawn = [...on.keys()].filter(isDrawn);
     if (drawn.length === 0) continue;
-    on[drawn[randomOf(seed, Stream.channelDrop, step, row).int(drawn.length)] as number] = 1;
+    on[drawn[randomOf(seed, Purpose.channelDrop, step, row).int(drawn.length)] as number] = 1;
   }
   return mended;
 }

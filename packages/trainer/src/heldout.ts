@@ -2,9 +2,9 @@ import {
   type Dataset,
   distanceM,
   type Place,
+  Purpose,
   type Random,
   randomOf,
-  Stream,
   shardRange,
 } from "@loc2vec/core";
 import { type Encoder, embeddingSize, LOSSES, structureOf, type Triplet } from "@loc2vec/encoder";
@@ -53,7 +53,7 @@ export async function openJudge(
   { shards, settings, split, placeOf, emptyByLocation }: JudgeOptions,
 ): Promise<Judge | string> {
   const { dataset } = reader;
-  const random = randomOf(dataset.seed, Stream.judge);
+  const random = randomOf(dataset.seed, Purpose.judge);
   const pairs = Math.min(PAIRS, dataset.samples - 1);
   const usable = (i: number): boolean =>
     split.partOf(i) === "heldout" && isUsable(dataset.samples - 1, pairs, emptyByLocation.get(i));

@@ -11,7 +11,7 @@ export interface About {
   unit?: "metres" | "seconds" | "steps";
   /** What the option's value is called where it has no unit. Default `n`. */
   value?: string;
-  /** Of a setting that is JSON on the command line: names that it takes, too. */
+  /** Names that a setting which is JSON on the command line takes, too. */
   names?: readonly string[];
   /** What applies where it is left out, in words, for a setting without a default. */
   otherwise?: string;

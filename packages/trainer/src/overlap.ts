@@ -1,4 +1,4 @@
-import { distanceM, type Holdout, nearestOf, type Place, randomOf, Stream } from "@loc2vec/core";
+import { distanceM, type Holdout, nearestOf, type Place, Purpose, randomOf } from "@loc2vec/core";
 import { chooseApart } from "./batches.ts";
 import type { Split } from "./split.ts";
 
@@ -88,7 +88,7 @@ export function shareOfNearPairs(
   minDistanceM: number,
   apart: number,
 ): number {
-  const random = randomOf(0, Stream.overlap);
+  const random = randomOf(0, Purpose.overlap);
   /** As mini-batches are made: at random, each location that is far enough from those before it. */
   function* draw(): Generator<number> {
     for (let tries = 0; tries < 50 * locations && places.length > 0; tries++) yield random.int(places.length);

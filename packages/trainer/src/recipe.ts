@@ -199,8 +199,8 @@ function merge(below: object, above: object): object {
  * @param base one of {@link RECIPES}
  * @throws FarmError `usage` naming the field that is unknown or out of its range
  */
-export function parseRecipe(place: string, given: RecipeInput, base: RecipeInput = RECIPES.paper): Recipe {
-  const parsed = recipeSchema.safeParse(merge(base, given));
+export function parseRecipe(place: string, chosen: RecipeInput, base: RecipeInput = RECIPES.paper): Recipe {
+  const parsed = recipeSchema.safeParse(merge(base, chosen));
   if (parsed.success) return parsed.data;
   const { path, message } = explain(parsed.error.issues[0] as z.core.$ZodIssue);
   const field = path.join(".");

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { FARM_MAIN } from "@loc2vec/cli";
-import { FarmError, QUEUE_NAMES, randomOf, Stream } from "@loc2vec/core";
+import { FarmError, Purpose, QUEUE_NAMES, randomOf } from "@loc2vec/core";
 import { type FarmContext, machine } from "@loc2vec/farm";
 import { closeRedis, connectRedis, openQueues } from "@loc2vec/queue";
 import { defineBench, locationsOption, type MapOptions, mapOption } from "../bench.ts";
@@ -80,7 +80,7 @@ async function measureEnqueue(
 
 async function writeCsv(path: string, count: number, [west, south, east, north]: Bbox): Promise<void> {
   const out = createWriteStream(path);
-  const random = randomOf(1, Stream.sampleLocations);
+  const random = randomOf(1, Purpose.sampleLocations);
   out.write("lon,lat,kind\n");
   for (let i = 0; i < count; i++) {
     const [lon, lat] = [west + (east - west) * random.uniform(), south + (north - south) * random.uniform()];
