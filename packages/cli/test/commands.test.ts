@@ -204,8 +204,10 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
             "float32",
             "--dropout",
             "0.1,0.05,0.2",
-            "--distance-scale",
-            "2",
+            "--temperature",
+            "0.5",
+            "--decorrelate",
+            "0.1",
           ],
           "--json",
         )
@@ -235,7 +237,12 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
         minDistanceM: 0,
       },
       ...{ holdout: { share: 0, cellM: 500, borderM: 300 }, network: compactNetwork(NETWORKS.small) },
-      ...{ distanceScale: 2, precision: "float32", dropout: { input: 0.1, conv: 0.05, dense: 0.2 } },
+      ...{
+        temperature: 0.5,
+        decorrelate: 0.1,
+        precision: "float32",
+        dropout: { input: 0.1, conv: 0.05, dense: 0.2 },
+      },
       ...{ warmup: 2, halveEvery: 50, patience: 900, maxSeconds: 300 },
     });
     expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ shards: 2, failures: 0 });

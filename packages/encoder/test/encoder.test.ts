@@ -231,7 +231,7 @@ test("SoftPN by hand, and its gradient by differences", () => {
     2,
     [{ anchor: 0, positive: 1, negative: 2 }],
     "softpn",
-    2,
+    0.5,
   );
   expect(scaled.loss).toBeCloseTo((Math.exp(6) / (Math.exp(6) + Math.exp(8))) ** 2, 9);
   expect(scaled).toMatchObject({ positive: expect.closeTo(3, 6), negative: expect.closeTo(4, 6) });

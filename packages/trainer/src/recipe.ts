@@ -76,10 +76,17 @@ export const decisive = {
     value: "loss",
     help: LOSS_NAMES.map((name) => `${name}: ${LOSSES[name].about}`).join("; "),
   }),
-  distanceScale: knob(z.number().positive().default(1), {
-    flag: "--distance-scale",
-    help: "what distances are multiplied by in the loss",
+  temperature: knob(z.number().positive().optional(), {
+    flag: "--temperature",
+    help: "what the loss divides distances or cosines by: the lower, the more the nearest negatives alone count",
+    otherwise: `the loss's own: ${LOSS_NAMES.map((name) => `${name} ${LOSSES[name].temperature}`).join(", ")}`,
     before: 1,
+  }),
+  decorrelate: knob(z.number().min(0).default(0), {
+    flag: "--decorrelate",
+    value: "weight",
+    help: "of a term that is added to the loss, so that each number of the embeddings varies, and no two say the same",
+    before: 0,
   }),
   learningRate: knob(z.number().positive().default(ADAM.learningRate), {
     flag: "--learning-rate",
@@ -172,6 +179,13 @@ export const KNOBS: readonly Knob[] = knobsOf(recipeSchema.shape);
 /** Recipes by name: what differs from the defaults. `paper` is Loc2Vec's. */
 export const RECIPES = { paper: {} } as const satisfies Record<string, RecipeInput>;
 
+/** Settings of before there was a temperature, in checkpoints and in jobs that wait: they hold its inverse, `distanceScale`. */
+export function readScale<T>(settings: T): T {
+  if (!(settings instanceof Object && "distanceScale" in settings)) return settings;
+  const { distanceScale, ...rest } = settings;
+  return { ...rest, temperature: 1 / Number(distanceScale) } as T;
+}
+
 /** The fields of a recipe in an object that holds others, too. */
 export function pickRecipe(options: RecipeInput): RecipeInput {
   return Object.fromEntries(Object.entries(options).filter(([name]) => name in recipeSchema.shape));
@@ -200,7 +214,7 @@ function merge(below: object, above: object): object {
  * @throws FarmError `usage` naming the field that is unknown or out of its range
  */
 export function parseRecipe(place: string, chosen: RecipeInput, base: RecipeInput = RECIPES.paper): Recipe {
-  const parsed = recipeSchema.safeParse(merge(base, chosen));
+  const parsed = recipeSchema.safeParse(merge(base, readScale(chosen)));
   if (parsed.success) return parsed.data;
   const { path, message } = explain(parsed.error.issues[0] as z.core.$ZodIssue);
   const field = path.join(".");

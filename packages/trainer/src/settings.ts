@@ -10,6 +10,7 @@ import {
   type Architecture,
   architectureSchema,
   describeNetwork,
+  LOSSES,
   networkOf,
   type Precision,
   storedArchitecture,
@@ -18,7 +19,7 @@ import type { ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
 import { keptShape } from "./knobs.ts";
 import { RANGES } from "./ranges.ts";
-import { decisive, type Recipe, schedule } from "./recipe.ts";
+import { decisive, type Recipe, readScale, schedule } from "./recipe.ts";
 
 /** The decisive settings that a checkpoint keeps under their own names: not the network, which becomes the architecture. */
 type Plain = Omit<typeof decisive, "network" | keyof typeof schedule>;
@@ -45,14 +46,17 @@ export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdou
 };
 
 /** The settings in a checkpoint's `state.json`. */
-export const settingsSchema = z.object({
-  dataset: datasetIdentitySchema,
-  channels: z.array(z.string()),
-  architecture: architectureSchema,
-  ...keptShape(plain),
-  schedule: z.object(keptShape(schedule)).prefault({}),
-  shards: z.string().regex(RANGES),
-}) as unknown as z.ZodType<Settings>;
+export const settingsSchema = z.preprocess(
+  readScale,
+  z.object({
+    dataset: datasetIdentitySchema,
+    channels: z.array(z.string()),
+    architecture: architectureSchema,
+    ...keptShape(plain),
+    schedule: z.object(keptShape(schedule)).prefault({}),
+    shards: z.string().regex(RANGES),
+  }),
+) as unknown as z.ZodType<Settings>;
 
 /** Settings as they are written. */
 export function storedSettings(settings: Settings): object {
@@ -76,6 +80,7 @@ export function settle(
       settings.schedule = { ...(settings.schedule as object | undefined), [name]: recipe[name] };
     else if (name !== "network" && !(name in drawn)) settings[name] = recipe[name];
   }
+  settings.temperature ??= LOSSES[recipe.loss].temperature;
   return { ...settings, ...drawn } as Settings;
 }
 

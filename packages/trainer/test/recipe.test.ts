@@ -48,7 +48,7 @@ test("the recipe `paper` is all defaults", () => {
   expect(parseRecipe("a test", RECIPES.paper)).toEqual(PAPER);
   expect(PAPER).toMatchObject({
     ...{ network: compactNetwork(NETWORKS.paper), seed: 0, batch: { locations: 20, pairs: 5, negatives: 1 } },
-    ...{ loss: "softpn", distanceScale: 1, learningRate: 0.001, warmup: 0, halveEvery: 0 },
+    ...{ loss: "softpn", decorrelate: 0, learningRate: 0.001, warmup: 0, halveEvery: 0 },
     ...{ precision: "auto", dropout: { input: 0.02, conv: 0.01, dense: 0.02 }, empty: "skip" },
     ...{ holdout: { share: 0.1, cellM: 1000 }, checkpointEvery: 100 },
   });
@@ -106,7 +106,9 @@ test("values of the command line are read, and what is out of range is refused w
     ["holdout.share", "1", "must be a number, 0 to less than 1"],
     ["dropout", "0.1,0.1", "must be 3 numbers by commas (input, conv, dense), each 0 to less than 1"],
     ["dropout", "0.1,0.1,1", "must be 3 numbers by commas (input, conv, dense), each 0 to less than 1"],
-    ["loss", "triplet", "must be softpn or ratio"],
+    ["loss", "triplet", "must be softpn, ratio, softpn-all, softpn-hard, ntxent or dcl"],
+    ["temperature", "0", "must be a number above 0"],
+    ["decorrelate", "-1", "must be a number, 0 or more"],
     ["network", "tiny", "must be small, paper, large or JSON"],
     ["network", '{"pooled":[],"pointwise":[],"dense":4,"embedding":4}', /^pooled: /],
     ["network", '{"pooled":[8],"pointwise":[0],"dense":4,"embedding":4}', /^pointwise\.0: /],
@@ -120,7 +122,8 @@ test("an unknown field, or one out of its range, is refused by name", () => {
     [{ los: "softpn" }, "job x: los: there is no such setting"],
     [{ batch: { location: 3 } }, "job x: batch.location: there is no such setting"],
     [{ batch: { locations: 1 } }, "job x: batch.locations: must be a whole number, 2 to 1000"],
-    [{ loss: "triplet" }, "job x: loss: must be softpn or ratio"],
+    [{ loss: "triplet" }, /^job x: loss: must be softpn, ratio, .* or dcl$/],
+    [{ distanceScale: 0 }, "job x: temperature: must be a number above 0"],
     [{ holdout: { share: 2 } }, "job x: holdout.share: must be a number, 0 to less than 1"],
     [{ dropout: { input: 0, conv: 3, dense: 0 } }, /^job x: dropout\.conv: /],
     [{ network: { pooled: [8], pointwise: [], dense: 4 } }, /^job x: network\.embedding: /],
@@ -185,7 +188,7 @@ test("a checkpoint of before there was a setting is gone on with, as what was do
   const key = "models/old/checkpoints/step-000004/state.json";
   const state = JSON.parse(new TextDecoder().decode(await store.get(key)));
   const { settings } = await readCheckpoint(store, "old", 4);
-  for (const name of ["distanceScale", "empty", "schedule", "minDistanceM", "holdout", "early"])
+  for (const name of ["temperature", "decorrelate", "empty", "schedule", "minDistanceM", "holdout", "early"])
     delete state.settings[name];
   delete state.settings.batch.negatives;
   await store.put(key, new TextEncoder().encode(JSON.stringify(state)));
@@ -204,6 +207,54 @@ test("a checkpoint of before there was a setting is gone on with, as what was do
       new TextEncoder().encode(JSON.stringify(state)),
     );
   await expect(run("old", 12)).rejects.toThrowError(/state\.json in .*settings\.loss/);
+});
+
+test("a checkpoint of before there was a temperature has a scale, and is gone on with to the same bits", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "recipe-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const store = openStore(pathToFileURL(folder).href);
+  await writeStripes(store);
+  const given = {
+    ...{ holdout: { share: 0 }, minDistanceM: 0, batch: { locations: 6, pairs: 3 }, checkpointEvery: 4 },
+    ...{ network: JSON.parse(NETWORK), store, dataset: "stripes" },
+  };
+  // 1 / (1 / 49) is not 49.
+  const run = (model: string, steps: number, temperature = 1 / 49) =>
+    train({ ...given, model, steps, temperature });
+  const whole = await run("whole", 8);
+  await run("old", 4);
+  const key = "models/old/checkpoints/step-000004/state.json";
+  const state = JSON.parse(new TextDecoder().decode(await store.get(key)));
+  expect(state.settings.temperature).toBe(1 / 49);
+  delete state.settings.temperature;
+  state.settings.distanceScale = 49;
+  await store.put(key, new TextEncoder().encode(JSON.stringify(state)));
+  await expect(run("old", 8, 1)).rejects.toThrowError(`was trained with temperature ${1 / 49}, not 1`);
+  const rest = await run("old", 8);
+  expect(rest.resumedFrom).toBe(4);
+  expect(rest.history.map(({ loss }) => loss)).toEqual(whole.history.map(({ loss }) => loss));
+  const [a, b] = [await readCheckpoint(store, "whole", 8), await readCheckpoint(store, "old", 8)];
+  expect(b).toEqual(a);
+  // So has a job that was queued before.
+  expect(parseRecipe("a job", { distanceScale: 49 } as never).temperature).toBe(1 / 49);
+});
+
+test("a loss has a temperature of its own, which is kept as any other", () => {
+  const drawn = { shards: "0-5", early: false, minDistanceM: 100, holdout: DEFAULT_HOLDOUT };
+  const settled = (chosen: object) =>
+    settle(
+      { ...parseRecipe("a test", chosen), precision: "mixed" },
+      {} as never,
+      { channels: ["a"], pixels: 32 },
+      drawn,
+    ).temperature;
+  expect([{}, { loss: "softpn-all" }, { loss: "ntxent" }, { loss: "dcl" }].map(settled)).toEqual([
+    1, 0.3, 0.1, 0.2,
+  ]);
+  expect(settled({ loss: "ntxent", temperature: 1 })).toBe(1);
+  expect(standardText(byName("temperature"))).toMatch(
+    /^the loss's own: softpn 1, .*, softpn-all 0\.3, .*, dcl 0\.2$/,
+  );
 });
 
 test("all that is decisive is in a checkpoint's settings", () => {
