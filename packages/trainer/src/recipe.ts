@@ -41,6 +41,12 @@ export const schedule = {
     help: "steps after which the learning rate halves, again and again; 0: never",
     before: 0,
   }),
+  anneal: knob(z.union([z.int().min(0), z.literal("steps")]).default(0), {
+    flag: "--anneal",
+    unit: "steps",
+    help: "step by which the learning rate has fallen along a half cosine to 2% of its height, where it stays; 0: never; the word: those that are asked for when the training begins",
+    before: 0,
+  }),
 };
 
 /** What decides how a training goes, but for its length: a checkpoint keeps it, and who goes on must not change it. */

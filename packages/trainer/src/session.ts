@@ -184,7 +184,7 @@ interface Ground {
 
 /** @throws FarmError `settings-mismatch`, `dataset-mismatch` when the model was begun otherwise; `shards-missing` */
 async function findGround(
-  { store, model }: Pick<TrainOptions, "store" | "model">,
+  { store, model, steps }: Pick<TrainOptions, "store" | "model" | "steps">,
   recipe: Recipe,
   reader: DatasetReader,
   before: Resumable | undefined,
@@ -201,9 +201,11 @@ async function findGround(
     recipe.precision === "auto" && before
       ? before.settings.precision
       : precisionOn(await loadTensorflow(), recipe.precision);
+  const annealed = before?.settings.schedule.anneal || steps;
+  const anneal = recipe.anneal === "steps" ? annealed : recipe.anneal;
   const minDistanceM = recipe.minDistanceM ?? chooseMinDistance(trainable, recipe.batch.locations, apart);
   const drawn = { shards: writeRanges(shards), early, minDistanceM, holdout };
-  const settings = settle({ ...recipe, precision }, identity, dataset, drawn);
+  const settings = settle({ ...recipe, precision, anneal }, identity, dataset, drawn);
   const parameters = countParameters(settings.architecture);
   if (before) checkSame(store, model, before.settings, settings);
   const gone = early ? [] : shards.filter((shard) => !rendered.has(shard));

@@ -37,7 +37,8 @@ export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdou
   channels: string[];
   architecture: Architecture;
   batch: Settled<Recipe["batch"]>;
-  schedule: Settled<Pick<Recipe, keyof typeof schedule>>;
+  /** `anneal` is a step: what `steps` were where the training began. */
+  schedule: Settled<Pick<Recipe, Exclude<keyof typeof schedule, "anneal">>> & { anneal: number };
   /** What `auto` became where the training began. */
   precision: Exclude<Precision, "auto">;
   /** Ids of the shards that it draws from, `0-99,105`: those rendered when the training began, or with `early` all. */
@@ -66,9 +67,14 @@ export function storedSettings(settings: Settings): object {
 /** Which places and tiles a training draws from: what a recipe leaves open of it was found out where it began. */
 export type Drawn = Pick<Settings, "shards" | "early" | "minDistanceM" | "holdout">;
 
+/** A recipe whose words are settled. */
+export type SettledRecipe = Omit<Recipe, "precision" | "anneal"> &
+  Pick<Settings, "precision"> &
+  Pick<Settings["schedule"], "anneal">;
+
 /** The settings of a training on a data set: those of a training that begins, or that goes on as it is told to. */
 export function settle(
-  recipe: Omit<Recipe, "precision"> & Pick<Settings, "precision">,
+  recipe: SettledRecipe,
   identity: Settings["dataset"],
   { channels, pixels }: Pick<Dataset, "channels" | "pixels">,
   drawn: Drawn,

@@ -48,7 +48,7 @@ test("the recipe `paper` is all defaults", () => {
   expect(parseRecipe("a test", RECIPES.paper)).toEqual(PAPER);
   expect(PAPER).toMatchObject({
     ...{ network: compactNetwork(NETWORKS.paper), seed: 0, batch: { locations: 20, pairs: 5, negatives: 1 } },
-    ...{ loss: "softpn", decorrelate: 0, learningRate: 0.001, warmup: 0, halveEvery: 0 },
+    ...{ loss: "softpn", decorrelate: 0, learningRate: 0.001, warmup: 0, halveEvery: 0, anneal: 0 },
     ...{ precision: "auto", dropout: { input: 0.02, conv: 0.01, dense: 0.02 }, empty: "skip" },
     ...{ holdout: { share: 0.1, cellM: 1000 }, checkpointEvery: 100 },
   });
@@ -88,6 +88,8 @@ test("values of the command line are read, and what is out of range is refused w
     ["holdout.share", "0.5", 0.5],
     ["dropout", "0.1,0,0.9", { input: 0.1, conv: 0, dense: 0.9 }],
     ["loss", "ratio", "ratio"],
+    ["anneal", "600", 600],
+    ["anneal", "steps", "steps"],
     ["network", "small", "small"],
     ["network", NETWORK, JSON.parse(NETWORK)],
   ] as const)
@@ -107,6 +109,8 @@ test("values of the command line are read, and what is out of range is refused w
     ["dropout", "0.1,0.1", "must be 3 numbers by commas (input, conv, dense), each 0 to less than 1"],
     ["dropout", "0.1,0.1,1", "must be 3 numbers by commas (input, conv, dense), each 0 to less than 1"],
     ["loss", "triplet", "must be softpn, ratio, softpn-all, softpn-hard, ntxent or dcl"],
+    ["anneal", "step", "must be a whole number, 0 or more, or steps"],
+    ["anneal", "-1", "must be a whole number, 0 or more, or steps"],
     ["temperature", "0", "must be a number above 0"],
     ["decorrelate", "-1", "must be a number, 0 or more"],
     ["network", "tiny", "must be small, paper, large or JSON"],
@@ -127,6 +131,7 @@ test("an unknown field, or one out of its range, is refused by name", () => {
     [{ holdout: { share: 2 } }, "job x: holdout.share: must be a number, 0 to less than 1"],
     [{ dropout: { input: 0, conv: 3, dense: 0 } }, /^job x: dropout\.conv: /],
     [{ network: { pooled: [8], pointwise: [], dense: 4 } }, /^job x: network\.embedding: /],
+    [{ anneal: "600" }, "job x: anneal: must be a whole number, 0 or more, or steps"],
     [{ warmup: "9" }, "job x: warmup: must be a whole number, 0 or more"],
   ] as const) {
     let thrown: unknown;
@@ -243,7 +248,7 @@ test("a loss has a temperature of its own, which is kept as any other", () => {
   const drawn = { shards: "0-5", early: false, minDistanceM: 100, holdout: DEFAULT_HOLDOUT };
   const settled = (chosen: object) =>
     settle(
-      { ...parseRecipe("a test", chosen), precision: "mixed" },
+      { ...parseRecipe("a test", chosen), precision: "mixed", anneal: 0 },
       {} as never,
       { channels: ["a"], pixels: 32 },
       drawn,
@@ -260,10 +265,14 @@ test("a loss has a temperature of its own, which is kept as any other", () => {
 test("all that is decisive is in a checkpoint's settings", () => {
   const drawn = { shards: "0-5", early: false, minDistanceM: 100, holdout: DEFAULT_HOLDOUT };
   const dataset = { channels: ["a", "b", "c"], pixels: 32 };
-  const settings = settle({ ...PAPER, precision: "mixed" }, {} as never, dataset, drawn);
+  const settings = settle({ ...PAPER, precision: "mixed", anneal: 60 }, {} as never, dataset, drawn);
   const kept = { ...settings, ...settings.schedule, network: settings.architecture };
   expect(Object.keys(decisive).filter((name) => !(name in kept))).toEqual([]);
-  expect(settings).toMatchObject({ ...drawn, precision: "mixed", schedule: { warmup: 0, halveEvery: 0 } });
+  expect(settings).toMatchObject({
+    ...drawn,
+    precision: "mixed",
+    schedule: { warmup: 0, halveEvery: 0, anneal: 60 },
+  });
 });
 
 test("a flag is shown with what its value is called", () => {
