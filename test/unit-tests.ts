@@ -54,6 +54,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/shards/test/shard.test.ts",
   "packages/tensorflow/test/setup-cli.test.ts",
   "packages/tensorflow/test/tensorflow.test.ts",
+  "packages/trainer/test/average.test.ts",
   "packages/trainer/test/heldout.test.ts",
   "packages/trainer/test/overlap.test.ts",
   "packages/trainer/test/properties.test.ts",

@@ -210,6 +210,18 @@ test("the same keys give the same gradients, others other dropout", async () => 
   encoder.dispose();
 });
 
+test("statistics alone are those of a whole step, and nothing leaks", async () => {
+  const tensorflow = await loadTensorflow();
+  const encoder = createEncoder(tensorflow, SMALL, initialWeights(SMALL, 1));
+  const batch = batchOf(SMALL, 4, { step: 3, dropout: { input: 0.3, conv: 0.3, dense: 0.3 } });
+  const { statistics } = encoder.gradients(batch, (embeddings) => embeddings);
+  const { numTensors } = tensorflow.tf.memory();
+  expect(encoder.statistics(batch)).toEqual(statistics);
+  expect(tensorflow.tf.memory().numTensors).toBe(numTensors);
+  expect(encoder.statistics({ ...batch, seed: batch.seed + 1 })).not.toEqual(statistics);
+  encoder.dispose();
+});
+
 test("embedding: a tile's vector does not depend on its neighbours, nor on the batch's size", async () => {
   const encoder = createEncoder(await loadTensorflow(), SMALL, initialWeights(SMALL, 1));
   const { tiles } = batchOf(SMALL, 5);

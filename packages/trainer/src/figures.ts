@@ -21,7 +21,7 @@ export interface HistoryEntry {
   heldout?: HeldoutFigures;
 }
 
-/** The same triplets of held-out locations each time, judged by the weights in inference mode. */
+/** The same triplets of held-out locations each time, judged by the weights in inference mode, or by their average. */
 export interface HeldoutFigures {
   /** Share of triplets whose positive is nearer than its negative. */
   accuracy: number;

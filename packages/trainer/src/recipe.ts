@@ -100,6 +100,12 @@ export const decisive = {
     help: "Adam's, at its height",
   }),
   ...schedule,
+  average: knob(rate.default(0), {
+    flag: "--average",
+    value: "share",
+    help: "what a moving average of the weights keeps of its past in a step: then that average is judged, written and used; 0: none",
+    before: 0,
+  }),
   precision: knob(z.enum(["auto", "float32", "mixed"]).default("auto"), {
     flag: "--precision",
     value: "precision",
