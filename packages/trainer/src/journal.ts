@@ -8,7 +8,7 @@ import type { HistoryEntry } from "./figures.ts";
 import { openHistory } from "./history.ts";
 import type { Lease } from "./lease.ts";
 import { encodeJson, modelPrefix } from "./model.ts";
-import { type Settings, storedSettings } from "./settings.ts";
+import { recipeNameOf, type Settings, storedSettings } from "./settings.ts";
 
 /** What a training writes as it goes; each time it has confirmed that nobody else trains the model. */
 export interface Journal {
@@ -92,7 +92,10 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       const { parameters } = options;
       await store.put(
         `${modelPrefix(model)}/model.json`,
-        encodeJson({ version: 1, step, parameters, settings: storedSettings(settings) }),
+        encodeJson({
+          ...{ version: 1, step, parameters, recipe: recipeNameOf(settings) },
+          settings: storedSettings(settings),
+        }),
       );
     },
   };

@@ -141,7 +141,10 @@ export function usageOf(one: Knob): string {
 }
 
 /** What applies where a setting is left out, for people; empty where nothing does. */
-export function standardText({ standard, otherwise = "" }: Knob): string {
+export function standardText({
+  standard,
+  otherwise = "",
+}: Partial<Pick<Knob, "standard" | "otherwise">>): string {
   if (standard === undefined) return otherwise;
   return typeof standard === "object" && standard !== null
     ? Object.values(standard).join()

@@ -179,8 +179,25 @@ const session = {
 
 const recipeSchema = z.strictObject({ ...decisive, ...session });
 
-/** A training's settings, as they may be given: what is left out is the default. */
-export type RecipeInput = z.input<typeof recipeSchema>;
+/** Settings of a training, some of them. */
+type Chosen = z.input<typeof recipeSchema>;
+
+/**
+ * Recipes by name: what differs from the defaults. `paper` is Loc2Vec's. Whoever changes one changes what models are that are
+ * trained by its name from then on; models keep their settings one by one, so those there are go on as they were.
+ */
+export const RECIPES = {
+  paper: {},
+  best: { loss: "softpn-all", warmup: 30, anneal: "steps" },
+} as const satisfies Record<string, Chosen>;
+
+export type RecipeName = keyof typeof RECIPES;
+
+/** In the order of {@link RECIPES}; the first is the default. */
+export const RECIPE_NAMES = Object.keys(RECIPES) as [RecipeName, ...RecipeName[]];
+
+/** A training's settings, as they may be given: what is left out is as the named recipe says, or else the default. */
+export type RecipeInput = Chosen & { recipe?: RecipeName | undefined };
 
 /** A training's settings, complete but for what is found out where it begins. */
 export type Recipe = z.output<typeof recipeSchema>;
@@ -188,8 +205,19 @@ export type Recipe = z.output<typeof recipeSchema>;
 /** Every setting of a training, in the order of --help and the README. */
 export const KNOBS: readonly Knob[] = knobsOf(recipeSchema.shape);
 
-/** Recipes by name: what differs from the defaults. `paper` is Loc2Vec's. */
-export const RECIPES = { paper: {} } as const satisfies Record<string, RecipeInput>;
+/** What a named recipe is, for people: what of it differs from the defaults, as options of the command line. */
+export function aboutRecipe(name: RecipeName): string {
+  const options = KNOBS.flatMap((one) => {
+    const value = one.path.reduce<unknown>(
+      (inner, key) => (inner as Record<string, unknown>)?.[key],
+      RECIPES[name],
+    );
+    if (value === undefined) return [];
+    const isJson = one.names !== undefined && typeof value === "object";
+    return `${one.flag} ${isJson ? `'${JSON.stringify(value)}'` : standardText({ standard: value })}`;
+  });
+  return options.join(" ") || "the defaults";
+}
 
 /** Settings of before there was a temperature, in checkpoints and in jobs that wait: they hold its inverse, `distanceScale`. */
 export function readScale<T>(settings: T): T {
@@ -200,7 +228,9 @@ export function readScale<T>(settings: T): T {
 
 /** The fields of a recipe in an object that holds others, too. */
 export function pickRecipe(options: RecipeInput): RecipeInput {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => name in recipeSchema.shape));
+  return Object.fromEntries(
+    Object.entries(options).filter(([name]) => name === "recipe" || name in recipeSchema.shape),
+  );
 }
 
 /** Groups of settings by name: what is given of one leaves the rest of it to the recipe. */
@@ -219,14 +249,22 @@ function merge(below: object, above: object): object {
 }
 
 /**
- * Checks settings and fills in what a recipe says, and the defaults.
+ * Checks settings and fills in what their recipe says, and the defaults.
  *
  * @param place for the message, e.g. `model city`
- * @param base one of {@link RECIPES}
  * @throws FarmError `usage` naming the field that is unknown or out of its range
  */
-export function parseRecipe(place: string, chosen: RecipeInput, base: RecipeInput = RECIPES.paper): Recipe {
-  const parsed = recipeSchema.safeParse(merge(base, readScale(chosen)));
+export function parseRecipe(place: string, { recipe = "paper", ...chosen }: RecipeInput): Recipe {
+  if (!Object.hasOwn(RECIPES, recipe)) {
+    const names = RECIPE_NAMES.join(" or ");
+    throw new FarmError("usage", `${place}: recipe: must be ${names}`, "farm train --help lists the recipes");
+  }
+  return completeRecipe(place, chosen, RECIPES[recipe]);
+}
+
+/** {@link parseRecipe} of any recipe. */
+export function completeRecipe(place: string, chosen: Chosen, recipe: Chosen): Recipe {
+  const parsed = recipeSchema.safeParse(merge(recipe, readScale(chosen)));
   if (parsed.success) return parsed.data;
   const { path, message } = explain(parsed.error.issues[0] as z.core.$ZodIssue);
   const field = path.join(".");
@@ -254,8 +292,11 @@ export function composeRecipe(
   return recipe;
 }
 
-/** The table of a training's settings in the README, in Markdown. */
+/** The recipes, and the table of a training's settings, in the README, in Markdown. */
 export function recipeTable(): string {
+  const named = RECIPE_NAMES.map(
+    (name) => `- \`--recipe ${name}\`: ${aboutRecipe(name).replace(/^--.*/, "`$&`")}`,
+  );
   const rows = KNOBS.map((one) => [
     `\`${usageOf(one)}\``,
     `\`${one.path.join(".")}\``,
@@ -270,5 +311,7 @@ export function recipeTable(): string {
   const line = (row: readonly string[]): string =>
     `| ${row.map((cell, column) => cell.padEnd(widths[column] as number)).join(" | ")} |`;
   const [head = [], ...body] = table;
-  return [line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n");
+  return [...named, "", line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join(
+    "\n",
+  );
 }

@@ -25,8 +25,8 @@ import { acquireLease, type Lease } from "./lease.ts";
 import { modelPrefix } from "./model.ts";
 import { chooseMinDistance, warnOfBatches, warnOfHoldout } from "./overlap.ts";
 import { readRanges, writeRanges } from "./ranges.ts";
-import { parseRecipe, pickRecipe, type Recipe, type RecipeInput } from "./recipe.ts";
-import { checkSame, type Settings, settle } from "./settings.ts";
+import { parseRecipe, pickRecipe, type Recipe, type RecipeInput, type RecipeName } from "./recipe.ts";
+import { checkSame, recipeNameOf, type Settings, settle } from "./settings.ts";
 import { surveyTerritory, type Territory } from "./split.ts";
 import { takeStep } from "./step.ts";
 
@@ -63,6 +63,8 @@ export interface TrainResult {
   /** Reached, all sessions together. */
   step: number;
   parameters: number;
+  /** The named recipe whose settings the model has; undefined where it has others. */
+  recipe: RecipeName | undefined;
   /** The step that this session went on from; 0 for a new model. */
   resumedFrom: number;
   interrupted: boolean;
@@ -131,6 +133,7 @@ async function trainAlone(
   const result = {
     ...countEmpty(reader, settings, empty),
     parameters,
+    recipe: recipeNameOf(settings),
     resumedFrom,
     history: journal.entries,
   };

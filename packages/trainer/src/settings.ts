@@ -19,7 +19,15 @@ import type { ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
 import { keptShape } from "./knobs.ts";
 import { RANGES } from "./ranges.ts";
-import { decisive, type Recipe, readScale, schedule } from "./recipe.ts";
+import {
+  decisive,
+  parseRecipe,
+  RECIPE_NAMES,
+  type Recipe,
+  type RecipeName,
+  readScale,
+  schedule,
+} from "./recipe.ts";
 
 /** The decisive settings that a checkpoint keeps under their own names: not the network, which becomes the architecture. */
 type Plain = Omit<typeof decisive, "network" | keyof typeof schedule>;
@@ -88,6 +96,26 @@ export function settle(
   }
   settings.temperature ??= LOSSES[recipe.loss].temperature;
   return { ...settings, ...drawn } as Settings;
+}
+
+/** The named recipe whose settings these are, but for what they were trained on and drawn by; undefined where none is. */
+export function recipeNameOf(settings: Settings): RecipeName | undefined {
+  const { seed, empty, precision, schedule: kept, shards, early, minDistanceM, holdout } = settings;
+  const { dataset, channels, architecture } = settings;
+  return RECIPE_NAMES.find((name) => {
+    const recipe = parseRecipe(`recipe ${name}`, { recipe: name, seed, empty });
+    const settled = {
+      ...recipe,
+      precision: recipe.precision === "auto" ? precision : recipe.precision,
+      // Which steps were asked for is not in the recipe, only whether it is annealed until then.
+      anneal: recipe.anneal === "steps" ? Math.max(1, kept.anneal) : recipe.anneal,
+    };
+    const on = { channels, pixels: architecture.pixels };
+    const named = settle(settled, dataset, on, { shards, early, minDistanceM, holdout });
+    return Object.entries(named).every(
+      ([field, value]) => JSON.stringify(value) === JSON.stringify(settings[field as keyof Settings]),
+    );
+  });
 }
 
 /** @throws FarmError `settings-mismatch`, `dataset-mismatch` naming the first setting in which a training would go on otherwise than it began */

@@ -9,8 +9,18 @@ import { expect, onTestFinished, test } from "vitest";
 import { NETWORK, writeStripes } from "../../../test/support/stripes.ts";
 import { listCheckpoints, readCheckpoint, train } from "../src/index.ts";
 import { choicesOf, type Knob, rangeOf, readKnob, standardText, usageOf } from "../src/knobs.ts";
-import { composeRecipe, decisive, KNOBS, parseRecipe, RECIPES, recipeTable } from "../src/recipe.ts";
-import { settle } from "../src/settings.ts";
+import {
+  aboutRecipe,
+  completeRecipe,
+  composeRecipe,
+  decisive,
+  KNOBS,
+  parseRecipe,
+  RECIPE_NAMES,
+  RECIPES,
+  recipeTable,
+} from "../src/recipe.ts";
+import { recipeNameOf, settle } from "../src/settings.ts";
 
 const README = fileURLToPath(new URL("../README.md", import.meta.url));
 const PAPER = parseRecipe("a test", {});
@@ -45,7 +55,8 @@ test("no setting has the name of a job's own field, or of what a training is tol
 });
 
 test("the recipe `paper` is all defaults", () => {
-  expect(parseRecipe("a test", RECIPES.paper)).toEqual(PAPER);
+  expect(RECIPES.paper).toEqual({});
+  expect(parseRecipe("a test", { recipe: "paper" })).toEqual(PAPER);
   expect(PAPER).toMatchObject({
     ...{ network: compactNetwork(NETWORKS.paper), seed: 0, batch: { locations: 20, pairs: 5, negatives: 1 } },
     ...{ loss: "softpn", decorrelate: 0, learningRate: 0.001, warmup: 0, halveEvery: 0, anneal: 0 },
@@ -54,20 +65,71 @@ test("the recipe `paper` is all defaults", () => {
   });
 });
 
+test("a recipe is called by its name, and what is given beside it wins", () => {
+  expect(RECIPE_NAMES).toEqual(["paper", "best"]);
+  const best = parseRecipe("a test", { recipe: "best" });
+  expect(best).toEqual(completeRecipe("a test", {}, RECIPES.best));
+  expect(best).not.toEqual(PAPER);
+  expect(best).not.toHaveProperty("recipe");
+  const own = { recipe: "best", loss: "ratio", batch: { negatives: 3 } } as const;
+  expect(parseRecipe("a test", own)).toEqual({
+    ...best,
+    loss: "ratio",
+    batch: { ...best.batch, negatives: 3 },
+  });
+  // What --help says of it is what brings it about.
+  expect(aboutRecipe("paper")).toBe("the defaults");
+  const given = aboutRecipe("best")
+    .split(/ (?=--)/)
+    .map((option) => {
+      const [, flag, text = ""] = /^(--\S+) (.*)$/.exec(option) ?? [];
+      const one = KNOBS.find((each) => each.flag === flag) as Knob;
+      return [one.path, readKnob(one, text.replace(/^'(.*)'$/, "$1"))] as const;
+    });
+  expect(parseRecipe("a test", composeRecipe(given))).toEqual(best);
+});
+
+test("a model's settings are known by the recipe's name, whatever it was trained on", () => {
+  const drawn = {
+    shards: "0-5",
+    early: true,
+    minDistanceM: 100,
+    holdout: { ...DEFAULT_HOLDOUT, share: 0.3 },
+  };
+  const settingsOf = (chosen: object, anneal: number) =>
+    settle(
+      { ...parseRecipe("a test", chosen), precision: "mixed", anneal },
+      {} as never,
+      { channels: ["a"], pixels: 32 },
+      drawn,
+    );
+  for (const [chosen, anneal, name] of [
+    [{}, 0, "paper"],
+    [{ seed: 9, empty: "keep", temperature: 1, maxSeconds: 3 }, 0, "paper"],
+    [{ recipe: "best", seed: 9 }, 600, "best"],
+    [{ recipe: "best" }, 0, undefined],
+    [{}, 600, undefined],
+    [{ loss: "ratio" }, 0, undefined],
+    [{ recipe: "best", network: "small" }, 600, undefined],
+    [{ batch: { negatives: 2 } }, 0, undefined],
+  ] as const)
+    expect(recipeNameOf(settingsOf(chosen, anneal)), JSON.stringify(chosen)).toBe(name);
+});
+
 test("a recipe's own settings give way to those that are given, also within a group", () => {
   const base = { loss: "ratio", batch: { locations: 60, pairs: 2 }, warmup: 9 } as const;
-  expect(parseRecipe("a test", { batch: { pairs: 3 }, warmup: 0 }, base)).toEqual({
+  expect(completeRecipe("a test", { batch: { pairs: 3 }, warmup: 0 }, base)).toEqual({
     ...PAPER,
     ...{ loss: "ratio", batch: { locations: 60, pairs: 3, negatives: 1 }, warmup: 0 },
   });
   const left = { loss: undefined, batch: { pairs: undefined }, warmup: undefined };
-  expect(parseRecipe("a test", left, base)).toEqual(parseRecipe("a test", base));
+  expect(completeRecipe("a test", left, base)).toEqual(parseRecipe("a test", base));
 });
 
 test("a network or rates that are given replace the recipe's whole: they are no group", () => {
   const base = { network: NETWORKS.small, dropout: { input: 0.1, conv: 0.1, dense: 0.1 } } as never;
   const own = { network: NETWORKS.large, dropout: { input: 0, conv: 0, dense: 0.5 } } as never;
-  expect(parseRecipe("a test", own, base)).toEqual(parseRecipe("a test", own));
+  expect(completeRecipe("a test", own, base)).toEqual(parseRecipe("a test", own));
 });
 
 test.each(KNOBS.map((one) => [nameOf(one), one] as const))(
@@ -131,6 +193,8 @@ test("an unknown field, or one out of its range, is refused by name", () => {
     [{ holdout: { share: 2 } }, "job x: holdout.share: must be a number, 0 to less than 1"],
     [{ dropout: { input: 0, conv: 3, dense: 0 } }, /^job x: dropout\.conv: /],
     [{ network: { pooled: [8], pointwise: [], dense: 4 } }, /^job x: network\.embedding: /],
+    [{ recipe: "worst" }, "job x: recipe: must be paper or best"],
+    [{ recipe: "toString" }, "job x: recipe: must be paper or best"],
     [{ anneal: "600" }, "job x: anneal: must be a whole number, 0 or more, or steps"],
     [{ warmup: "9" }, "job x: warmup: must be a whole number, 0 or more"],
   ] as const) {
