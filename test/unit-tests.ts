@@ -53,6 +53,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/shards/test/properties.test.ts",
   "packages/shards/test/shard.test.ts",
   "packages/tensorflow/test/setup-cli.test.ts",
+  "packages/tensorflow/test/stderr.test.ts",
   "packages/tensorflow/test/tensorflow.test.ts",
   "packages/trainer/test/average.test.ts",
   "packages/trainer/test/heldout.test.ts",

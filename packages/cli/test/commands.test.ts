@@ -1,3 +1,5 @@
+// A minute and more: some eighty processes of the command line, one after the other, on real servers.
+
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";

@@ -1,3 +1,5 @@
+// Takes most of a minute: the whole demo, map, tiles, training and pictures, and a second one that is stopped.
+
 import { existsSync } from "node:fs";
 import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { randomOf } from "@loc2vec/core";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from "@tensorflow/tfjs";
@@ -220,6 +221,26 @@ test("statistics alone are those of a whole step, and nothing leaks", async () =
   expect(tensorflow.tf.memory().numTensors).toBe(numTensors);
   expect(encoder.statistics({ ...batch, seed: batch.seed + 1 })).not.toEqual(statistics);
   encoder.dispose();
+});
+
+test.each(["float32", "mixed"])("a %s step in a process of its own says nothing on stderr", (precision) => {
+  const script = `
+    import { createEncoder, initialWeights, LOC2VEC } from "@loc2vec/encoder";
+    import { loadTensorflow } from "@loc2vec/tensorflow";
+    const { channels, pixels } = LOC2VEC;
+    const encoder = createEncoder(await loadTensorflow(), LOC2VEC, initialWeights(LOC2VEC, 1), {
+      precision: ${JSON.stringify(precision)},
+    });
+    const tiles = [new Uint8Array(channels * pixels ** 2), new Uint8Array(channels * pixels ** 2).fill(9)];
+    const dropout = { input: 0.1, conv: 0.1, dense: 0.1 };
+    const batch = { tiles, channelsOn: new Uint8Array(2 * channels).fill(1), seed: 1, step: 1, dropout };
+    const { gradients } = encoder.gradients(batch, (embeddings) => embeddings.map(Math.sin));
+    console.log(gradients.size);`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    cwd: import.meta.dirname,
+    encoding: "utf8",
+  });
+  expect({ stdout, stderr }).toEqual({ stdout: "26\n", stderr: "" });
 });
 
 test("embedding: a tile's vector does not depend on its neighbours, nor on the batch's size", async () => {

@@ -6,6 +6,7 @@ import type { NodeBackend } from "./backend.ts";
 import { hasBfloat16 } from "./bfloat16.ts";
 import { opRunner, type RunOp } from "./ops.ts";
 import { bindingPath } from "./setup.ts";
+import { loadWithoutNotices } from "./stderr.ts";
 
 const require = createRequire(import.meta.url);
 const SETUP = "npm run setup binds TensorFlow; pnpm farm:doctor says what is missing";
@@ -40,7 +41,7 @@ export function loadTensorflow(): Promise<Tensorflow> {
 async function load(): Promise<Tensorflow> {
   if (!existsSync(bindingPath()))
     throw new FarmError("tensorflow-missing", "TensorFlow is not set up", SETUP);
-  // Read when the library starts: its notes on CPU features and oneDNN are of no use to users.
+  // Read when the library starts: its notes on CPU features are of no use to users.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
   // tfjs-node calls it; Node 23 removed it, and Node 22 warns of it.
@@ -48,7 +49,7 @@ async function load(): Promise<Tensorflow> {
   util.isNullOrUndefined = (value) => value === null || value === undefined;
   let tf: typeof tfjs;
   try {
-    tf = quietly(() => require("@tensorflow/tfjs-node") as typeof tfjs);
+    tf = loadWithoutNotices(() => quietly(() => require("@tensorflow/tfjs-node") as typeof tfjs));
     await tf.ready();
   } catch (error) {
     throw new FarmError("tensorflow-missing", `TensorFlow does not load: ${errorMessage(error)}`, SETUP, {

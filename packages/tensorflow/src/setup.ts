@@ -13,6 +13,9 @@ const require = createRequire(import.meta.url);
 const NAPI_VERSION = 8;
 const HEADERS = ["tensorflow/c/", "tensorflow/core/platform/", "xla/tsl/c/", "tsl/"];
 const LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
+/** Source of what holds stderr back while TensorFlow is loaded. */
+const STDERR_SOURCE = fileURLToPath(new URL("../native/stderr.cc", import.meta.url));
+const STDERR_ADDON = "stderr.node";
 
 export interface SetupOptions {
   /** Folder of caches: what is fetched goes to `<home>/cache/tensorflow`. */
@@ -46,6 +49,11 @@ export function tfjsNodeFolder(): string {
 
 export function bindingPath(): string {
   return join(tfjsNodeFolder(), `lib/napi-v${NAPI_VERSION}/tfjs_binding.node`);
+}
+
+/** What holds stderr back while TensorFlow is loaded; not there beside tfjs-node's own download. */
+export function stderrAddonPath(): string {
+  return join(tfjsNodeFolder(), "deps", STDERR_ADDON);
 }
 
 /**
@@ -224,6 +232,7 @@ const FLAGS = [
 async function build(folder: string, output: string): Promise<void> {
   const tfjs = tfjsNodeFolder();
   const napi = join(dirname(require.resolve("node-api-headers/package.json")), "include");
+  await run("g++", [...FLAGS, `-I${napi}`, STDERR_SOURCE, "-o", join(folder, STDERR_ADDON)]);
   const cuda = cudaFolders(folder);
   await run("g++", [
     ...FLAGS,
@@ -263,6 +272,7 @@ function recipeHash(variant: string): string {
     JSON.stringify([1, variant, FLAGS, variant === "gpu" ? CUDA_LIBRARIES : []]),
   );
   for (const name of readdirSync(folder).sort()) hash.update(readFileSync(join(folder, name)));
+  hash.update(readFileSync(STDERR_SOURCE));
   return hash.digest("hex");
 }
 
@@ -291,8 +301,8 @@ function isLinked(folder: string, manifest: Manifest): boolean {
 function readManifest(folder: string, variant: string): Manifest | undefined {
   try {
     const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as Manifest;
-    const whole = [...LIBRARIES.map((name) => `lib/${name}`), "tfjs_binding.node"].every((path) =>
-      existsSync(join(folder, path)),
+    const whole = [...LIBRARIES.map((name) => `lib/${name}`), "tfjs_binding.node", STDERR_ADDON].every(
+      (path) => existsSync(join(folder, path)),
     );
     const cuda = (variant === "gpu" ? CUDA_LIBRARIES : []).every((library) =>
       cudaFolders(folder).some((name) => existsSync(join(folder, "nvidia", name, "lib", library))),

@@ -1,3 +1,5 @@
+// Takes half a minute: real trainings on real shards, stopped and gone on with.
+
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
