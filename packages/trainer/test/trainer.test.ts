@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type { Dataset } from "@loc2vec/core";
-import { NETWORKS } from "@loc2vec/encoder";
+import { LOSS_NAMES, LOSSES, NETWORKS } from "@loc2vec/encoder";
 import { type ObjectStore, openStore, readArray, shardKey } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { STRIPES, writeStripes } from "../../../test/support/stripes.ts";
+import { NETWORK, STRIPES, writeStripes } from "../../../test/support/stripes.ts";
 import { type BatchPlan, keepDrawn, planBatches } from "../src/batches.ts";
 import { explosion, LIMITS, watchPlateau } from "../src/guard.ts";
 import {
@@ -256,6 +256,22 @@ test("training brings the loss down, and goes on after a stop as if there had be
   expect(await readBest(store, "whole")).toMatchObject({ step: 24, loss: expect.closeTo(mean(20, 24), 9) });
   expect(await store.head("models/whole/model.json")).toBeDefined();
 });
+
+test.each([...LOSS_NAMES.map((loss) => [loss, 0] as const), ["softpn-all", 0.2] as const])(
+  "%s comes down, and more triplets become right, with decorrelation of weight %d",
+  async (loss, decorrelate) => {
+    const model = `learns-${loss}-${decorrelate * 10}`;
+    const given = { ...settings, network: JSON.parse(NETWORK), learningRate: 0.01, checkpointEvery: 100 };
+    const { history } = await train({ store, model, steps: 60, ...given, loss, decorrelate });
+    const mean = (field: "loss" | "accuracy", from: number): number =>
+      history.slice(from, from + 15).reduce((sum, entry) => sum + entry[field], 0) / 15;
+    expect(mean("loss", 45)).toBeLessThan(0.9 * mean("loss", 0));
+    expect(mean("accuracy", 45)).toBeGreaterThan(mean("accuracy", 0) + 0.05);
+    expect((await readCheckpoint(store, model, 60)).settings).toMatchObject({
+      ...{ loss, decorrelate, temperature: LOSSES[loss].temperature },
+    });
+  },
+);
 
 test("a training ends when its time is over, or its loss falls no more; and goes on when told to", async () => {
   // At this rate it learns nothing: its loss goes up and down.
