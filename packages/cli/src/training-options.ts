@@ -6,6 +6,7 @@ import {
   KNOBS,
   type Knob,
   RECIPE_NAMES,
+  RECIPES,
   type RecipeInput,
   readKnob,
   standardText,
@@ -21,7 +22,7 @@ const ENQUEUED = KNOBS.filter(({ enqueue }) => enqueue !== false);
 
 /** `--recipe`. @param about before its help */
 export function recipeOption(about = ""): Option {
-  const recipes = RECIPE_NAMES.map((name) => `${name}: ${aboutRecipe(name)}`).join("; ");
+  const recipes = RECIPE_NAMES.map((name) => `${name}: ${aboutRecipe(RECIPES[name])}`).join("; ");
   const help = `${about}settings by name; those that are given beside it win. ${recipes}`;
   return new Option("--recipe <name>", `${help} (default: ${RECIPE_NAMES[0]})`).choices(RECIPE_NAMES);
 }

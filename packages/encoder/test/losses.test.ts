@@ -222,6 +222,12 @@ test.each(OF_BATCHES)(
     const triplets = [at(2, 3, 0), at(3, 2, 1), at(1, 0, 2), at(0, 1, 2)];
     const some = { embeddings: embedded, structure: { ...batch.structure, triplets } };
     expect(resultOf(name, some, 1, 0, 1).accuracy).toBe(0.25);
+    // As far as the positive is not right: 4 and 4.
+    const even = {
+      embeddings: Float32Array.of(0, 4, -4, 9),
+      structure: { ...batch.structure, triplets: [at(0, 1, 2)] },
+    };
+    expect(resultOf(name, even, 1, 0, 1).accuracy).toBe(0);
   },
 );
 
@@ -243,6 +249,12 @@ test.each(OF_BATCHES)(
     expect([...gradient, ...Object.values(figures)].every(Number.isFinite)).toBe(true);
   },
 );
+
+test("each loss says what it is, in words of its own", () => {
+  const abouts = LOSS_NAMES.map((name) => LOSSES[name].about);
+  expect(new Set(abouts).size).toBe(LOSS_NAMES.length);
+  for (const about of abouts) expect(about.length).toBeGreaterThan(20);
+});
 
 test("the scale of trainings of old comes back from its temperature to the bit", () => {
   expect(1 / (1 / 49)).not.toBe(49);

@@ -205,13 +205,10 @@ export type Recipe = z.output<typeof recipeSchema>;
 /** Every setting of a training, in the order of --help and the README. */
 export const KNOBS: readonly Knob[] = knobsOf(recipeSchema.shape);
 
-/** What a named recipe is, for people: what of it differs from the defaults, as options of the command line. */
-export function aboutRecipe(name: RecipeName): string {
+/** What a recipe is, for people: what of it differs from the defaults, as options of the command line. */
+export function aboutRecipe(recipe: Chosen): string {
   const options = KNOBS.flatMap((one) => {
-    const value = one.path.reduce<unknown>(
-      (inner, key) => (inner as Record<string, unknown>)?.[key],
-      RECIPES[name],
-    );
+    const value = one.path.reduce<unknown>((inner, key) => (inner as Record<string, unknown>)?.[key], recipe);
     if (value === undefined) return [];
     const isJson = one.names !== undefined && typeof value === "object";
     return `${one.flag} ${isJson ? `'${JSON.stringify(value)}'` : standardText({ standard: value })}`;
@@ -295,7 +292,7 @@ export function composeRecipe(
 /** The recipes, and the table of a training's settings, in the README, in Markdown. */
 export function recipeTable(): string {
   const named = RECIPE_NAMES.map(
-    (name) => `- \`--recipe ${name}\`: ${aboutRecipe(name).replace(/^--.*/, "`$&`")}`,
+    (name) => `- \`--recipe ${name}\`: ${aboutRecipe(RECIPES[name]).replace(/^--.*/, "`$&`")}`,
   );
   const rows = KNOBS.map((one) => [
     `\`${usageOf(one)}\``,

@@ -16,6 +16,7 @@ import {
   decisive,
   KNOBS,
   parseRecipe,
+  pickRecipe,
   RECIPE_NAMES,
   RECIPES,
   recipeTable,
@@ -77,16 +78,26 @@ test("a recipe is called by its name, and what is given beside it wins", () => {
     loss: "ratio",
     batch: { ...best.batch, negatives: 3 },
   });
-  // What --help says of it is what brings it about.
-  expect(aboutRecipe("paper")).toBe("the defaults");
-  const given = aboutRecipe("best")
+  // The function that trains takes the name as well.
+  expect(pickRecipe({ ...own, steps: 3 } as never)).toEqual(own);
+});
+
+const OTHER = {
+  ...{ network: JSON.parse(NETWORK), loss: "dcl", batch: { locations: 60 } },
+  ...{ dropout: { input: 0, conv: 0.1, dense: 0 }, temperature: 0.5 },
+} as const;
+
+test.each([RECIPES.best, OTHER])("what --help says of a recipe is what brings it about", (recipe) => {
+  expect(aboutRecipe({})).toBe("the defaults");
+  expect(aboutRecipe({ network: "small", anneal: 0 })).toBe("--network small --anneal 0");
+  const given = aboutRecipe(recipe)
     .split(/ (?=--)/)
     .map((option) => {
       const [, flag, text = ""] = /^(--\S+) (.*)$/.exec(option) ?? [];
       const one = KNOBS.find((each) => each.flag === flag) as Knob;
       return [one.path, readKnob(one, text.replace(/^'(.*)'$/, "$1"))] as const;
     });
-  expect(parseRecipe("a test", composeRecipe(given))).toEqual(best);
+  expect(parseRecipe("a test", composeRecipe(given))).toEqual(completeRecipe("a test", {}, recipe));
 });
 
 test("a model's settings are known by the recipe's name, whatever it was trained on", () => {
