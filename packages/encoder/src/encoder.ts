@@ -63,6 +63,13 @@ export interface Encoder {
    * @throws FarmError `data` for a tile of another size
    */
   gradients(batch: TrainBatch, gradientOf: (embeddings: Float32Array) => Float32Array): Gradients;
+  /**
+   * Batch normalization's running means and variances, brought up to date with a mini-batch that passes forward as in
+   * training, and not back. Step after step from 1 on, they become a plain mean for the weights in force.
+   *
+   * @throws FarmError `data` for a tile of another size
+   */
+  statistics(batch: TrainBatch): Map<string, WeightArray>;
   /** Replaces weights by name; the others stay. */
   update(weights: Weights): void;
   /** Frees what it holds in TensorFlow. */
@@ -128,6 +135,14 @@ export function createEncoder(
         for (const [name, tensor] of back.weights) gradients.set(name, tensor.dataSync() as Float32Array);
       });
       return { gradients, statistics };
+    },
+    statistics: (batch) => {
+      let statistics = new Map<string, WeightArray>();
+      tf.tidy(() => {
+        const { traces } = forwardTiles(tensorflow, architecture, training, tensors, batch);
+        statistics = updateStatistics(traces, inForce, batch.step);
+      });
+      return statistics;
     },
     dispose: () => {
       unfold();

@@ -32,6 +32,7 @@ export {
   structureOf,
   type Triplet,
 } from "./losses/loss.ts";
+export { computeObjective, type Objective } from "./losses/objective.ts";
 export {
   compactNetwork,
   describeNetwork,

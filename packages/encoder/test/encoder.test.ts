@@ -211,6 +211,18 @@ test("the same keys give the same gradients, others other dropout", async () => 
   encoder.dispose();
 });
 
+test("statistics alone are those of a whole step, and nothing leaks", async () => {
+  const tensorflow = await loadTensorflow();
+  const encoder = createEncoder(tensorflow, SMALL, initialWeights(SMALL, 1));
+  const batch = batchOf(SMALL, 4, { step: 3, dropout: { input: 0.3, conv: 0.3, dense: 0.3 } });
+  const { statistics } = encoder.gradients(batch, (embeddings) => embeddings);
+  const { numTensors } = tensorflow.tf.memory();
+  expect(encoder.statistics(batch)).toEqual(statistics);
+  expect(tensorflow.tf.memory().numTensors).toBe(numTensors);
+  expect(encoder.statistics({ ...batch, seed: batch.seed + 1 })).not.toEqual(statistics);
+  encoder.dispose();
+});
+
 test.each(["float32", "mixed"])("a %s step in a process of its own says nothing on stderr", (precision) => {
   const script = `
     import { createEncoder, initialWeights, LOC2VEC } from "@loc2vec/encoder";
@@ -252,7 +264,7 @@ test("SoftPN by hand, and its gradient by differences", () => {
     2,
     [{ anchor: 0, positive: 1, negative: 2 }],
     "softpn",
-    2,
+    0.5,
   );
   expect(scaled.loss).toBeCloseTo((Math.exp(6) / (Math.exp(6) + Math.exp(8))) ** 2, 9);
   expect(scaled).toMatchObject({ positive: expect.closeTo(3, 6), negative: expect.closeTo(4, 6) });

@@ -9,12 +9,14 @@ import {
   adamStep,
   createEncoder,
   initialWeights,
+  LOSSES,
   type LossName,
   networkOf,
   type Shorthand,
   type TrainBatch,
   type WeightArray,
 } from "../src/index.ts";
+import { decorrelation } from "../src/losses/decorrelate.ts";
 import { tripletLoss } from "./losses.ts";
 
 type Numbers = (number | null)[];
@@ -32,6 +34,19 @@ interface Fixtures {
     /** Null where TensorFlow's is no number. */
     gradient: Numbers;
   }[];
+  batchLosses: {
+    name: string;
+    kind: LossName;
+    temperature: number;
+    size: number;
+    embeddings: number[];
+    locations: number[];
+    loss: number;
+    positive: number;
+    negative: number;
+    gradient: number[];
+  }[];
+  decorrelation: { size: number; embeddings: number[]; value: number; gradient: number[] }[];
   adam: { learningRate: number; before: number[]; gradients: number[][]; weights: number[][] };
   leaky: { x: number[]; y: number[]; gradient: number[] };
   network: {
@@ -82,6 +97,32 @@ test.each(fixtures.losses)("loss and gradient are TensorFlow's: $name, $kind", (
   expectClose(result.gradient, expected, 1e-5, "gradient");
   expect(result.gradient.every(Number.isFinite)).toBe(true);
 });
+
+test.each(fixtures.batchLosses)(
+  "loss and gradient of a whole mini-batch are TensorFlow's: $name, $kind",
+  ({ kind, size, temperature, locations, ...theirs }) => {
+    const structure = {
+      locationOfRow: locations,
+      anchors: [0],
+      triplets: [{ anchor: 0, positive: 1, negative: 2 }],
+    };
+    const embeddings = Float32Array.from(theirs.embeddings);
+    expect(temperature).toBe(LOSSES[kind].temperature);
+    const ours = LOSSES[kind].compute(embeddings, size, structure, { temperature });
+    for (const name of ["loss", "positive", "negative"] as const)
+      expect(ours[name] / theirs[name], name).toBeCloseTo(1, 6);
+    expectClose(ours.gradient, theirs.gradient, 1e-6, "gradient");
+  },
+);
+
+test.each(fixtures.decorrelation)(
+  "decorrelation and its gradient are TensorFlow's",
+  ({ size, embeddings, ...theirs }) => {
+    const { value, gradient } = decorrelation(Float32Array.from(embeddings), size);
+    expect(value).toBeCloseTo(theirs.value, 7);
+    expectClose(gradient, theirs.gradient, 1e-6, "gradient");
+  },
+);
 
 test("two equal embeddings: TensorFlow's gradient of their distance is no number, ours is none", () => {
   const equal = fixtures.losses.filter(({ gradient }) => gradient.includes(null));

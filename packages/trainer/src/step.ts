@@ -2,9 +2,9 @@ import {
   ADAM,
   type AdamState,
   adamStep,
+  computeObjective,
   type Encoder,
   embeddingSize,
-  LOSSES,
   structureOf,
 } from "@loc2vec/encoder";
 import type { MiniBatch } from "./feed.ts";
@@ -34,12 +34,9 @@ export function takeStep(
   const { gradients, statistics } = encoder.gradients(
     { tiles, channelsOn: plan.channelsOn, seed, step: plan.step, dropout },
     (embeddings) => {
-      const { gradient, ...result } = LOSSES[settings.loss].compute(
-        embeddings,
-        embeddingSize(settings.architecture),
-        structureOf(plan.rows, plan.triplets),
-        { scale: settings.distanceScale },
-      );
+      const size = embeddingSize(settings.architecture);
+      const structure = structureOf(plan.rows, plan.triplets);
+      const { gradient, ...result } = computeObjective(embeddings, size, structure, settings);
       measured = result;
       return gradient;
     },

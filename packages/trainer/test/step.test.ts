@@ -28,7 +28,7 @@ const settingsOf = (given: object = {}): Settings => {
   const batch = { locations: 6, pairs: 3 };
   const recipe = parseRecipe("a test", { batch, network: JSON.parse(NETWORK), ...given });
   const drawn = { shards: "0-5", early: false, minDistanceM: 0, holdout: { share: 0, cellM: 1, borderM: 0 } };
-  return settle({ ...recipe, precision: "float32" }, reader.identity, STRIPES, drawn);
+  return settle({ ...recipe, precision: "float32", anneal: 0 }, reader.identity, STRIPES, drawn);
 };
 const feedOf = ({ batch, seed }: Settings, count: number): Feed =>
   openFeed(reader, planBatches(STRIPES, [0, 1, 2, 3, 4, 5], batch, seed), seed, count);

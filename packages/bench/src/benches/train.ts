@@ -158,7 +158,7 @@ function stepper(
     step++;
     const batch = { tiles, channelsOn, seed: 0, step, dropout: DROPOUT };
     const { gradients, statistics } = encoder.gradients(batch, (embeddings) =>
-      part("(loss)", () => LOSSES.softpn.compute(embeddings, size, structure, { scale: 1 }).gradient),
+      part("(loss)", () => LOSSES.softpn.compute(embeddings, size, structure, { temperature: 1 }).gradient),
     );
     const weights = part("(Adam)", () => adamStep(encoder.weights, gradients, state, step, ADAM));
     part("(weights to TensorFlow)", () => {
