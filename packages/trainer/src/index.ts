@@ -6,6 +6,7 @@ export { type EmptyTiles, findEmptyTiles, isUsable } from "./empty.ts";
 export type { HeldoutFigures, HistoryEntry } from "./figures.ts";
 export { readHistory } from "./history.ts";
 export { choicesOf, type Knob, readKnob, standardText, usageOf } from "./knobs.ts";
+export { checkTrainable, PRETRAINED } from "./model.ts";
 export {
   aboutRecipe,
   composeRecipe,

@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { checkName, distanceM, FarmError, shardCount } from "@loc2vec/core";
+import { distanceM, FarmError, shardCount } from "@loc2vec/core";
 import {
   type AdamState,
   countParameters,
   createEncoder,
   type Encoder,
-  initialWeights,
   precisionOn,
   type Weights,
 } from "@loc2vec/encoder";
@@ -22,12 +21,13 @@ import { watchPlateau } from "./guard.ts";
 import { type Judge, openJudge } from "./heldout.ts";
 import { type Journal, openJournal } from "./journal.ts";
 import { acquireLease, type Lease } from "./lease.ts";
-import { modelPrefix } from "./model.ts";
+import { checkTrainable, modelPrefix } from "./model.ts";
 import { chooseMinDistance, warnOfBatches, warnOfHoldout } from "./overlap.ts";
 import { readRanges, writeRanges } from "./ranges.ts";
 import { parseRecipe, pickRecipe, type Recipe, type RecipeInput, type RecipeName } from "./recipe.ts";
 import { checkSame, recipeNameOf, type Settings, settle } from "./settings.ts";
 import { surveyTerritory, type Territory } from "./split.ts";
+import { startingWeights } from "./start.ts";
 import { takeStep } from "./step.ts";
 
 /** Turns of the event loop between two steps, a millisecond each: reading a shard takes some. */
@@ -90,7 +90,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { store, model, steps, leaseMs, busyMs, signal, onWarning } = options;
   if (!Number.isInteger(steps) || steps < 1)
     throw new FarmError("usage", `cannot train ${steps} steps`, "1 or more");
-  checkName("model", model);
+  checkTrainable(model);
   const recipe = parseRecipe(`model ${model}`, pickRecipe(options));
   const reader = await openDataset(store, options.dataset);
   const lease = await acquireLease(store, `${modelPrefix(model)}/lease`, {
@@ -296,11 +296,12 @@ function planSession(
 
 /** The encoder with the weights to go on with, or those that a training begins with. */
 async function openEncoder(
-  { model, onWarning }: TrainOptions,
+  { store, model, onWarning }: TrainOptions,
   recipe: Recipe,
-  { architecture, precision, seed }: Settings,
+  settings: Settings,
   before: Weights | undefined,
 ): Promise<Encoder> {
+  const { architecture, precision } = settings;
   const tensorflow = await loadTensorflow();
   const ofDevice = precisionOn(tensorflow, recipe.precision);
   if (ofDevice !== precision) {
@@ -308,7 +309,7 @@ async function openEncoder(
       `model ${model} began in ${precision} precision and goes on in it; this device would choose ${ofDevice}`,
     );
   }
-  const weights = before ?? initialWeights(architecture, seed);
+  const weights = before ?? (await startingWeights(store, model, settings));
   return createEncoder(tensorflow, architecture, weights, { precision });
 }
 
