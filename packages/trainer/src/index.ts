@@ -7,6 +7,7 @@ export type { HeldoutFigures, HistoryEntry } from "./figures.ts";
 export { readHistory } from "./history.ts";
 export { choicesOf, type Knob, readKnob, standardText, usageOf } from "./knobs.ts";
 export { checkTrainable, PRETRAINED } from "./model.ts";
+export { openPretrained } from "./pretrained.ts";
 export {
   aboutRecipe,
   composeRecipe,
