@@ -20,6 +20,8 @@ export interface Evaluated extends Quality {
   /** Steps that a model was trained for, and the loss it was trained with. */
   step?: number;
   loss?: string;
+  /** Words of a bag of words, or of the one that was reduced. */
+  words?: number;
   probe?: ProbeScores;
 }
 

@@ -12,6 +12,11 @@ const LEARNED = 20_000;
 /** Which bin an intensity belongs to. */
 const BIN_OF = Uint8Array.from({ length: 256 }, (_, value) => BINS.findIndex((end) => value <= end));
 
+/** A representation, and the vectors of the tiles that it was fitted to, float32 [tiles, words]. */
+export interface BagOfWords extends Representation {
+  fitted: Float32Array;
+}
+
 /**
  * A bag of visual words (Sivic & Zisserman 2003): a tile is cut into patches of 16×16 pixels, each described by a histogram
  * of intensities per channel; k-means makes a vocabulary of them, and a tile is the square root of how often each word is
@@ -24,7 +29,7 @@ export function bagOfWords(
   fit: readonly Uint8Array[],
   words: number,
   random: Random,
-): Representation {
+): BagOfWords {
   const side = Math.floor(pixels / PATCH);
   const patches = side * side;
   const length = channels * BINS.length;
@@ -51,20 +56,28 @@ export function bagOfWords(
     );
   });
   const vocabulary = kMeans(learned, words, random);
+  const countWords = (all: readonly Float32Array[]): Float32Array => {
+    const shares = new Float32Array(all.length * words);
+    for (const [row, parts] of all.entries()) {
+      for (let patch = 0; patch < patches; patch++) {
+        const word = closestCentre(vocabulary, parts.subarray(patch * length, (patch + 1) * length));
+        shares[row * words + word] = (shares[row * words + word] as number) + 1 / patches;
+      }
+    }
+    return shares.map(Math.sqrt);
+  };
+  // What is made of a bag asks for the same tiles right after it.
+  let last: { tiles: readonly Uint8Array[]; shares: Float32Array } | undefined;
   return {
     name: `histograms, bag of ${words} words`,
     size: words,
+    fitted: countWords(described),
     describe(tiles) {
-      const shares = new Float32Array(tiles.length * words);
-      for (const [row, tile] of tiles.entries()) {
-        const parts = describePatches(tile);
-        for (let patch = 0; patch < patches; patch++) {
-          const word = closestCentre(vocabulary, parts.subarray(patch * length, (patch + 1) * length));
-          shares[row * words + word] = (shares[row * words + word] as number) + 1 / patches;
-        }
-      }
-      return shares.map(Math.sqrt);
+      if (last?.tiles !== tiles) last = { tiles, shares: countWords(tiles.map(describePatches)) };
+      return last.shares;
     },
-    dispose: () => {},
+    dispose: () => {
+      last = undefined;
+    },
   };
 }

@@ -92,6 +92,7 @@ test("all are measured on the same images of places that were held out", async (
     ["baseline", "histograms, bag of 16 words", 16],
     ["baseline", "HoG, PCA-16", 16],
     ["baseline", "histograms, bag of 64 words", 64],
+    ["baseline", "histograms, bag of 64 words, PCA-16", 16],
   ]);
   const [softpn, ratio, untrained] = evaluation.results as Evaluated[];
   expect(softpn).toMatchObject({ step: 60, loss: "softpn" });
