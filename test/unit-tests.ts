@@ -37,6 +37,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/evaluation/test/probes.test.ts",
   "packages/evaluation/test/verdict.test.ts",
   "packages/farm/test/dataset.test.ts",
+  "packages/gis/test/labels.test.ts",
   "packages/gis/test/locations.test.ts",
   "packages/gis/test/parquet.test.ts",
   "packages/gis/test/profile.test.ts",
