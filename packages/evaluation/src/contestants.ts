@@ -15,12 +15,10 @@ import type { Surveyed } from "./places.ts";
 import { reduced } from "./reduced.ts";
 import type { Representation } from "./representation.ts";
 import type { ContestantKind } from "./result.ts";
-import { type BagOfWords, bagOfWords } from "./words.ts";
+import { type BagOfWords, bagOfWords, LONG_BAG } from "./words.ts";
 
 /** Images that baselines are fitted to. */
 const FIT = 800;
-/** Words of the longer bag, which is reduced to as many numbers as a vector has, too; the other bag has as many words. */
-const MORE_WORDS = 64;
 /** Mini-batches that an untrained encoder takes its batch normalization's statistics from, and their images. */
 const CALIBRATION = { batches: 8, images: 60 } as const;
 
@@ -119,14 +117,14 @@ function baselines(
     kind: "baseline",
     words,
   });
-  const more = bag(MORE_WORDS);
+  const long = bag(LONG_BAG);
   return [
     components("pixels", pixelFeatures(shape)),
-    ...(size === MORE_WORDS ? [] : [ofWords(bag(size), size)]),
+    ...(size === LONG_BAG ? [] : [ofWords(bag(size), size)]),
     components("HoG", gradientFeatures(shape)),
-    ofWords(more, MORE_WORDS),
+    ofWords(long, LONG_BAG),
     // As many components as words, or more, would be the bag itself.
-    ...(axes < MORE_WORDS ? [ofWords(reduced(more, more.fitted, axes), MORE_WORDS)] : []),
+    ...(axes < LONG_BAG ? [ofWords(reduced(long, long.fitted, axes), LONG_BAG)] : []),
   ];
 }
 

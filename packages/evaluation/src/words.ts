@@ -2,6 +2,9 @@ import type { Random } from "@loc2vec/core";
 import { closestCentre, kMeans } from "@loc2vec/numeric";
 import type { Representation, TileShape } from "./representation.ts";
 
+/** Words of the bag that is told apart from those that have as few as a model has numbers. */
+export const LONG_BAG = 64;
+
 /** Side of a patch, pixels. */
 const PATCH = 16;
 /** Upper ends of the bins of intensity. */
