@@ -324,7 +324,7 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     expect(json, stderr).toMatchObject({
       dataset: "wide",
       positives: 2,
-      labels: { masked: ["amenities_shops"] },
+      labels: [{ name: "map", masked: ["amenities_shops"] }],
       files: ["evaluation.json", "figure7.png", "figure11.svg"].map((name) => join(out, name)),
     });
     expect(json.results.map(({ kind, loss }: { kind: string; loss?: string }) => loss ?? kind)).toEqual([
