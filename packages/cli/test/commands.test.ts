@@ -251,6 +251,7 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
         dropout: { input: 0.1, conv: 0.05, dense: 0.2 },
       },
       ...{ warmup: 2, halveEvery: 50, anneal: "steps", patience: 900, maxSeconds: 300 },
+      ...{ halvings: 0, halfSizeSteps: 0, turns: 1 },
     });
     expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ shards: 2, failures: 0 });
     expect((await run("work", "--queues", "train,embed", "--until", "empty", "--json")).json).toMatchObject({
