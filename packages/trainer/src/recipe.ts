@@ -211,7 +211,10 @@ type Chosen = z.input<typeof recipeSchema>;
  */
 export const RECIPES = {
   paper: {},
-  best: { loss: "softpn-all", warmup: 30, anneal: "steps" },
+  best: {
+    ...{ network: "global", halvings: 1, turns: 4 },
+    ...{ loss: "softpn-all", learningRate: 0.003, warmup: 30, anneal: "steps" },
+  },
 } as const satisfies Record<string, Chosen>;
 
 export type RecipeName = keyof typeof RECIPES;
