@@ -176,7 +176,8 @@ function checkRoom(
   const available = names.map(() => 0);
   for (const shard of shards) {
     const { first, end } = rangeOf(shard);
-    for (let i = first; i < end; i++) if (eligible(i)) available[setOf(shard)] = (available[setOf(shard)] ?? 0) + 1;
+    for (let i = first; i < end; i++)
+      if (eligible(i)) available[setOf(shard)] = (available[setOf(shard)] ?? 0) + 1;
   }
   for (const [set, count] of available.entries())
     if (count < wanted) throw tooFew(`data set ${names[set]}: `, count, wanted, ", or with --mix batch");

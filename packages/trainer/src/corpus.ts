@@ -1,5 +1,11 @@
 import { type Dataset, FarmError, shardCount, shardOf, shardRange } from "@loc2vec/core";
-import { type DatasetReader, listShards, type ObjectStore, openDataset, type ShardReader } from "@loc2vec/shards";
+import {
+  type DatasetReader,
+  listShards,
+  type ObjectStore,
+  openDataset,
+  type ShardReader,
+} from "@loc2vec/shards";
 import { readRanges, writeRanges } from "./ranges.ts";
 
 /**
@@ -118,7 +124,9 @@ export async function listRendered(store: ObjectStore, corpus: Corpus): Promise<
 /** Shards as settings keep them: the data set's own ids as ranges; of several data sets, a list of these. */
 export function writeShards(corpus: Corpus, shards: readonly number[]): string | string[] {
   const bySet = corpus.readers.map((_, set) =>
-    writeRanges(shards.filter((shard) => corpus.setOf(shard) === set).map((shard) => shard - corpus.numberOf(set, 0))),
+    writeRanges(
+      shards.filter((shard) => corpus.setOf(shard) === set).map((shard) => shard - corpus.numberOf(set, 0)),
+    ),
   );
   return oneOrAll(bySet);
 }
@@ -145,34 +153,37 @@ export function describeNames(names: readonly string[]): string {
 const DRAWN_ALIKE = "enqueue one of them anew with the other's profile and renderer";
 
 /** What an encoder reads, and data sets of one training have in common: how it is told, and what mends a difference. */
-const COMMON: readonly { of: (dataset: Dataset) => unknown; text: (dataset: Dataset) => string; mend: string }[] =
-  [
-    {
-      of: ({ channels }) => channels.join(),
-      text: ({ channels }) => `the channels ${channels.join(", ")}`,
-      mend: DRAWN_ALIKE,
-    },
-    {
-      of: ({ pixels }) => pixels,
-      text: ({ pixels }) => `tiles of ${pixels} pixels`,
-      mend: "render one of them anew with tiles of that size",
-    },
-    {
-      of: ({ radius }) => radius,
-      text: ({ radius }) => `tiles that reach ${radius} m`,
-      mend: "render one of them anew with tiles of that reach",
-    },
-    {
-      of: ({ samples }) => samples,
-      text: ({ samples }) => `${samples - 1} positives of each location`,
-      mend: "enqueue one of them anew with as many --positives as the other has",
-    },
-    {
-      of: ({ source }) => source.styleHash,
-      text: ({ source }) => `the cartography ${source.styleHash.slice(0, 12)}…, by ${source.renderer}`,
-      mend: DRAWN_ALIKE,
-    },
-  ];
+const COMMON: readonly {
+  of: (dataset: Dataset) => unknown;
+  text: (dataset: Dataset) => string;
+  mend: string;
+}[] = [
+  {
+    of: ({ channels }) => channels.join(),
+    text: ({ channels }) => `the channels ${channels.join(", ")}`,
+    mend: DRAWN_ALIKE,
+  },
+  {
+    of: ({ pixels }) => pixels,
+    text: ({ pixels }) => `tiles of ${pixels} pixels`,
+    mend: "render one of them anew with tiles of that size",
+  },
+  {
+    of: ({ radius }) => radius,
+    text: ({ radius }) => `tiles that reach ${radius} m`,
+    mend: "render one of them anew with tiles of that reach",
+  },
+  {
+    of: ({ samples }) => samples,
+    text: ({ samples }) => `${samples - 1} positives of each location`,
+    mend: "enqueue one of them anew with as many --positives as the other has",
+  },
+  {
+    of: ({ source }) => source.styleHash,
+    text: ({ source }) => `the cartography ${source.styleHash.slice(0, 12)}…, by ${source.renderer}`,
+    mend: DRAWN_ALIKE,
+  },
+];
 
 /** @throws FarmError `dataset-mismatch` when no encoder can be trained on both */
 function checkAlike(a: Dataset, b: Dataset): void {

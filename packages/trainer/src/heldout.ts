@@ -63,10 +63,7 @@ export async function openJudge(
     return chosen.length === 0
       ? "nothing is held out"
       : `only ${chosen.length} held-out locations can be used`;
-  const images = chosen.map((i) => [
-    0,
-    ...chooseSamples(random, samples - 1, pairs, emptyByLocation.get(i)),
-  ]);
+  const images = chosen.map((i) => [0, ...chooseSamples(random, samples - 1, pairs, emptyByLocation.get(i))]);
   const apart = (a: number, b: number): boolean =>
     distanceM(placeOf(chosen[a] as number), placeOf(chosen[b] as number)) >= settings.minDistanceM;
   const triplets = chooseTriplets(chosen.length, pairs, apart, random);

@@ -131,7 +131,18 @@ async function trainAlone(
   const resumedFrom = before?.step ?? 0;
   const { checkpointEvery } = recipe;
   const journal = await openJournal({
-    ...{ store, model, settings, corpus, parameters, lease, resumedFrom, damaged, checkpointEvery, onWarning },
+    ...{
+      store,
+      model,
+      settings,
+      corpus,
+      parameters,
+      lease,
+      resumedFrom,
+      damaged,
+      checkpointEvery,
+      onWarning,
+    },
   });
   const empty = await watchEmpty(
     options,
@@ -266,7 +277,12 @@ function checkShards(
   shards: readonly number[],
   rendered: ReadonlySet<number>,
 ): void {
-  const goneOf = [writeShards(corpus, shards.filter((shard) => !rendered.has(shard)))].flat();
+  const goneOf = [
+    writeShards(
+      corpus,
+      shards.filter((shard) => !rendered.has(shard)),
+    ),
+  ].flat();
   for (const [set, name] of corpus.names.entries()) {
     const gone = goneOf[set] as string;
     if (gone !== "") {

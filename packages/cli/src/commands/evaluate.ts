@@ -39,7 +39,7 @@ export const evaluate = defineCommand({
 
 function withEvaluation(command: Command): Command {
   return command
-    .requiredOption("--dataset <name>", "that they were trained on, or one of another city")
+    .requiredOption("--dataset <name>", "one that they were trained on, or one of another city")
     .requiredOption("--model <names...>", "one or more; bars are held to the first")
     .addOption(checkpointOption())
     .option("--locations <n>", "of the held-out ones, at most so many", whole(20), 2000)
@@ -118,7 +118,7 @@ async function judge(
 function linesOfEvaluation(evaluation: Evaluation): string[] {
   const { locations, geography, positives, ground, labels } = evaluation;
   return [
-    `${locations.evaluated} locations of ${locations.heldout} held out${geography.kind === "elsewhere" ? `, all of another data set than ${geography.trained_on}` : ""}, ${positives} positives each; trained near ${locations.train} others, the nearest ${distance(geography.nearest_trained_m)} away${geography.overlaps ? ": their tiles can show the same ground" : ""}`,
+    `${locations.evaluated} locations of ${locations.heldout} held out${elsewhere(geography)}, ${positives} positives each; trained near ${locations.train} others, the nearest ${distance(geography.nearest_trained_m)} away${geography.overlaps ? ": their tiles can show the same ground" : ""}`,
     ...table(evaluation.results),
     `who knows where every tile was taken: recall@1 ${percent(ground.recall_at_1)}, @10 ${percent(ground.recall_at_10)}; the nearest other location is ${evaluation.nearest_m.toFixed(0)} m away (median)`,
     ...(labels
@@ -131,6 +131,15 @@ function linesOfEvaluation(evaluation: Evaluation): string[] {
         `${met ? "met   " : "MISSED"} ${bar}: ${value.toFixed(3)}, bar ${least.toFixed(3)}`,
     ),
   ];
+}
+
+/** Where models are judged, if not on squares of what they were trained on. */
+function elsewhere({ kind, trained_on, seen }: Evaluation["geography"]): string {
+  if (kind === "squares") return "";
+  const names = [trained_on].flat().join(", ");
+  return seen === undefined
+    ? `, all of another data set than ${names}`
+    : `, of another data set than ${names}, without ${seen} whose tiles can show ground that was trained on`;
 }
 
 /** Figure 7: in each column two tiles whose histograms are nearly equal, and whose embeddings are far apart. */

@@ -30,12 +30,21 @@ async function trainCommand(context: CommandContext, options: TrainCommandOption
   const { history, ...result } = await trainModel(context, dataset, model, settings, { view });
   const [first, last] = [history[0], history.at(-1)];
   const { best } = result;
-  context.result({ model, dataset: oneOrAll([...dataset].sort()), ...result, firstLoss: first?.loss, lastLoss: last?.loss }, [
-    `model ${model}: ${result.recipe ? `recipe ${result.recipe}, ` : ""}${result.parameters} parameters, step ${result.step}, loss ${first?.loss.toFixed(4)} at first, ${last?.loss.toFixed(4)} at last`,
-    ...(best
-      ? [
-          `best: step ${best.step}, ${best.heldout ? `${(100 * best.heldout.accuracy).toFixed(1)}% of held-out triplets right` : `mean loss ${best.loss.toFixed(4)}`}`,
-        ]
-      : []),
-  ]);
+  context.result(
+    {
+      model,
+      dataset: oneOrAll([...dataset].sort()),
+      ...result,
+      firstLoss: first?.loss,
+      lastLoss: last?.loss,
+    },
+    [
+      `model ${model}: ${result.recipe ? `recipe ${result.recipe}, ` : ""}${result.parameters} parameters, step ${result.step}, loss ${first?.loss.toFixed(4)} at first, ${last?.loss.toFixed(4)} at last`,
+      ...(best
+        ? [
+            `best: step ${best.step}, ${best.heldout ? `${(100 * best.heldout.accuracy).toFixed(1)}% of held-out triplets right` : `mean loss ${best.loss.toFixed(4)}`}`,
+          ]
+        : []),
+    ],
+  );
 }
