@@ -27,6 +27,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/encoder/test/layers.test.ts",
   "packages/encoder/test/losses.test.ts",
   "packages/encoder/test/network.test.ts",
+  "packages/encoder/test/tiles.test.ts",
   "packages/evaluation/test/baselines.test.ts",
   "packages/evaluation/test/curves.test.ts",
   "packages/evaluation/test/ground.test.ts",

@@ -10,7 +10,9 @@ import {
 import {
   type Architecture,
   architectureSchema,
-  describeNetwork,
+  chosenOf,
+  countParameters,
+  describeArchitecture,
   LOSSES,
   networkOf,
   type Precision,
@@ -30,10 +32,20 @@ import {
   schedule,
 } from "./recipe.ts";
 
-/** The decisive settings that a checkpoint keeps under their own names: not the network, which becomes the architecture. */
-type Plain = Omit<typeof decisive, "network" | keyof typeof schedule>;
+/** What becomes the architecture. */
+const OF_ARCHITECTURE = [
+  "network",
+  "halvings",
+  "turns",
+] as const satisfies readonly (keyof typeof decisive)[];
+type OfArchitecture = (typeof OF_ARCHITECTURE)[number];
+const isOfArchitecture = (name: string): name is OfArchitecture =>
+  (OF_ARCHITECTURE as readonly string[]).includes(name);
+
+/** The decisive settings that a checkpoint keeps under their own names. */
+type Plain = Omit<typeof decisive, OfArchitecture | keyof typeof schedule>;
 const plain = Object.fromEntries(
-  Object.entries(decisive).filter(([name]) => name !== "network" && !(name in schedule)),
+  Object.entries(decisive).filter(([name]) => !isOfArchitecture(name) && !(name in schedule)),
 ) as Plain;
 
 /** Nothing is left out any more: what a recipe leaves open was found out where the training began. */
@@ -102,16 +114,31 @@ export function settle(
   { channels, pixels }: Pick<Dataset, "channels" | "pixels">,
   drawn: Drawn,
 ): Settings {
-  const architecture = { channels: channels.length, pixels, layers: networkOf(recipe.network) };
+  const architecture: Architecture = {
+    ...{ channels: channels.length, pixels, layers: networkOf(recipe.network) },
+    ...chosenOf(recipe),
+  };
   const settings: Record<string, unknown> = { dataset: identity, channels, architecture };
   for (const name of Object.keys(decisive) as (keyof typeof decisive)[]) {
     if (name in schedule)
       settings.schedule = { ...(settings.schedule as object | undefined), [name]: recipe[name] };
-    else if (name !== "network" && !(name in drawn)) settings[name] = recipe[name];
+    else if (!isOfArchitecture(name) && !(name in drawn)) settings[name] = recipe[name];
   }
   if (!Array.isArray(identity)) delete settings.mix;
   settings.temperature ??= LOSSES[recipe.loss].temperature;
+  if (recipe.halfSizeSteps > 0) checkAnySize(architecture);
   return { ...settings, ...drawn } as Settings;
+}
+
+/** @throws FarmError `usage` unless tiles of half the size pass the network, too */
+function checkAnySize(architecture: Architecture): void {
+  const half = { ...architecture, halvings: (architecture.halvings ?? 0) + 1 };
+  if (countParameters(half) === countParameters(architecture)) return;
+  throw new FarmError(
+    "usage",
+    `${describeArchitecture(architecture)} cannot begin with smaller tiles: its weights are for tiles of one size`,
+    "--half-size-steps 0, or a network that pools globally: --network global",
+  );
 }
 
 /** The named recipe whose settings these are, but for what they were trained on and drawn by; undefined where none is. */
@@ -142,7 +169,7 @@ export function checkSame(store: ObjectStore, model: string, was: Settings, is: 
     if (field === "dataset" && sameDatasets(datasetsOf(was), datasetsOf(is))) continue;
     const [had, has] =
       field === "architecture"
-        ? [was, is].map(({ architecture }) => `the network ${describeNetwork(architecture.layers)}`)
+        ? [was, is].map(({ architecture }) => describeArchitecture(architecture))
         : field === "dataset"
           ? [was, is].map((settings) => datasetsOf(settings).map(describeIdentity).join(" and "))
           : [`${field} ${before}`, now];

@@ -32,7 +32,14 @@ export function takeStep(
   const { seed, dropout } = settings;
   let measured = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
   const { gradients, statistics } = encoder.gradients(
-    { tiles, channelsOn: plan.channelsOn, seed, step: plan.step, dropout },
+    {
+      tiles,
+      channelsOn: plan.channelsOn,
+      seed,
+      step: plan.step,
+      dropout,
+      halvings: halvingsAt(settings, plan.step),
+    },
     (embeddings) => {
       const size = embeddingSize(settings.architecture);
       const structure = structureOf(plan.rows, plan.triplets);
@@ -51,6 +58,11 @@ export function takeStep(
   encoder.update(updated);
   encoder.update(statistics);
   return figures;
+}
+
+/** How often the tiles of a step are halved. */
+function halvingsAt({ architecture: { halvings = 0 }, halfSizeSteps }: Settings, step: number): number {
+  return step <= halfSizeSteps ? halvings + 1 : halvings;
 }
 
 /** Euclidean norm of all values together. */

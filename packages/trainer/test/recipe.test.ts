@@ -186,7 +186,7 @@ test("values of the command line are read, and what is out of range is refused w
     ["anneal", "-1", "must be a whole number, 0 or more, or steps"],
     ["temperature", "0", "must be a number above 0"],
     ["decorrelate", "-1", "must be a number, 0 or more"],
-    ["network", "tiny", "must be small, paper, large or JSON"],
+    ["network", "tiny", "must be small, paper, large, global or JSON"],
     ["network", '{"pooled":[],"pointwise":[],"dense":4,"embedding":4}', /^pooled: /],
     ["network", '{"pooled":[8],"pointwise":[0],"dense":4,"embedding":4}', /^pointwise\.0: /],
     ["network", '{"pooled":[8],"dense":4,"embedding":4}', /^pointwise: /],
@@ -223,7 +223,7 @@ test("an unknown field, or one out of its range, is refused by name", () => {
 
 /** A value of a setting that is not its default. */
 function otherValue(one: Knob): unknown {
-  const texts = [...choicesOf(one), "7", "0.75", "0.5,0.25,0.125", NETWORK];
+  const texts = [...choicesOf(one), "7", "1", "4", "0.75", "0.5,0.25,0.125", NETWORK];
   const values = texts.flatMap((text) => {
     try {
       return [readKnob(one, text)];
@@ -341,13 +341,30 @@ test("all that is decisive is in a checkpoint's settings", () => {
   const drawn = { shards: "0-5", early: false, minDistanceM: 100, holdout: DEFAULT_HOLDOUT };
   const dataset = { channels: ["a", "b", "c"], pixels: 32 };
   const settings = settle({ ...PAPER, precision: "mixed", anneal: 60 }, {} as never, dataset, drawn);
-  const kept = { ...settings, ...settings.schedule, network: settings.architecture };
+  const kept = { ...settings, ...settings.schedule, network: settings.architecture, halvings: 0, turns: 1 };
   expect(Object.keys(decisive).filter((name) => !(name in kept))).toEqual([]);
   expect(settings).toMatchObject({
     ...drawn,
     precision: "mixed",
     schedule: { warmup: 0, halveEvery: 0, anneal: 60 },
   });
+});
+
+test("how often tiles are halved and turned is the architecture's, which is as of old without", () => {
+  const drawn = { shards: "0-5", early: false, minDistanceM: 100, holdout: DEFAULT_HOLDOUT };
+  const dataset = { channels: ["a", "b", "c"], pixels: 128 };
+  const settled = (chosen: RecipeInput) =>
+    settle({ ...parseRecipe("a test", chosen), precision: "mixed", anneal: 0 }, {} as never, dataset, drawn)
+      .architecture;
+  expect(Object.keys(settled({}))).toEqual(["channels", "pixels", "layers"]);
+  expect(settled({ network: "global", halvings: 1, turns: 4 })).toEqual({
+    ...{ channels: 3, pixels: 128, halvings: 1, turns: 4 },
+    layers: NETWORKS.global,
+  });
+  expect(settled({ network: "global", halfSizeSteps: 9 }).halvings).toBeUndefined();
+  expect(() => settled({ halfSizeSteps: 9 })).toThrow(
+    /the network paper cannot begin with smaller tiles: its weights are for tiles of one size/,
+  );
 });
 
 test("a flag is shown with what its value is called", () => {
