@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url";
 import { type Dataset, distanceM, METRES_PER_DEGREE, partOf, randomOf } from "@loc2vec/core";
 import { createEmbedder } from "@loc2vec/encoder";
 import { createDataset, type ObjectStore, openStore } from "@loc2vec/shards";
-import { openCheckpoint, train } from "@loc2vec/trainer";
+import { openCheckpoint, partTogether, train } from "@loc2vec/trainer";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { STRIPES, writeStripes } from "../../../test/support/stripes.ts";
 import { type Evaluated, evaluate } from "../src/index.ts";
@@ -305,6 +305,57 @@ test("another city is judged as a whole, but for what overlaps ground that was t
   await expect(evaluate({ ...options, dataset: "close", models: ["whole"] })).rejects.toThrowError(
     /^data set close overlaps data set stripes, trained on: tiles of 240 of its locations can show the same ground, and 0 others are too few/,
   );
+});
+
+test("a model of several data sets is judged on held-out squares of one, and on what lies elsewhere", async () => {
+  // Of the same ground, other places and other squares; and another city.
+  const beside = (i: number) => ({ lon: place(i).lon + 0.003, lat: place(i).lat + 0.003 });
+  const south = (i: number) => ({ lon: place(i).lon, lat: place(i).lat - 1 });
+  const foreign = (i: number) => ({ lon: place(i).lon, lat: place(i).lat - 2 });
+  await writeStripes(store, { ...DATASET, name: "beside", seed: 2 }, { place: beside, draw: tile });
+  await writeStripes(store, { ...DATASET, name: "south", seed: 3 }, { place: south, draw: tile });
+  await writeStripes(store, { ...DATASET, name: "foreign", seed: 4 }, { place: foreign, draw: tile });
+  const dataset = ["stripes", "beside", "south"];
+  const several = { ...settings, dataset, holdout: { ...HOLDOUT, borderM: 600 } };
+  await train({ store, model: "several", steps: 8, ...several });
+  const grounds = [
+    { seed: 2, places: PLACES.map((_, i) => beside(i)) },
+    { seed: 3, places: PLACES.map((_, i) => south(i)) },
+    { seed: 1, places: PLACES },
+  ];
+  const parts = partTogether(grounds, several.holdout);
+  const of = (set: number, part: string) =>
+    grounds[set]?.places.filter((_, i) => parts[set]?.[i] === part) ?? [];
+  const trained = [0, 1, 2].flatMap((set) => of(set, "train"));
+  const options = { store, models: ["several"], positives: 2, locations: 30 };
+  for (const [set, name] of ["beside", "south", "stripes"].entries()) {
+    const { geography, locations } = await evaluate({ ...options, dataset: name });
+    expect(locations).toEqual({ train: trained.length, heldout: of(set, "heldout").length, evaluated: 30 });
+    const nearest = Math.min(
+      ...of(set, "heldout").map((a) => Math.min(...trained.map((b) => distanceM(a, b)))),
+    );
+    expect(geography).toEqual({
+      ...{ kind: "squares", trained_on: ["beside", "south", "stripes"], overlaps: false },
+      nearest_trained_m: expect.closeTo(nearest, 6),
+    });
+    expect(nearest).toBeGreaterThanOrEqual(600);
+  }
+  const elsewhere = await evaluate({ ...options, dataset: "foreign" });
+  expect(elsewhere.locations).toEqual({ train: trained.length, heldout: 240, evaluated: 30 });
+  expect(elsewhere.geography).toMatchObject({ kind: "elsewhere", overlaps: false });
+  expect(elsewhere.geography).not.toHaveProperty("seen");
+  expect(elsewhere.results.map(({ name }) => name)).toContain("several");
+
+  await expect(
+    evaluate({ ...options, dataset: "stripes", models: ["several", "softpn"] }),
+  ).rejects.toThrowError(
+    /^model several was trained on data set beside .* and data set south .* and data set stripes .*, model softpn on data set stripes /,
+  );
+  await store.remove("datasets/south/zarr.json");
+  await expect(evaluate({ ...options, dataset: "stripes" })).rejects.toMatchObject({
+    code: "dataset-missing",
+    message: expect.stringMatching(/^model several was trained on data set south, which is not in /),
+  });
 });
 
 test("whether tiles meet is one rule: nearer than two reaches, 509.1 m, they do", async () => {
