@@ -169,7 +169,7 @@ test("networks are chosen by name or by their layers, and what is wrong with the
     "small (81,552 parameters), paper (305,040 parameters), large (1,208,080 parameters)",
   );
   for (const [given, message] of [
-    ["tiny", /--network .* must be small, paper, large or JSON/],
+    ["tiny", /--network .* must be small, paper, large, global or JSON/],
     ['{"pooled":[],"pointwise":[],"dense":4,"embedding":4}', /pooled: /],
     ['{"pooled":[8],"pointwise":[0],"dense":4,"embedding":4}', /pointwise\.0: /],
     ['{"pooled":[8],"dense":4,"embedding":4}', /pointwise: /],
