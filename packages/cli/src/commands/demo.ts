@@ -175,7 +175,7 @@ interface Learned {
 /** Whether the model that comes with the farm reads tiles of a cartography: an edited profile draws others. */
 async function isKnown(styleHash: string): Promise<boolean> {
   const { settings } = await openPretrained();
-  return settings.dataset.source.styleHash === styleHash;
+  return [settings.dataset].flat()[0]?.source.styleHash === styleHash;
 }
 
 /** Draws the report of the model that comes with the farm. @returns the path of its page */
@@ -198,7 +198,7 @@ async function learn(
     context.log(`demo: places and their neighbours before any training here: ${look}`);
   }
   const model = `${dataset}-s${steps}${recipe === "paper" ? "" : `-${recipe}`}`;
-  const view = liveView({ context, dataset, model, steps });
+  const view = liveView({ context, dataset: [dataset], model, steps });
   // Loc2Vec's network has other weights: it begins with drawn ones.
   const from = recipe === "paper" || !known ? "none" : PRETRAINED;
   const settings = { steps, recipe, from, seed, ...WHOLE_MAP };
