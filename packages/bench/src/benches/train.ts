@@ -1,5 +1,3 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { whole } from "@loc2vec/cli";
 import { randomOf } from "@loc2vec/core";
 import {
@@ -24,11 +22,10 @@ import { sampleLocations } from "@loc2vec/gis";
 import { median } from "@loc2vec/numeric";
 import { loadTensorflow, type Tensorflow } from "@loc2vec/tensorflow";
 import { defineBench, type MapOptions, mapOption, repeatsOption } from "../bench.ts";
-import { withFolder } from "../harness.ts";
 import { withMap } from "../map.ts";
-import { runPython } from "../python.ts";
 import { composedStep } from "./train-composed.ts";
 import { type Part, type ProfileRow, profileStep } from "./train-profile.ts";
+import { timeRivals } from "./train-rivals.ts";
 
 const [LOCATIONS, PAIRS] = [20, 5];
 /** Steps between two looks at the clock. */
@@ -43,7 +40,7 @@ interface TrainOptions extends MapOptions {
 
 export const train = defineBench({
   name: "train",
-  description: "training steps a second, beside Keras on the same TensorFlow",
+  description: "training steps a second, beside Keras on the same TensorFlow, and PyTorch",
   options: (command) =>
     command
       .addOption(mapOption())
@@ -67,8 +64,8 @@ interface TrainSubject {
 }
 
 /**
- * Training steps per second, ours and those of the same network and loss in Keras, on one mini-batch of 120 images, on the
- * same TensorFlow; ours per op, and what it were of tfjs's own ops.
+ * Training steps per second, ours and those of the same network and loss in Keras on the same TensorFlow and in PyTorch, on
+ * one mini-batch of 120 images; ours per op, and what it were of tfjs's own ops.
  */
 async function measureTraining({ context, tiles, repeats, steps }: TrainSubject): Promise<object> {
   const { log } = context;
@@ -83,24 +80,36 @@ async function measureTraining({ context, tiles, repeats, steps }: TrainSubject)
   mixed.dispose();
   const ops = profileOurs(tensorflow, tiles, triplets);
   const composed = timeComposed(tensorflow, tiles, triplets);
-  log("bench: Keras");
-  const keras = await timeKeras(context, tensorflow, tiles, triplets, repeats);
+  const parameters = countParameters(LOC2VEC);
+  const task = { tiles, triplets, steps: STEPS, repeats };
+  const { keras, torch, fastest } = await timeRivals(context, tensorflow, parameters, task);
   const round = (value: number, digits = 3): number => Number(value.toFixed(digits));
+  const roundOr = (value: number | undefined, reason: string | undefined): number | string =>
+    value === undefined ? `not compiled: ${reason}` : round(value);
   const gflop = flopsPerStep(tiles.length) / 1e9;
   return {
     machine: machine(),
     tensorflow: tensorflow.version,
     keras_tensorflow: keras.tensorflow,
+    torch: torch.torch,
     device: tensorflow.device,
     images: tiles.length,
-    parameters: countParameters(LOC2VEC),
+    parameters,
     keras_parameters: keras.parameters,
+    torch_parameters: torch.parameters,
     ours_steps_per_s: round(ours.rate),
     keras_steps_per_s: round(keras.steps_per_s),
+    torch_steps_per_s: round(torch.float32_steps_per_s),
+    torch_compiled_steps_per_s: roundOr(torch.compiled_float32_steps_per_s, torch.not_compiled),
     keras_naive_steps_per_s: round(keras.naive_steps_per_s),
     mixed_steps_per_s: round(mixedRate),
+    keras_mixed_steps_per_s: round(keras.mixed_steps_per_s),
+    torch_mixed_steps_per_s: round(torch.mixed_steps_per_s),
+    torch_compiled_mixed_steps_per_s: roundOr(torch.compiled_mixed_steps_per_s, torch.not_compiled),
     composed_steps_per_s: round(composed.rate),
-    ratio: round(ours.rate / keras.steps_per_s),
+    // Beside the fastest of Keras and PyTorch, as they are and compiled.
+    ratio: round(ours.rate / fastest.float32),
+    ratio_mixed: round(mixedRate / fastest.mixed),
     ratio_naive: round(ours.rate / keras.naive_steps_per_s),
     // Multiplications and additions of convolutions and matrices, forward and twice backward.
     gflops: round(gflop * ours.rate, 1),
@@ -108,6 +117,8 @@ async function measureTraining({ context, tiles, repeats, steps }: TrainSubject)
     keras_peak_gflops: round(keras.matmul_gflops, 1),
     peak_rss_mb: peak,
     keras_peak_rss_mb: keras.peak_rss_mb,
+    torch_peak_rss_mb: torch.peak_rss_mb,
+    torch_threads: torch.threads,
     steps_watched: steps,
     rss_mb: ours.rss,
     tensors: ours.tensors,
@@ -268,32 +279,4 @@ function flopsPerStep(images: number): number {
     sum += 2 * sizeOf(kernel) * height * width;
   }
   return 3 * sum * images;
-}
-
-interface KerasReport {
-  tensorflow: string;
-  parameters: number;
-  steps_per_s: number;
-  naive_steps_per_s: number;
-  matmul_gflops: number;
-  peak_rss_mb: number;
-}
-
-async function timeKeras(
-  context: FarmContext,
-  tensorflow: Tensorflow,
-  tiles: readonly Uint8Array[],
-  triplets: readonly Triplet[],
-  repeats: number,
-): Promise<KerasReport> {
-  return withFolder(async (folder) => {
-    const path = join(folder, "tiles");
-    await writeFile(path, Buffer.concat(tiles));
-    return runPython<KerasReport>(context, tensorflow, "keras_train.py", {
-      tiles: path,
-      triplets: triplets.map(({ anchor, positive, negative }) => [anchor, positive, negative]),
-      steps: STEPS,
-      repeats,
-    });
-  });
 }
