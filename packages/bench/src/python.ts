@@ -10,7 +10,7 @@ export const tensorflowPackages = ({ version, device }: Tensorflow): readonly st
   device === "GPU" ? `tensorflow[and-cuda]==${version}` : `tensorflow-cpu==${version}`,
   "onnxruntime==1.32.0",
 ];
-/** PyPI's wheel has CUDA's kernels as well, with the libraries that they need: 3 GB to fetch, 6 GB installed. */
+/** PyPI's wheel has CUDA's kernels as well, and wants their libraries: 5.4 GB, once. It computes on a CPU without a card. */
 export const TORCH_PACKAGES: readonly string[] = ["torch==2.15.0", "numpy==2.4.6"];
 
 /**
