@@ -3,6 +3,7 @@ export { type Best, openCheckpoint, readBest } from "./best.ts";
 export { type Checkpoint, listCheckpoints, readCheckpoint } from "./checkpoint.ts";
 export { type EmbedOptions, type EmbedResult, embedDataset } from "./embed.ts";
 export { type EmptyTiles, findEmptyTiles, isUsable } from "./empty.ts";
+export type { MiniBatch } from "./feed.ts";
 export type { HeldoutFigures, HistoryEntry } from "./figures.ts";
 export { readHistory } from "./history.ts";
 export { choicesOf, type Knob, readKnob, standardText, usageOf } from "./knobs.ts";
@@ -15,5 +16,6 @@ export {
   type RecipeInput,
 } from "./recipe.ts";
 export { type TrainOptions, type TrainResult, train } from "./session.ts";
-export type { Settings } from "./settings.ts";
+export { type Settings, settle } from "./settings.ts";
+export { type StepFigures, takeStep } from "./step.ts";
 export { openTiles, type TileReader } from "./tiles.ts";
