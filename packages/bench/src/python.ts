@@ -21,7 +21,7 @@ export const TORCH_PACKAGES: readonly string[] = ["torch==2.15.0", "numpy==2.4.6
  * @returns what it prints last, as JSON
  */
 export async function runPython<T>(
-  { config, log }: FarmContext,
+  { config, log }: { config: Pick<FarmContext["config"], "home">; log: FarmContext["log"] },
   requirements: readonly string[],
   script: string,
   task: object,
