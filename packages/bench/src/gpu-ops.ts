@@ -1,7 +1,8 @@
 import { randomOf } from "@loc2vec/core";
 import { createEncoder, initialWeights, LOC2VEC, NETWORKS } from "@loc2vec/encoder";
-import type { Attributes, Tensor, Tensorflow } from "@loc2vec/tensorflow";
+import type { Tensorflow } from "@loc2vec/tensorflow";
 import { takeStep } from "@loc2vec/trainer";
+import { withBinding } from "./binding.ts";
 import { miniBatchOf, settingsOf } from "./mini-batch.ts";
 
 /** An op of TensorFlow's and the types that it is run with, by its attributes' names, e.g. `{ T: "bfloat16" }`. */
@@ -34,20 +35,6 @@ const TYPES: Readonly<Record<number, string>> = {
   14: "bfloat16",
 };
 
-/** An op's attribute as tfjs hands it to the binding. */
-interface NativeAttribute {
-  name: string;
-  type: number;
-  value: unknown;
-}
-
-/** What tfjs runs its own ops by. */
-interface Executor {
-  readonly binding: { readonly TF_ATTR_TYPE: number };
-  executeSingleOutput(name: string, attributes: readonly NativeAttribute[], ...rest: unknown[]): Tensor;
-  executeMultipleOutputs(name: string, attributes: readonly NativeAttribute[], ...rest: unknown[]): Tensor[];
-}
-
 /** Tiles of a mini-batch: the ops do not depend on how many. */
 const SHAPE = { locations: 2, pairs: 1 };
 
@@ -74,7 +61,6 @@ export function recordGpuOps(tensorflow: Tensorflow): UsedOp[] {
         else
           takeStep(
             encoder,
-            new Map(),
             miniBatchOf(tiles, SHAPE, architecture, 1),
             settingsOf(layers, architecture, precision),
           );
@@ -103,47 +89,19 @@ export function nameOf({ op, types }: TypedOp): string {
 /** Runs work on a TensorFlow that says of itself that it is on a GPU. @returns the ops that were run, each once */
 function recording(tensorflow: Tensorflow, work: (recorded: Tensorflow) => void): TypedOp[] {
   const noted = new Map<string, TypedOp>();
-  const note = (op: string, types: readonly (readonly [string, string])[]): void => {
-    const each = { op, types: Object.fromEntries([...types].sort()) };
-    noted.set(nameOf(each), each);
-  };
-  const noteOurs = (op: string, attributes: Attributes): void => {
-    note(
-      op,
-      Object.entries(attributes).flatMap(([name, value]) => ("type" in value ? [[name, value.type]] : [])),
-    );
-  };
-  const backend = tensorflow.tf.backend() as unknown as Executor;
-  const noteTheirs = (op: string, attributes: readonly NativeAttribute[]): void => {
-    const typed = attributes.filter(({ type }) => type === backend.binding.TF_ATTR_TYPE);
-    note(
-      op,
-      typed.map(({ name, value }) => [name, TYPES[value as number] ?? `type ${value}`]),
-    );
-  };
-  const { executeSingleOutput, executeMultipleOutputs } = backend;
-  const noting: Omit<Executor, "binding"> = {
-    executeSingleOutput: (name, attributes, ...rest) => {
-      noteTheirs(name, attributes);
-      return executeSingleOutput.call(backend, name, attributes, ...rest);
-    },
-    executeMultipleOutputs: (name, attributes, ...rest) => {
-      noteTheirs(name, attributes);
-      return executeMultipleOutputs.call(backend, name, attributes, ...rest);
-    },
-  };
-  Object.assign(backend, noting);
-  try {
-    work({
-      ...tensorflow,
-      device: "GPU",
-      op: (name, inputs, attributes, outputs) => {
-        noteOurs(name, attributes);
-        return tensorflow.op(name, inputs, attributes, outputs);
+  withBinding(
+    tensorflow,
+    (binding) => ({
+      executeOp: (op, attributes, ...rest) => {
+        const types = attributes
+          .filter(({ type }) => type === binding.TF_ATTR_TYPE)
+          .map(({ name, value }) => [name, TYPES[value as number] ?? `type ${value}`] as const);
+        const each = { op, types: Object.fromEntries(types.sort()) };
+        noted.set(nameOf(each), each);
+        return binding.executeOp(op, attributes, ...rest);
       },
-    });
-  } finally {
-    Object.assign(backend, { executeSingleOutput, executeMultipleOutputs });
-  }
+    }),
+    () => work({ ...tensorflow, device: "GPU" }),
+  );
   return [...noted.values()];
 }

@@ -1,6 +1,8 @@
 import type { Tensorflow } from "@loc2vec/tensorflow";
 import type { Tensor } from "@tensorflow/tfjs";
+import type { AdamState } from "./adam.ts";
 import { backward } from "./backward.ts";
+import { openDeviceWeights } from "./device-weights.ts";
 import { type Dropout, drawMask } from "./dropout.ts";
 import { convert } from "./engine.ts";
 import { type Folded, foldWeights } from "./fold.ts";
@@ -10,9 +12,9 @@ import { LARGEST_BYTE, toInput } from "./input.ts";
 import { isMap } from "./layers/shape.ts";
 import { type Architecture, layersOf } from "./layout.ts";
 import { checkedPrecision, type Precision } from "./precision.ts";
-import { updateStatistics } from "./statistics.ts";
+import { seenStatistics } from "./statistics.ts";
 import { inferenceSteps, type Step, trainingSteps } from "./steps.ts";
-import { concatTiles } from "./tiles.ts";
+import { concatTiles, reusedMemory } from "./tiles.ts";
 import type { WeightArray, Weights } from "./weight-arrays.ts";
 import { checkWeights } from "./weights.ts";
 
@@ -37,17 +39,33 @@ export interface Gradients {
   statistics: Map<string, WeightArray>;
 }
 
+/** How a step changes the weights. */
+export interface UpdateOptions {
+  /** Adam's. */
+  learningRate: number;
+  /**
+   * Says whether the step counts. Else nothing has changed.
+   *
+   * @param gradientNorm Euclidean norm of all gradients together
+   */
+  accept(gradientNorm: number): boolean;
+}
+
 export interface EncoderOptions {
   /** Default: `float32`. */
   precision?: Precision;
+  /** Adam's, of a training that goes on. Default: none, which is 0. */
+  moments?: AdamState | undefined;
 }
 
 export interface Encoder {
   readonly architecture: Architecture;
   /** What training computes in; embedding is float32 always. */
   readonly precision: "float32" | "mixed";
-  /** In force. */
+  /** In force. They are read from the device when they are asked for after a step. */
   readonly weights: Weights;
+  /** Adam's, likewise. */
+  readonly moments: AdamState;
   /**
    * Embeds tiles with running statistics and without dropout.
    *
@@ -63,7 +81,19 @@ export interface Encoder {
    * @throws FarmError `data` for a tile of another size
    */
   gradients(batch: TrainBatch, gradientOf: (embeddings: Float32Array) => Float32Array): Gradients;
-  /** Replaces weights by name; the others stay. */
+  /**
+   * One training step: forward, backward, and Adam, all in TensorFlow. The weights stay there.
+   *
+   * @param gradientOf as for `gradients`
+   * @returns the name of a weight that would no longer be finite: then nothing has changed
+   * @throws FarmError `data` for a tile of another size
+   */
+  train(
+    batch: TrainBatch,
+    gradientOf: (embeddings: Float32Array) => Float32Array,
+    options: UpdateOptions,
+  ): string | undefined;
+  /** Replaces weights by name; the others stay, and so do Adam's moments. */
   update(weights: Weights): void;
   /** Frees what it holds in TensorFlow. */
   dispose(): void;
@@ -80,7 +110,7 @@ export function createEncoder(
   tensorflow: Tensorflow,
   architecture: Architecture,
   weights: Weights,
-  { precision: asked = "float32" }: EncoderOptions = {},
+  { precision: asked = "float32", moments = new Map() }: EncoderOptions = {},
 ): Encoder {
   const { tf } = tensorflow;
   const precision = checkedPrecision(tensorflow, asked);
@@ -88,65 +118,97 @@ export function createEncoder(
   const layers = layersOf(architecture);
   const training = trainingSteps(layers, precision === "mixed" ? "bfloat16" : "float32");
   const inference = inferenceSteps(layers);
-  const inForce = new Map<string, WeightArray>();
-  const tensors = new Map<string, Tensor>();
+  // A mini-batch's tensor of bytes, which shares this, is gone before the next one comes.
+  const memory = reusedMemory();
+  const device = openDeviceWeights(tensorflow, architecture, weights, moments);
   /** Made anew when weights have changed. */
   let folded: Map<string, Folded> | undefined;
   const unfold = (): void => {
     for (const { kernel, bias } of folded?.values() ?? []) tf.dispose([kernel, bias]);
     folded = undefined;
   };
-  const update = (changed: Weights): void => {
-    unfold();
-    for (const [name, { shape, data }] of changed) {
-      tensors.get(name)?.dispose();
-      inForce.set(name, { shape, data });
-      // The tensor may share the array's memory, so it gets a copy of its own.
-      tensors.set(name, tf.tensor(data.slice(), [...shape], "float32"));
-    }
+  const first = `${layers.find(({ ordinal }) => ordinal === 1)?.name}.kernel`;
+  const pass = (batch: TrainBatch, gradientOf: (embeddings: Float32Array) => Float32Array): Pass => {
+    const { output, traces } = forwardTiles(
+      tensorflow,
+      architecture,
+      training,
+      device.tensors,
+      batch,
+      memory,
+    );
+    const gradient = gradientOf(output.dataSync() as Float32Array);
+    const back = backward(tensorflow, traces, tf.tensor(gradient, output.shape));
+    back.weights.set(first, tf.mul(back.weights.get(first) as Tensor, inputScale(batch.dropout)));
+    return { gradients: back.weights, seen: seenStatistics(traces) };
   };
-  update(weights);
   return {
     architecture,
     precision,
-    weights: inForce,
-    update,
+    get weights() {
+      return device.read();
+    },
+    get moments() {
+      return device.moments();
+    },
+    update: (changed) => {
+      unfold();
+      device.update(changed);
+    },
     embed: (tiles) => {
-      folded ??= foldWeights(tf, layers, inForce);
+      folded ??= foldWeights(tf, layers, device.read());
       return infer(tensorflow, architecture, inference, folded, tiles);
     },
     gradients: (batch, gradientOf) => {
       const gradients = new Map<string, Float32Array>();
       let statistics = new Map<string, WeightArray>();
       tf.tidy(() => {
-        const { output, traces } = forwardTiles(tensorflow, architecture, training, tensors, batch);
-        const gradient = gradientOf(output.dataSync() as Float32Array);
-        const back = backward(tensorflow, traces, tf.tensor(gradient, output.shape));
-        const first = `${layers.find(({ ordinal }) => ordinal === 1)?.name}.kernel`;
-        back.weights.set(first, tf.mul(back.weights.get(first) as Tensor, inputScale(batch.dropout)));
-        statistics = updateStatistics(traces, inForce, batch.step);
-        for (const [name, tensor] of back.weights) gradients.set(name, tensor.dataSync() as Float32Array);
+        const passed = pass(batch, gradientOf);
+        for (const [name, tensor] of passed.gradients) gradients.set(name, tensor.dataSync() as Float32Array);
+        const running = device.nextRunning(passed.seen, batch.step);
+        if (running) statistics = device.running?.read(running) ?? statistics;
       });
       return { gradients, statistics };
     },
+    train: (batch, gradientOf, { learningRate, accept }) => {
+      let infinite: string | undefined;
+      tf.tidy(() => {
+        const { gradients, seen } = pass(batch, gradientOf);
+        const proposal = device.propose(gradients, seen, { step: batch.step, learningRate });
+        if (!accept(proposal.gradientNorm)) return;
+        infinite = proposal.infinite();
+        if (infinite !== undefined) return;
+        unfold();
+        proposal.accept();
+      });
+      return infinite;
+    },
     dispose: () => {
       unfold();
-      for (const tensor of tensors.values()) tensor.dispose();
-      tensors.clear();
+      device.dispose();
     },
   };
+}
+
+/** What a way forward and back gives. */
+interface Pass {
+  /** By the trained weights' names. */
+  gradients: Map<string, Tensor>;
+  /** Batch normalization's means and variances of the mini-batch, by the running ones' names. */
+  seen: Map<string, Tensor>;
 }
 
 /** Bytes are 0 to 1 in training, and more where others drop out: the first kernel takes that on, in both passes. */
 const inputScale = ({ input }: Dropout): number => 1 / LARGEST_BYTE / (1 - input);
 
-/** The way forward from a mini-batch's tiles. @param weights in force, by name */
+/** The way forward from a mini-batch's tiles. @param weights in force, by name @param memory that its bytes are laid into */
 function forwardTiles(
   tensorflow: Tensorflow,
   architecture: Architecture,
   steps: readonly Step[],
   weights: ReadonlyMap<string, Tensor>,
   batch: TrainBatch,
+  memory: (length: number) => Uint8Array,
 ): { output: Tensor; traces: Trace[] } {
   const { tf } = tensorflow;
   const { tiles, channelsOn, dropout } = batch;
@@ -154,7 +216,7 @@ function forwardTiles(
   const drawn = drawMask(batch, 0, count * architecture.channels, dropout.input);
   const on = channelsOn.map((value, i) => (drawn?.[i] === 0 ? 0 : value));
   const type = steps[0]?.type ?? "float32";
-  const tensor = toInput(tensorflow, architecture, concatTiles(architecture, tiles, on), count, type);
+  const tensor = toInput(tensorflow, architecture, concatTiles(architecture, tiles, on, memory), count, type);
   return forward(tensorflow, steps, { tensor, type }, ({ layer, part, type }, x) => {
     const own = (name: string): Tensor => weights.get(`${layer.name}.${name}`) as Tensor;
     if (part === "normalization") return { gamma: own("gamma"), beta: own("beta") };

@@ -1,4 +1,4 @@
-export { ADAM, type AdamOptions, type AdamState, adamStep } from "./adam.ts";
+export { ADAM, type AdamOptions, type AdamState } from "./adam.ts";
 export {
   architectureSchema,
   countParameters,
@@ -17,6 +17,7 @@ export {
   type EncoderOptions,
   type Gradients,
   type TrainBatch,
+  type UpdateOptions,
 } from "./encoder.ts";
 export { kerasLoader } from "./keras.ts";
 export { LAYER_KINDS, type LayerKindName, type LayerSpec } from "./layers/index.ts";

@@ -1,5 +1,6 @@
 import type { Attributes, Tensorflow } from "@loc2vec/tensorflow";
 import type { Tensor } from "@tensorflow/tfjs";
+import { constant } from "./constants.ts";
 import type { Real } from "./engine.ts";
 import type { Architecture } from "./layout.ts";
 
@@ -19,13 +20,14 @@ const CAST_BYTES: Readonly<Record<Real, Attributes>> = {
  * @param count of the tiles
  */
 export function toInput(
-  { tf, bytes: tensorOf, op }: Tensorflow,
+  tensorflow: Tensorflow,
   { channels, pixels }: Architecture,
   bytes: Uint8Array,
   count: number,
   type: Real,
 ): Tensor {
-  const planar = tensorOf(bytes, [count, channels, pixels, pixels]);
-  const [packed] = op("Transpose", [planar, tf.tensor1d([0, 2, 3, 1], "int32")], TRANSPOSE_BYTES);
-  return op("Cast", [packed as Tensor], CAST_BYTES[type])[0] as Tensor;
+  const planar = tensorflow.bytes(bytes, [count, channels, pixels, pixels]);
+  const inputs = [planar, constant(tensorflow, [0, 2, 3, 1])];
+  const [packed] = tensorflow.op("Transpose", inputs, TRANSPOSE_BYTES);
+  return tensorflow.op("Cast", [packed as Tensor], CAST_BYTES[type])[0] as Tensor;
 }

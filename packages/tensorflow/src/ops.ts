@@ -66,6 +66,6 @@ export function opRunner(tf: typeof tfjs, backend: NodeBackend): RunOp {
       list = Object.entries(attributes).map(([key, attribute]) => encode(key, attribute));
       encoded.set(attributes, list);
     }
-    return binding.executeOp(name, list, backend.getInputTensorIds(inputs), outputs).map(tensorOf);
+    return backend.binding.executeOp(name, list, backend.getInputTensorIds(inputs), outputs).map(tensorOf);
   };
 }

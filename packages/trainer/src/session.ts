@@ -1,13 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkName, distanceM, FarmError, shardCount } from "@loc2vec/core";
-import {
-  type AdamState,
-  countParameters,
-  createEncoder,
-  type Encoder,
-  initialWeights,
-  precisionOn,
-} from "@loc2vec/encoder";
+import { countParameters, createEncoder, type Encoder, initialWeights, precisionOn } from "@loc2vec/encoder";
 import { type DatasetReader, listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { planBatches } from "./batches.ts";
@@ -144,7 +137,6 @@ async function trainAlone(
     steps - resumedFrom,
   );
   const encoder = await openEncoder(options, recipe, settings, before);
-  const moments: AdamState = new Map(before?.optimizer);
   /** Not before the first mini-batch is there: then an early training has the shards that it is judged by, too. */
   const findJudge = async (): Promise<Judge | undefined> => {
     const { split, placeOf } = ground.territory;
@@ -161,7 +153,7 @@ async function trainAlone(
   };
   options.onStart?.(journal.entries);
   try {
-    const run = { options, recipe, settings, lease, journal, encoder, moments, feed, findJudge, resumedFrom };
+    const run = { options, recipe, settings, lease, journal, encoder, feed, findJudge, resumedFrom };
     const { step, ended } = await runSteps(run);
     if (step > 0) await journal.summarize(step);
     return { ...result, step, interrupted: ended === "signal", ended, best: journal.best() };
@@ -270,7 +262,7 @@ function planSession(
   });
 }
 
-/** The encoder with the weights of the last checkpoint, or those that a training begins with. */
+/** The encoder with weights and moments of the last checkpoint, or the weights that a training begins with. */
 async function openEncoder(
   { model, onWarning }: TrainOptions,
   recipe: Recipe,
@@ -285,7 +277,7 @@ async function openEncoder(
     );
   }
   const weights = before?.weights ?? initialWeights(architecture, seed);
-  return createEncoder(tensorflow, architecture, weights, { precision });
+  return createEncoder(tensorflow, architecture, weights, { precision, moments: before?.optimizer });
 }
 
 /** What the steps of a session work with. */
@@ -296,8 +288,6 @@ interface Run {
   lease: Lease;
   journal: Journal;
   encoder: Encoder;
-  /** Adam's moments by name. */
-  moments: AdamState;
   feed: Feed;
   findJudge(): Promise<Judge | undefined>;
   resumedFrom: number;
@@ -305,7 +295,7 @@ interface Run {
 
 /** Takes steps until one of the reasons to end, writing checkpoints. */
 async function runSteps(run: Run): Promise<Pick<TrainResult, "step" | "ended">> {
-  const { options, recipe, settings, lease, journal, encoder, moments, feed, resumedFrom } = run;
+  const { options, recipe, settings, lease, journal, encoder, feed, resumedFrom } = run;
   const { steps, signal, onStep } = options;
   const { patience, maxSeconds, checkpointEvery } = recipe;
   const started = performance.now();
@@ -341,7 +331,7 @@ async function runSteps(run: Run): Promise<Pick<TrainResult, "step" | "ended">> 
     const waited = (performance.now() - begin) / 1000;
     if (last === undefined) judge = await run.findJudge();
     last = batch;
-    const figures = takeStep(encoder, moments, batch, settings);
+    const figures = takeStep(encoder, batch, settings);
     if ("broken" in figures) return journal.fail(batch, encoder.weights, figures.broken);
     step = batch.plan.step;
     const seconds = (performance.now() - begin) / 1000;
@@ -362,7 +352,7 @@ async function runSteps(run: Run): Promise<Pick<TrainResult, "step" | "ended">> 
 
 /** Judges the weights and writes a checkpoint of them, unless they no longer embed. @param end whether the session ends */
 async function keep(
-  { options, journal, encoder, moments }: Run,
+  { options, journal, encoder }: Run,
   judge: Judge | undefined,
   batch: MiniBatch,
   end: boolean,
@@ -377,5 +367,5 @@ async function keep(
     entry.heldout = heldout;
     options.onJudged?.(entry);
   }
-  await journal.checkpoint(step, encoder.weights, moments, end);
+  await journal.checkpoint(step, encoder.weights, encoder.moments, end);
 }

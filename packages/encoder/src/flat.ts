@@ -1,0 +1,114 @@
+import type { Attributes, Tensorflow } from "@loc2vec/tensorflow";
+import type { Tensor } from "@tensorflow/tfjs";
+import type { ParameterSpec } from "./architecture.ts";
+import { constant } from "./constants.ts";
+import { sizeOf } from "./layers/shape.ts";
+import type { WeightArray } from "./weight-arrays.ts";
+
+const T = { type: "float32" } as const;
+const FLOAT: Attributes = { T };
+const SUM: Attributes = { T, Tidx: { type: "int32" }, keep_dims: { bool: false } };
+
+/** Arithmetic on float32 vectors of one length, or with a number, in one op each. */
+export interface FlatMath {
+  add(a: Tensor, b: Tensor): Tensor;
+  subtract(a: Tensor, b: Tensor): Tensor;
+  multiply(a: Tensor, b: Tensor): Tensor;
+  divide(a: Tensor, b: Tensor): Tensor;
+  root(a: Tensor): Tensor;
+  /** a + share · (b − a). */
+  towards(a: Tensor, b: Tensor, share: number): Tensor;
+  sum(a: Tensor): Tensor;
+  number(value: number): Tensor;
+}
+
+export function flatMath({ tf, op }: Pick<Tensorflow, "tf" | "op">): FlatMath {
+  const binary =
+    (name: string) =>
+    (a: Tensor, b: Tensor): Tensor =>
+      op(name, [a, b], FLOAT)[0] as Tensor;
+  const [add, subtract, multiply, divide] = [
+    binary("AddV2"),
+    binary("Sub"),
+    binary("Mul"),
+    binary("RealDiv"),
+  ] as const;
+  const number = (value: number): Tensor => tf.scalar(value, "float32");
+  return {
+    ...{ add, subtract, multiply, divide, number },
+    root: (a) => op("Sqrt", [a], FLOAT)[0] as Tensor,
+    towards: (a, b, share) => add(a, multiply(subtract(b, a), number(share))),
+    sum: (a) => op("Sum", [a, constant({ tf }, [0])], SUM)[0] as Tensor,
+  };
+}
+
+/** Some weights one after another, as one vector on the device: what is done to all of them takes few ops. */
+export interface Flat {
+  /** In their order. */
+  readonly names: readonly string[];
+  /** How many numbers. */
+  readonly size: number;
+  /** From arrays to the vector. */
+  upload(arrayOf: (name: string) => Float32Array | undefined): Tensor;
+  /** Joins tensors of the weights' sizes. */
+  join(tensorOf: (name: string) => Tensor): Tensor;
+  /** The weights of a vector, each in its shape. */
+  split(vector: Tensor): Map<string, Tensor>;
+  /** Reads a vector back. @param nameOf what a weight is called in the result */
+  read(vector: Tensor, nameOf?: (name: string) => string): Map<string, WeightArray>;
+}
+
+/** @param parameters one or more */
+export function flatOf(
+  { tf, op }: Pick<Tensorflow, "tf" | "op">,
+  parameters: readonly ParameterSpec[],
+): Flat {
+  const parts = parameters.map(({ name, shape }) => ({ name, shape: [...shape], size: sizeOf(shape) }));
+  const size = parts.reduce((sum, part) => sum + part.size, 0);
+  const sizes = parts.map((part) => part.size);
+  const joining: Attributes = { T, Tidx: { type: "int32" }, N: { int: parts.length } };
+  const splitting: Attributes = { T, Tlen: { type: "int32" }, num_split: { int: parts.length } };
+  return {
+    names: parts.map(({ name }) => name),
+    size,
+    upload: (arrayOf) => {
+      // The tensor shares the array's memory.
+      const all = new Float32Array(size);
+      let at = 0;
+      for (const part of parts) {
+        const array = arrayOf(part.name);
+        if (array !== undefined) all.set(array, at);
+        at += part.size;
+      }
+      return tf.tensor1d(all, "float32");
+    },
+    join: (tensorOf) => {
+      const vectors = parts.map(({ name, shape, size }) => {
+        const tensor = tensorOf(name);
+        return shape.length === 1 ? tensor : tensor.reshape([size]);
+      });
+      return op("ConcatV2", [...vectors, constant({ tf }, 0)], joining)[0] as Tensor;
+    },
+    split: (vector) => {
+      const inputs = [vector, constant({ tf }, sizes), constant({ tf }, 0)];
+      const pieces = op("SplitV", inputs, splitting, parts.length);
+      return new Map(
+        parts.map(({ name, shape }, at) => {
+          const piece = pieces[at] as Tensor;
+          return [name, shape.length === 1 ? piece : piece.reshape(shape)];
+        }),
+      );
+    },
+    read: (vector, nameOf = (name) => name) => {
+      const all = vector.dataSync() as Float32Array;
+      let at = 0;
+      return new Map(
+        parts.map(({ name, shape, size }) => {
+          const data = all.subarray(at, at + size);
+          at += size;
+          return [nameOf(name), { shape, data }];
+        }),
+      );
+    },
+  };
+}
