@@ -1,3 +1,5 @@
+// Takes half a minute: each example is run as a user runs it, servers, rendering and training with it.
+
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,3 +1,5 @@
+// Takes a quarter of a minute: the compiler checks every example of a README, and each one is run.
+
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";

@@ -56,6 +56,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/tensorflow/test/setup-cli.test.ts",
   "packages/tensorflow/test/stderr.test.ts",
   "packages/tensorflow/test/tensorflow.test.ts",
+  "packages/trainer/test/average.test.ts",
   "packages/trainer/test/heldout.test.ts",
   "packages/trainer/test/overlap.test.ts",
   "packages/trainer/test/properties.test.ts",

@@ -1,3 +1,5 @@
+// Minutes: each fault strikes a farm of its own, with servers, workers and a data set, that must get over it.
+
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

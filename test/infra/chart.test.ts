@@ -1,3 +1,5 @@
+// Minutes: Helm and a validator of Kubernetes run once for each set of values and for each mistake in them.
+
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describeConfig, readConfig } from "@loc2vec/core";

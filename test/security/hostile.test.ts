@@ -1,3 +1,5 @@
+// Takes half a minute: every command is a process of its own, once for each hostile name.
+
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

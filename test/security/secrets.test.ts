@@ -1,3 +1,5 @@
+// Takes half a minute: each case is a process of the command line that tries a server which refuses.
+
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

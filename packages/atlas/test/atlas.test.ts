@@ -172,6 +172,13 @@ test("what is missing, or in the way, is named, and nothing is left behind", asy
     message: "model early has not embedded data set town",
     mend: "pnpm farm:embed --model early --dataset town",
   });
+  for (const line of ['{"step":1,"lo', '{"step":1}', "null"]) {
+    await store.put("models/torn/history.ndjson", new TextEncoder().encode(`${line}\n`));
+    await expect(report({ model: "torn" })).rejects.toMatchObject({
+      code: "damaged",
+      message: `models/torn/history.ndjson in ${store.url}: not a step's figures: ${line}`,
+    });
+  }
   const other = { ...PROFILE, name: "other", channels: PROFILE.channels.slice(0, 1) };
   await expect(report({ profile: other })).rejects.toMatchObject({
     code: "cartography-mismatch",

@@ -54,5 +54,5 @@ export function settingsOf(
   const names = Array.from({ length: channels }, (_, i) => `channel ${i}`);
   const drawn = { shards: "0", early: false, minDistanceM: 0, holdout: { share: 0, cellM: 1, borderM: 0 } };
   const identity = { name: "bench" } as Settings["dataset"];
-  return settle({ ...recipe, precision }, identity, { channels: names, pixels }, drawn);
+  return settle({ ...recipe, precision, anneal: 0 }, identity, { channels: names, pixels }, drawn);
 }

@@ -1,3 +1,5 @@
+// Takes half a minute: benches start servers of their own, and are stopped and killed at work.
+
 import { existsSync } from "node:fs";
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,9 +1,12 @@
 import { errorMessage, FarmError } from "@loc2vec/core";
 import {
+  aboutRecipe,
   choicesOf,
   composeRecipe,
   KNOBS,
   type Knob,
+  RECIPE_NAMES,
+  RECIPES,
   type RecipeInput,
   readKnob,
   standardText,
@@ -17,14 +20,23 @@ export type TrainingOptions = Readonly<Record<string, unknown>>;
 /** The settings that `farm enqueue` has options for, for the training that it queues. */
 const ENQUEUED = KNOBS.filter(({ enqueue }) => enqueue !== false);
 
+/** `--recipe`. @param about before its help */
+export function recipeOption(about = ""): Option {
+  const recipes = RECIPE_NAMES.map((name) => `${name}: ${aboutRecipe(RECIPES[name])}`).join("; ");
+  const help = `${about}settings by name; those that are given beside it win. ${recipes}`;
+  return new Option("--recipe <name>", `${help} (default: ${RECIPE_NAMES[0]})`).choices(RECIPE_NAMES);
+}
+
 /** Adds the options of a training. */
 export function withTraining(command: Command): Command {
+  command.addOption(recipeOption());
   for (const knob of KNOBS) command.addOption(optionOf(knob));
   return command;
 }
 
 /** Adds the options of a training that follows a data set in the queue. */
 export function withQueuedTraining(command: Command): Command {
+  command.addOption(recipeOption("training: "));
   for (const knob of ENQUEUED) command.addOption(optionOf(knob, "training: "));
   return command;
 }
@@ -51,18 +63,17 @@ function optionOf(knob: Knob, about = ""): Option {
 const givenFor = (knob: Knob, options: TrainingOptions): unknown =>
   options[new Option(knob.flag).attributeName()];
 
-/** The settings that were given, as the trainer and the payload of a job have them. */
+/** The recipe and the settings that were given, as the trainer takes them. */
 export function trainingOf(options: TrainingOptions): RecipeInput {
-  return composeRecipe(
-    KNOBS.map((knob) => [knob.path, givenFor(knob, options)] as const).filter(
-      ([, value]) => value !== undefined,
-    ),
-  );
+  const given = KNOBS.map((knob) => [knob.path, givenFor(knob, options)] as const);
+  const all = [[["recipe"], options.recipe] as const, ...given];
+  return composeRecipe(all.filter(([, value]) => value !== undefined));
 }
 
 /** @throws FarmError `usage` naming the first option of a training that was given where nothing is trained */
 export function refuseTraining(options: TrainingOptions): void {
   const setKnob = ENQUEUED.find((knob) => givenFor(knob, options) !== undefined);
-  if (setKnob === undefined) return;
-  throw new FarmError("usage", `${setKnob.flag} is of a model that is trained`, "add --train MODEL");
+  const flag = options.recipe === undefined ? setKnob?.flag : "--recipe";
+  if (flag === undefined) return;
+  throw new FarmError("usage", `${flag} is of a model that is trained`, "add --train MODEL");
 }

@@ -1,3 +1,5 @@
+// A minute and more: some eighty processes of the command line, one after the other, on real servers.
+
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -204,8 +206,14 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
             "float32",
             "--dropout",
             "0.1,0.05,0.2",
-            "--distance-scale",
-            "2",
+            "--recipe",
+            "best",
+            "--loss",
+            "softpn",
+            "--temperature",
+            "0.5",
+            "--decorrelate",
+            "0.1",
           ],
           "--json",
         )
@@ -231,12 +239,18 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       ...{
         batch: { locations: 20, pairs: 4, negatives: 2 },
         checkpointEvery: 1,
+        average: 0,
         empty: "skip",
         minDistanceM: 0,
       },
       ...{ holdout: { share: 0, cellM: 500, borderM: 300 }, network: compactNetwork(NETWORKS.small) },
-      ...{ distanceScale: 2, precision: "float32", dropout: { input: 0.1, conv: 0.05, dense: 0.2 } },
-      ...{ warmup: 2, halveEvery: 50, patience: 900, maxSeconds: 300 },
+      ...{
+        temperature: 0.5,
+        decorrelate: 0.1,
+        precision: "float32",
+        dropout: { input: 0.1, conv: 0.05, dense: 0.2 },
+      },
+      ...{ warmup: 2, halveEvery: 50, anneal: "steps", patience: 900, maxSeconds: 300 },
     });
     expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ shards: 2, failures: 0 });
     expect((await run("work", "--queues", "train,embed", "--until", "empty", "--json")).json).toMatchObject({

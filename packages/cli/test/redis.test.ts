@@ -1,3 +1,5 @@
+// Takes half a minute: commands wait for a Redis that refuses as long as they would for a user's.
+
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

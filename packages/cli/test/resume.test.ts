@@ -1,3 +1,5 @@
+// Takes most of a minute: trainings are killed and begun again in processes of their own, each of which loads TensorFlow.
+
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";

@@ -13,7 +13,8 @@ const help = (add = withTraining): string =>
   add(new Command("train").configureHelp({ helpWidth: 1000 })).helpInformation();
 
 test("`train` has an option for every setting, `enqueue` for all but those that it has or cannot have", () => {
-  expect(optionsOf(withTraining)).toEqual(KNOBS.map(usageOf));
+  expect(optionsOf(withTraining)).toEqual(["--recipe <name>", ...KNOBS.map(usageOf)]);
+  expect(optionsOf(withQueuedTraining)).toContain("--recipe <name>");
   const missing = KNOBS.map(usageOf).filter((flags) => !optionsOf(withQueuedTraining).includes(flags));
   expect(missing).toEqual(["--seed <n>", "--early"]);
 });
@@ -55,12 +56,22 @@ test("what is given stands where the trainer looks for it", () => {
   );
 });
 
+test("a recipe is chosen by name; the options given beside it stand beside it", () => {
+  expect(trainingOf(parse(["--pairs", "3", "--recipe", "best"]))).toEqual({
+    recipe: "best",
+    batch: { pairs: 3 },
+  });
+  expect(() => parse(["--recipe", "worst"])).toThrowError(/Allowed choices are paper, best/);
+  expect(help()).toMatch(/--recipe <name> .* paper: the defaults; best: --.* \(default: paper\)/);
+});
+
 test("an option of a training is refused where nothing is trained; the data set's seed is none", () => {
   expect(() => refuseTraining({ ...parse([], withQueuedTraining), seed: 9, dataset: "x" })).not.toThrow();
   for (const args of [
     ["--pairs", "5"],
     ["--network", "paper"],
     ["--border", "0"],
+    ["--recipe", "paper"],
   ] as const)
     expect(() => refuseTraining(parse([...args], withQueuedTraining))).toThrowError(
       `${args[0]} is of a model that is trained`,

@@ -1,3 +1,5 @@
+// Takes most of a minute: each command that trains or embeds is a process that loads TensorFlow.
+
 import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";

@@ -79,6 +79,96 @@ def losses():
     return written
 
 
+TAU = {"softpn-all": 0.3, "softpn-hard": 1.0, "ntxent": 0.1, "dcl": 0.2}
+
+
+def batch_loss(x, locations, kind, tau):
+    """A loss of all pairs of a mini-batch: its value, and the mean distances of pairs and of what negatives are told apart by."""
+    locations = np.array(locations)
+    same, itself = locations[:, None] == locations[None, :], np.eye(len(locations), dtype=bool)
+    pairs, others = tf.constant(same & ~itself), tf.constant(~same)
+    square = tf.reduce_sum(tf.square(x[:, None] - x[None, :]), axis=2)
+    distance = tf.sqrt(tf.where(itself, tf.ones_like(square), square))
+    nearest = tf.reduce_min(tf.where(others, distance, np.inf), axis=1)
+    ahead = nearest[:, None] + tf.zeros_like(distance)
+    near = tf.boolean_mask(distance, pairs)
+    if kind == "softpn-hard":
+        far = tf.boolean_mask(tf.minimum(ahead, tf.transpose(ahead)), pairs)
+        shares = tf.nn.softmax(tf.stack([near, far], axis=1) / tau, axis=1)
+        loss = tf.reduce_mean(tf.square(shares - tf.constant([[0.0, 1.0]], shares.dtype)))
+        return loss, tf.reduce_mean(near), tf.reduce_mean(far)
+    if kind == "softpn-all":
+        similarity = -distance / tau
+    else:
+        units = tf.math.l2_normalize(x, axis=1)
+        similarity = tf.matmul(units, units, transpose_b=True) / tau
+    rows, columns = np.nonzero(same & ~itself)
+    terms = []
+    for i, j in zip(rows, columns):
+        negatives = tf.boolean_mask(similarity[i], ~same[i])
+        beside = negatives if kind == "dcl" else tf.concat([negatives, similarity[i, j : j + 1]], axis=0)
+        # The logarithm of the positive's share, as the papers write it.
+        terms.append(tf.reduce_logsumexp(beside) - similarity[i, j])
+    return tf.reduce_mean(terms), tf.reduce_mean(near), tf.reduce_mean(tf.boolean_mask(ahead, pairs))
+
+
+def batch_losses():
+    # Drawn, so that no two distances are equal: where two negatives are equally near, TensorFlow halves the gradient.
+    drawn = np.random.default_rng(1).normal(size=(12, 5))
+    cases = {
+        "as drawn": (2 * drawn, [7] * 3 + [9] * 3 + [2] * 3 + [4] * 3),
+        "locations of different sizes, one of them alone": (drawn[:9, :4], [1, 2, 1, 3, 2, 2, 4, 1, 4]),
+        "far apart": (20 * drawn[6:, :3], [0, 0, 1, 1, 2, 2]),
+        "close together": (0.1 * drawn[:6, 2:] + 1, [0, 0, 1, 1, 2, 2]),
+    }
+    written = []
+    for name, (embeddings, locations) in cases.items():
+        for kind, tau in TAU.items():
+            x = tf.constant(embeddings.astype("float32").astype("float64"))
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                loss, near, far = batch_loss(x, locations, kind, tau)
+            written.append(
+                {
+                    "name": name,
+                    "kind": kind,
+                    "temperature": tau,
+                    "size": embeddings.shape[1],
+                    "embeddings": listed(embeddings.astype("float32")),
+                    "locations": locations,
+                    "loss": float(loss),
+                    "positive": float(near),
+                    "negative": float(far),
+                    "gradient": listed(tape.gradient(loss, x)),
+                }
+            )
+    return written
+
+
+def decorrelation():
+    """VICReg's v + c / 25: of numbers that vary too little and say the same, and of such as vary enough."""
+    written = []
+    for embeddings in (numbers((7, 4), 11, 3) * [1, 0.2, 1, 3], numbers((5, 3), 13, 0.1)):
+        x = tf.constant(embeddings.astype("float32").astype("float64"))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            centred = x - tf.reduce_mean(x, axis=0)
+            covariance = tf.matmul(centred, centred, transpose_a=True) / (len(embeddings) - 1)
+            deviation = tf.sqrt(tf.linalg.diag_part(covariance) + 1e-4)
+            variance = tf.reduce_mean(tf.maximum(0.0, 1 - deviation))
+            off = covariance - tf.linalg.diag(tf.linalg.diag_part(covariance))
+            value = variance + tf.reduce_sum(tf.square(off)) / embeddings.shape[1] / 25
+        written.append(
+            {
+                "size": embeddings.shape[1],
+                "embeddings": listed(embeddings.astype("float32")),
+                "value": float(value),
+                "gradient": listed(tape.gradient(value, x)),
+            }
+        )
+    return written
+
+
 def adam():
     """Five steps of Keras' Adam."""
     weight = tf.Variable(numbers((6,), 1).astype("float32"))
@@ -261,6 +351,6 @@ def rounded(value):
 
 
 if __name__ == "__main__":
-    fixtures = {"tensorflow": tf.__version__, "losses": losses(), "adam": adam(), "leaky": leaky(), "network": network(), "layers": layer_examples()}
+    fixtures = {"tensorflow": tf.__version__, "losses": losses(), "batchLosses": batch_losses(), "decorrelation": decorrelation(), "adam": adam(), "leaky": leaky(), "network": network(), "layers": layer_examples()}
     lines = [f"{json.dumps(name)}:{json.dumps(rounded(value), separators=(',', ':'))}" for name, value in fixtures.items()]
     sys.stdout.write("{\n" + ",\n".join(lines) + "\n}\n")

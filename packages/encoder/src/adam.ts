@@ -29,10 +29,10 @@ export interface AdamTensors {
 
 /**
  * One step of Adam (Kingma & Ba, arXiv 1412.6980, algorithm 1 in the order of its section 2's last paragraph) on all weights
- * together, in TensorFlow: elementwise ops, so that it comes to the same bits however many threads there are.
+ * together, in TensorFlow. It is computed in float64 and kept in float32.
  *
  * @param before stay as they are
- * @param gradient of the loss by the weights, a vector
+ * @param gradient of the loss by the weights, a vector in float64
  * @param step from 1
  */
 export function adamStep(
@@ -42,10 +42,13 @@ export function adamStep(
   step: number,
   { learningRate, beta1, beta2, epsilon }: AdamOptions = ADAM,
 ): AdamTensors {
-  const { add, subtract, multiply, divide, root, towards, number } = flatMath(tensorflow);
+  const { widen, narrow, add, subtract, multiply, divide, root, number } = flatMath(tensorflow);
+  const fixed = (value: number): Tensor => number(value, "kept");
   const rate = (learningRate * Math.sqrt(1 - beta2 ** step)) / (1 - beta1 ** step);
-  const m = towards(before.m, gradient, 1 - beta1);
-  const v = towards(before.v, multiply(gradient, gradient), 1 - beta2);
-  const change = divide(multiply(m, number(rate)), add(root(v), number(epsilon)));
-  return { weights: subtract(before.weights, change), m, v };
+  const part1 = multiply(fixed(1 - beta1), gradient);
+  const part2 = multiply(multiply(fixed(1 - beta2), gradient), gradient);
+  const m = narrow(add(multiply(fixed(beta1), widen(before.m)), part1));
+  const v = narrow(add(multiply(fixed(beta2), widen(before.v)), part2));
+  const change = divide(multiply(number(rate), widen(m)), add(root(widen(v)), fixed(epsilon)));
+  return { weights: narrow(subtract(widen(before.weights), change)), m, v };
 }

@@ -10,16 +10,17 @@ const made = new WeakMap<Tensorflow["tf"], Map<string, Tensor>>();
  * @param numbers one number, or a list: int32, a scalar or [length]
  */
 export function constant({ tf }: Pick<Tensorflow, "tf">, numbers: number | readonly number[]): Tensor {
-  return kept(tf, JSON.stringify(numbers), () =>
+  return keptTensor(tf, JSON.stringify(numbers), () =>
     typeof numbers === "number" ? tf.scalar(numbers, "int32") : tf.tensor1d([...numbers], "int32"),
   );
 }
 
 /** A float32 vector of no length, for inputs that an op does not use. */
 export const nothing = ({ tf }: Pick<Tensorflow, "tf">): Tensor =>
-  kept(tf, "nothing", () => tf.tensor1d([], "float32"));
+  keptTensor(tf, "nothing", () => tf.tensor1d([], "float32"));
 
-function kept(tf: Tensorflow["tf"], key: string, make: () => Tensor): Tensor {
+/** A tensor that is made once and stays. */
+export function keptTensor(tf: Tensorflow["tf"], key: string, make: () => Tensor): Tensor {
   const constants = made.get(tf) ?? new Map<string, Tensor>();
   made.set(tf, constants);
   const known = constants.get(key);

@@ -14,18 +14,25 @@ import type { WeightArray, Weights } from "./weight-arrays.ts";
 export interface DeviceWeights {
   /** The trained ones by name, in their shapes. */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** Undefined for a network without batch normalization. */
-  readonly running: Flat | undefined;
   /** In force; read back when they have changed. The arrays stay as they are. */
   read(): ReadonlyMap<string, WeightArray>;
   moments(): AdamState;
   /** Replaces weights by name; the others and the moments stay. */
   update(weights: Weights): void;
-  /** What the running statistics become with a mini-batch. @param seen what it has, by name @param step from 1 */
-  nextRunning(seen: ReadonlyMap<string, Tensor>, step: number): Tensor | undefined;
+  /** What the running statistics would become with a mini-batch. @param seen what it has, by name @param step from 1 */
+  readRunning(seen: ReadonlyMap<string, Tensor>, step: number): Map<string, WeightArray>;
+  /** Begins a moving average of the trained weights. @param weights that it begins with */
+  average(weights: Weights): MovingAverage;
   /** What a step of Adam would make of the weights. Within `tidy`. @param step from 1 */
   propose(gradients: ReadonlyMap<string, Tensor>, seen: ReadonlyMap<string, Tensor>, step: Step): Proposal;
   dispose(): void;
+}
+
+/** A moving average of the trained weights, where they are. */
+export interface MovingAverage {
+  /** Takes up the weights in force. @param share that they have in it from now on, 0 to 1 */
+  add(share: number): void;
+  read(): Weights;
 }
 
 interface Step {
@@ -76,22 +83,36 @@ export function openDeviceWeights(
     host ??= new Map(parameters.map(({ name }) => [name, back.get(name) as WeightArray]));
     return host;
   };
-  const nextRunning: DeviceWeights["nextRunning"] = (seen, step) => {
+  const nextRunning = (seen: ReadonlyMap<string, Tensor>, step: number): Tensor | undefined => {
     const { statistics } = held.current();
     const joined = running?.join((name) => seen.get(name) as Tensor);
     return statistics && joined && math.towards(statistics, joined, shareOf(step));
   };
+  /** That which checkpoints have had Adam's moments in from the first: the way back's. */
+  let order = trained.names;
+  const averages: { vector: Tensor }[] = [];
   upload(initial);
   return {
     tensors: held.tensors,
-    running,
     read,
-    nextRunning,
+    readRunning: (seen, step) => readIf(running, nextRunning(seen, step)),
+    average: (weights) => {
+      const average = { vector: tf.keep(trained.upload((name) => weights.get(name)?.data)) };
+      averages.push(average);
+      return {
+        add: (share) => {
+          const before = average.vector;
+          average.vector = tf.tidy(() => tf.keep(math.towards(before, held.current().adam.weights, share)));
+          before.dispose();
+        },
+        read: () => trained.read(average.vector),
+      };
+    },
     moments: () => {
       const { adam } = held.current();
       const [m, v] = [trained.read(adam.m), trained.read(adam.v)];
       return new Map(
-        trained.names.flatMap((name) => [
+        order.flatMap((name) => [
           [`${name}.m`, m.get(name) as WeightArray] as const,
           [`${name}.v`, v.get(name) as WeightArray] as const,
         ]),
@@ -99,13 +120,15 @@ export function openDeviceWeights(
     },
     update: (weights) => upload(new Map([...read(), ...weights])),
     propose: (gradients, seen, { step, learningRate }) => {
-      const gradient = trained.join((name) => gradients.get(name) as Tensor);
+      order = [...gradients.keys()];
+      const gradient = math.widen(trained.join((name) => gradients.get(name) as Tensor));
       const next = adamStep(tensorflow, held.current().adam, gradient, step, { ...ADAM, learningRate });
       const statistics = nextRunning(seen, step);
       const changed = [next.weights, ...(statistics ? [statistics] : [])];
       // 0 times a number that is not finite is none: one sum tells of all. All come in one go, for a GPU has to be waited for.
-      const zeros = changed.map((vector) => math.sum(math.multiply(vector, math.number(0))));
-      const [squares = 0, ...sums] = readScalars(tensorflow, [
+      const zero = math.number(0, "kept");
+      const zeros = changed.map((vector) => math.sum(math.multiply(math.widen(vector), zero)));
+      const [squares = 0, ...sums] = readScalars(tensorflow, math.narrow, [
         math.sum(math.multiply(gradient, gradient)),
         ...zeros,
       ]);
@@ -122,17 +145,24 @@ export function openDeviceWeights(
         },
       };
     },
-    dispose: held.dispose,
+    dispose: () => {
+      held.dispose();
+      tf.dispose(averages.map(({ vector }) => vector));
+    },
   };
 }
 
 const readIf = (flat: Flat | undefined, vector: Tensor | undefined): Map<string, WeightArray> =>
   flat && vector ? flat.read(vector) : new Map();
 
-/** Reads numbers at once. */
-function readScalars({ op }: Pick<Tensorflow, "op">, numbers: readonly Tensor[]): Float32Array {
-  const attributes: Attributes = { T: { type: "float32" }, N: { int: numbers.length }, axis: { int: 0 } };
-  return op("Pack", numbers, attributes)[0]?.dataSync() as Float32Array;
+/** Reads float64 numbers at once, as float32. */
+function readScalars(
+  { op }: Pick<Tensorflow, "op">,
+  narrow: (a: Tensor) => Tensor,
+  numbers: readonly Tensor[],
+): Float32Array {
+  const attributes: Attributes = { T: { type: "float64" }, N: { int: numbers.length }, axis: { int: 0 } };
+  return narrow(op("Pack", numbers, attributes)[0] as Tensor).dataSync() as Float32Array;
 }
 
 interface Held {

@@ -2,7 +2,7 @@ import type { Tensorflow } from "@loc2vec/tensorflow";
 import type { Tensor } from "@tensorflow/tfjs";
 import type { AdamState } from "./adam.ts";
 import { backward } from "./backward.ts";
-import { openDeviceWeights } from "./device-weights.ts";
+import { type MovingAverage, openDeviceWeights } from "./device-weights.ts";
 import { type Dropout, drawMask } from "./dropout.ts";
 import { convert } from "./engine.ts";
 import { type Folded, foldWeights } from "./fold.ts";
@@ -93,6 +93,15 @@ export interface Encoder {
     gradientOf: (embeddings: Float32Array) => Float32Array,
     options: UpdateOptions,
   ): string | undefined;
+  /**
+   * Batch normalization's running means and variances, brought up to date with a mini-batch that passes forward as in
+   * training, and not back. Step after step from 1 on, they become a plain mean for the weights in force.
+   *
+   * @throws FarmError `data` for a tile of another size
+   */
+  statistics(batch: TrainBatch): Map<string, WeightArray>;
+  /** Begins a moving average of the trained weights, on the device. @param weights that it begins with */
+  average(weights: Weights): MovingAverage;
   /** Replaces weights by name; the others stay, and so do Adam's moments. */
   update(weights: Weights): void;
   /** Frees what it holds in TensorFlow. */
@@ -128,15 +137,10 @@ export function createEncoder(
     folded = undefined;
   };
   const first = `${layers.find(({ ordinal }) => ordinal === 1)?.name}.kernel`;
+  const forwardBatch = (batch: TrainBatch): ReturnType<typeof forwardTiles> =>
+    forwardTiles(tensorflow, architecture, training, device.tensors, batch, memory);
   const pass = (batch: TrainBatch, gradientOf: (embeddings: Float32Array) => Float32Array): Pass => {
-    const { output, traces } = forwardTiles(
-      tensorflow,
-      architecture,
-      training,
-      device.tensors,
-      batch,
-      memory,
-    );
+    const { output, traces } = forwardBatch(batch);
     const gradient = gradientOf(output.dataSync() as Float32Array);
     const back = backward(tensorflow, traces, tf.tensor(gradient, output.shape));
     back.weights.set(first, tf.mul(back.weights.get(first) as Tensor, inputScale(batch.dropout)));
@@ -165,8 +169,7 @@ export function createEncoder(
       tf.tidy(() => {
         const passed = pass(batch, gradientOf);
         for (const [name, tensor] of passed.gradients) gradients.set(name, tensor.dataSync() as Float32Array);
-        const running = device.nextRunning(passed.seen, batch.step);
-        if (running) statistics = device.running?.read(running) ?? statistics;
+        statistics = device.readRunning(passed.seen, batch.step);
       });
       return { gradients, statistics };
     },
@@ -183,6 +186,14 @@ export function createEncoder(
       });
       return infinite;
     },
+    statistics: (batch) => {
+      let statistics = new Map<string, WeightArray>();
+      tf.tidy(() => {
+        statistics = device.readRunning(seenStatistics(forwardBatch(batch).traces), batch.step);
+      });
+      return statistics;
+    },
+    average: device.average,
     dispose: () => {
       unfold();
       device.dispose();

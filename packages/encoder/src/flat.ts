@@ -1,44 +1,62 @@
 import type { Attributes, Tensorflow } from "@loc2vec/tensorflow";
 import type { Tensor } from "@tensorflow/tfjs";
 import type { ParameterSpec } from "./architecture.ts";
-import { constant } from "./constants.ts";
+import { constant, keptTensor } from "./constants.ts";
 import { sizeOf } from "./layers/shape.ts";
 import type { WeightArray } from "./weight-arrays.ts";
 
 const T = { type: "float32" } as const;
-const FLOAT: Attributes = { T };
-const SUM: Attributes = { T, Tidx: { type: "int32" }, keep_dims: { bool: false } };
+const DOUBLE: Attributes = { T: { type: "float64" } };
+const SUM: Attributes = { T: { type: "float64" }, Tidx: { type: "int32" }, keep_dims: { bool: false } };
+const WIDEN: Attributes = { SrcT: { type: "float32" }, DstT: { type: "float64" } };
+const NARROW: Attributes = { SrcT: { type: "float64" }, DstT: { type: "float32" } };
 
-/** Arithmetic on float32 vectors of one length, or with a number, in one op each. */
+/**
+ * Arithmetic in float64 on vectors of one length, or with a number, in one op each: what is computed in doubles and kept in
+ * float32 comes to the same bits on every device, and however many threads there are.
+ */
 export interface FlatMath {
+  /** Float32 to float64, and back. */
+  widen(a: Tensor): Tensor;
+  narrow(a: Tensor): Tensor;
   add(a: Tensor, b: Tensor): Tensor;
   subtract(a: Tensor, b: Tensor): Tensor;
   multiply(a: Tensor, b: Tensor): Tensor;
   divide(a: Tensor, b: Tensor): Tensor;
   root(a: Tensor): Tensor;
-  /** a + share · (b − a). */
+  /** a + share · (b − a), from float32 to float32. */
   towards(a: Tensor, b: Tensor, share: number): Tensor;
   sum(a: Tensor): Tensor;
-  number(value: number): Tensor;
+  /** Exact. @param kept whether the tensor stays, for a number that is needed again and again */
+  number(value: number, kept?: "kept"): Tensor;
 }
 
 export function flatMath({ tf, op }: Pick<Tensorflow, "tf" | "op">): FlatMath {
+  const run = (name: string, inputs: readonly Tensor[], attributes: Attributes): Tensor =>
+    op(name, inputs, attributes)[0] as Tensor;
   const binary =
     (name: string) =>
     (a: Tensor, b: Tensor): Tensor =>
-      op(name, [a, b], FLOAT)[0] as Tensor;
-  const [add, subtract, multiply, divide] = [
-    binary("AddV2"),
-    binary("Sub"),
-    binary("Mul"),
-    binary("RealDiv"),
-  ] as const;
-  const number = (value: number): Tensor => tf.scalar(value, "float32");
+      run(name, [a, b], DOUBLE);
+  const [add, subtract, multiply] = [binary("AddV2"), binary("Sub"), binary("Mul")] as const;
+  const widen = (a: Tensor): Tensor => run("Cast", [a], WIDEN);
+  const narrow = (a: Tensor): Tensor => run("Cast", [a], NARROW);
+  const sum = (a: Tensor): Tensor => run("Sum", [a, constant({ tf }, [0])], SUM);
+  /** tfjs has no float64: three float32 have its 53 bits, and their sum is exact. */
+  const make = (value: number): Tensor => {
+    const high = Math.fround(value);
+    const middle = Math.fround(value - high);
+    return sum(widen(tf.tensor1d([high, middle, value - high - middle], "float32")));
+  };
   return {
-    ...{ add, subtract, multiply, divide, number },
-    root: (a) => op("Sqrt", [a], FLOAT)[0] as Tensor,
-    towards: (a, b, share) => add(a, multiply(subtract(b, a), number(share))),
-    sum: (a) => op("Sum", [a, constant({ tf }, [0])], SUM)[0] as Tensor,
+    ...{ widen, narrow, add, subtract, multiply, sum },
+    divide: binary("RealDiv"),
+    root: (a) => run("Sqrt", [a], DOUBLE),
+    number: (value, kept) => (kept ? keptTensor(tf, `float64 ${value}`, () => make(value)) : make(value)),
+    towards: (a, b, share) => {
+      const [from, to] = [widen(a), widen(b)];
+      return narrow(add(from, multiply(subtract(to, from), make(share))));
+    },
   };
 }
 

@@ -9,6 +9,7 @@ export {
   type StoredArchitecture,
   storedArchitecture,
 } from "./architecture.ts";
+export type { MovingAverage } from "./device-weights.ts";
 export { DROPOUT, type Dropout } from "./dropout.ts";
 export { createEmbedder, type Embedder } from "./embedder.ts";
 export {
@@ -33,6 +34,7 @@ export {
   structureOf,
   type Triplet,
 } from "./losses/loss.ts";
+export { computeObjective, type Objective } from "./losses/objective.ts";
 export {
   compactNetwork,
   describeNetwork,

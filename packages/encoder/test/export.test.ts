@@ -1,3 +1,5 @@
+// Takes most of a minute: Python loads Keras for each network, and saves and reads it in three formats.
+
 import { spawnSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

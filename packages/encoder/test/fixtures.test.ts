@@ -4,17 +4,18 @@ import { loadTensorflow } from "@loc2vec/tensorflow";
 import { expect, test } from "vitest";
 import {
   ADAM,
-  type AdamState,
   type Architecture,
-  adamStep,
   createEncoder,
   initialWeights,
+  LOSSES,
   type LossName,
   networkOf,
   type Shorthand,
   type TrainBatch,
   type WeightArray,
 } from "../src/index.ts";
+import { decorrelation } from "../src/losses/decorrelate.ts";
+import { stepOfAdam } from "./adam.ts";
 import { tripletLoss } from "./losses.ts";
 
 type Numbers = (number | null)[];
@@ -32,6 +33,19 @@ interface Fixtures {
     /** Null where TensorFlow's is no number. */
     gradient: Numbers;
   }[];
+  batchLosses: {
+    name: string;
+    kind: LossName;
+    temperature: number;
+    size: number;
+    embeddings: number[];
+    locations: number[];
+    loss: number;
+    positive: number;
+    negative: number;
+    gradient: number[];
+  }[];
+  decorrelation: { size: number; embeddings: number[]; value: number; gradient: number[] }[];
   adam: { learningRate: number; before: number[]; gradients: number[][]; weights: number[][] };
   leaky: { x: number[]; y: number[]; gradient: number[] };
   network: {
@@ -83,6 +97,32 @@ test.each(fixtures.losses)("loss and gradient are TensorFlow's: $name, $kind", (
   expect(result.gradient.every(Number.isFinite)).toBe(true);
 });
 
+test.each(fixtures.batchLosses)(
+  "loss and gradient of a whole mini-batch are TensorFlow's: $name, $kind",
+  ({ kind, size, temperature, locations, ...theirs }) => {
+    const structure = {
+      locationOfRow: locations,
+      anchors: [0],
+      triplets: [{ anchor: 0, positive: 1, negative: 2 }],
+    };
+    const embeddings = Float32Array.from(theirs.embeddings);
+    expect(temperature).toBe(LOSSES[kind].temperature);
+    const ours = LOSSES[kind].compute(embeddings, size, structure, { temperature });
+    for (const name of ["loss", "positive", "negative"] as const)
+      expect(ours[name] / theirs[name], name).toBeCloseTo(1, 6);
+    expectClose(ours.gradient, theirs.gradient, 1e-6, "gradient");
+  },
+);
+
+test.each(fixtures.decorrelation)(
+  "decorrelation and its gradient are TensorFlow's",
+  ({ size, embeddings, ...theirs }) => {
+    const { value, gradient } = decorrelation(Float32Array.from(embeddings), size);
+    expect(value).toBeCloseTo(theirs.value, 7);
+    expectClose(gradient, theirs.gradient, 1e-6, "gradient");
+  },
+);
+
 test("two equal embeddings: TensorFlow's gradient of their distance is no number, ours is none", () => {
   const equal = fixtures.losses.filter(({ gradient }) => gradient.includes(null));
   expect(new Set(equal.map(({ name }) => name))).toEqual(new Set(["anchor and positive equal", "all equal"]));
@@ -96,18 +136,15 @@ test("two equal embeddings: TensorFlow's gradient of their distance is no number
   expect([...tripletLoss(new Float32Array(12).fill(1), 4, triplet).gradient]).toEqual(Array(12).fill(0));
 });
 
-test("five steps of Adam are those of Keras", () => {
+test("five steps of Adam are those of Keras", async () => {
   const { learningRate, before, gradients, weights } = fixtures.adam;
-  const state: AdamState = new Map();
-  let w: WeightArray = { shape: [6], data: Float32Array.from(before) };
+  const tensorflow = await loadTensorflow();
+  let state = { weights: Float32Array.from(before), m: new Float32Array(6), v: new Float32Array(6) };
   for (const [i, gradient] of gradients.entries()) {
-    const gradients = new Map([["w", Float32Array.from(gradient)]]);
-    w = adamStep(new Map([["w", w]]), gradients, state, i + 1, { ...ADAM, learningRate }).get(
-      "w",
-    ) as WeightArray;
-    expectClose(w.data, weights[i] as number[], 2e-6, `step ${i + 1}`);
+    state = stepOfAdam(tensorflow, state, Float32Array.from(gradient), i + 1, { ...ADAM, learningRate });
+    expectClose(state.weights, weights[i] as number[], 2e-6, `step ${i + 1}`);
   }
-  expect(w.data[5]).toBe(Math.fround(before[5] as number));
+  expect(state.weights[5]).toBe(Math.fround(before[5] as number));
 });
 
 const { steps } = fixtures.network;
@@ -138,15 +175,15 @@ const batch = (changes: Partial<TrainBatch> = {}): TrainBatch => ({
 
 test("whole training steps are those of Keras: embeddings, loss, all gradients, weights after Adam", async () => {
   const encoder = createEncoder(await loadTensorflow(), architecture, weights);
-  const state: AdamState = new Map();
   const running = new Map([...weights].map(([name, { data }]) => [name, [...data]]));
   for (const [i, theirs] of steps.entries()) {
     let [loss, embeddings] = [0, new Float32Array()];
-    const { gradients, statistics } = encoder.gradients(batch({ step: i + 1 }), (vectors) => {
+    const gradientOf = (vectors: Float32Array): Float32Array => {
       const result = tripletLoss(vectors, network.embedding, tripletsOf(fixtures.network.triplets));
       [loss, embeddings] = [result.loss, vectors.slice()];
       return result.gradient;
-    });
+    };
+    const { gradients, statistics } = encoder.gradients(batch({ step: i + 1 }), gradientOf);
     // Distances do not change with the embedding's bias: its gradient is 0 but for rounding, which Adam makes steps of.
     const bias = (encoder.weights.get("embedding.bias") as WeightArray).data;
     const theirBias = steps[i - 1]?.weights["embedding.bias"] ?? [...bias];
@@ -162,7 +199,8 @@ test("whole training steps are those of Keras: embeddings, loss, all gradients, 
         for (const value of [...gradient, ...ours]) expect(Math.abs(value)).toBeLessThan(1e-6);
       } else expectClose(ours, gradient, 1e-3, `gradient of ${name}, step ${i + 1}`);
     }
-    encoder.update(adamStep(encoder.weights, gradients, state, i + 1));
+    const { learningRate } = ADAM;
+    encoder.train(batch({ step: i + 1 }), gradientOf, { learningRate, accept: () => true });
     for (const [name, weight] of Object.entries(theirs.weights)) {
       if (name === "embedding.bias") continue;
       expectClose(
@@ -182,9 +220,9 @@ test("whole training steps are those of Keras: embeddings, loss, all gradients, 
         );
         running.set(name, now);
         expectClose((statistics.get(name) as WeightArray).data, now, 1e-4, `${name} after step ${i + 1}`);
+        expect(encoder.weights.get(name)).toEqual(statistics.get(name));
       }
     }
-    encoder.update(statistics);
   }
   encoder.dispose();
 });

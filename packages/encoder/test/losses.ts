@@ -6,7 +6,7 @@ export function tripletLoss(
   size: number,
   triplets: readonly Triplet[],
   name: LossName = "softpn",
-  scale = 1,
+  temperature = 1,
 ): LossResult {
-  return LOSSES[name].compute(embeddings, size, structureOf([], triplets), { scale });
+  return LOSSES[name].compute(embeddings, size, structureOf([], triplets), { temperature });
 }

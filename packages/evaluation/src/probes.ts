@@ -100,7 +100,8 @@ function sortOut(
   };
 }
 
-function countLabels(
+/** What a probe is asked, and of how many; where none is held out the counts are 0. */
+export function countLabels(
   { meaning, masked }: Labels,
   { channels }: Pick<Dataset, "channels">,
   { classes, train, heldout }: LabelledPlaces,
@@ -114,7 +115,7 @@ function countLabels(
     train: train.locations.length,
     heldout: heldout.locations.length,
     classes: counts,
-    majority: Math.max(...Object.values(counts)) / heldout.locations.length,
+    majority: Math.max(0, ...Object.values(counts)) / Math.max(1, heldout.locations.length),
   };
 }
 

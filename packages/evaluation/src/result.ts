@@ -42,7 +42,7 @@ export interface LabelCounts {
   heldout: number;
   /** How many of those are of each class. */
   classes: Record<string, number>;
-  /** Share of the most frequent class among them. */
+  /** Share of the most frequent class among them; 0 where none is held out. */
   majority: number;
 }
 

@@ -1,3 +1,5 @@
+// Takes a quarter of a minute: whole evaluations, with the k-means and probes of all contestants.
+
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

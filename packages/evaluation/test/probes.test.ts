@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { mask, probeVectors } from "../src/probes.ts";
+import { countLabels, mask, probeVectors } from "../src/probes.ts";
 
 /** 60 locations that are learned from and 40 that are asked for, of two classes in turn. */
 const PLACES = {
@@ -34,4 +34,23 @@ test("masked channels are blank, the others and the tile itself as before", () =
   expect(mask(tile, [1], 3)).toEqual(Uint8Array.of(1, 2, 0, 0, 5, 6));
   expect(mask(tile, [0, 2], 3)).toEqual(Uint8Array.of(0, 0, 3, 4, 0, 0));
   expect(tile).toEqual(Uint8Array.of(1, 2, 3, 4, 5, 6));
+});
+
+test("labels are counted where some are held out, and where none are", () => {
+  const labels = { meaning: "wet", of: async () => [], masked: [1] };
+  const dataset = { channels: ["land", "water"] };
+  expect(countLabels(labels, dataset, PLACES)).toEqual({
+    meaning: "wet",
+    masked: ["water"],
+    train: 60,
+    heldout: 40,
+    classes: { no: 20, yes: 20 },
+    majority: 0.5,
+  });
+  const none = { ...PLACES, heldout: { locations: [], classes: [] } };
+  expect(countLabels(labels, dataset, none)).toMatchObject({
+    heldout: 0,
+    classes: { no: 0, yes: 0 },
+    majority: 0,
+  });
 });

@@ -1,3 +1,5 @@
+// Takes half a minute: dozens of maps are written and imported by osm2pgsql, each in processes of its own.
+
 import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

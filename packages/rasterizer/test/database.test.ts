@@ -1,3 +1,5 @@
+// Takes half a minute: maps are imported under roles and settings of many kinds.
+
 import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,3 +1,5 @@
+// Takes a quarter of a minute: maps at many places of the globe are imported and drawn.
+
 import { type TileTransform, tileTransform } from "@loc2vec/core";
 import { parseProfile } from "@loc2vec/gis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

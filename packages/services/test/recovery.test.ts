@@ -1,3 +1,5 @@
+// Takes most of a minute: servers are killed at many moments of their start, and started again.
+
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {

@@ -1,3 +1,5 @@
+// Takes a quarter of a minute: real servers start and stop again and again.
+
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";

@@ -1,3 +1,5 @@
+// Takes most of a minute: what stalls is waited for until S3's time limits have passed.
+
 import { createServer } from "node:net";
 import { randomOf } from "@loc2vec/core";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from "vitest";

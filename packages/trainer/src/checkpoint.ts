@@ -62,7 +62,7 @@ export async function readCheckpoint(store: ObjectStore, model: string, step: nu
 
 /** A checkpoint with all that a training needs to go on. */
 export interface Resumable extends Checkpoint {
-  /** Adam's moments by name. */
+  /** Adam's moments by name, and the weights that the training goes on with where those above are an average. */
   optimizer: Weights;
 }
 

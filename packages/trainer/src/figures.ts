@@ -1,13 +1,13 @@
 /** A line of a training's history. */
 export interface HistoryEntry {
   step: number;
-  /** Mean over the mini-batch's triplets. */
+  /** Of the mini-batch, with what is added to it. */
   loss: number;
-  /** Mean distance of anchor and positive. */
+  /** Mean distance of the positives: see `LossResult` of the encoder. */
   positive: number;
-  /** Mean distance of the negative to the nearer of anchor and positive. */
+  /** Mean distance that the negatives are told apart by: see there. */
   negative: number;
-  /** Share of triplets whose positive is nearer than its negative. */
+  /** Share of the drawn triplets whose positive is nearer than its negative, whatever the loss is. */
   accuracy: number;
   /** Euclidean norm of all gradients. */
   gradientNorm?: number;
@@ -21,10 +21,10 @@ export interface HistoryEntry {
   heldout?: HeldoutFigures;
 }
 
-/** The same triplets of held-out locations each time, judged by the weights in inference mode. */
+/** The same triplets of held-out locations each time, judged by the weights in inference mode, or by their average. */
 export interface HeldoutFigures {
   /** Share of triplets whose positive is nearer than its negative. */
   accuracy: number;
-  /** Mean over the triplets, as of a mini-batch. */
+  /** As of a mini-batch of all those tiles; in it, a loss of all negatives has no regard to how far apart locations lie. */
   loss: number;
 }

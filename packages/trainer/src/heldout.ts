@@ -7,7 +7,14 @@ import {
   randomOf,
   shardRange,
 } from "@loc2vec/core";
-import { type Encoder, embeddingSize, LOSSES, structureOf, type Triplet } from "@loc2vec/encoder";
+import {
+  computeObjective,
+  type Encoder,
+  embeddingSize,
+  type Objective,
+  structureOf,
+  type Triplet,
+} from "@loc2vec/encoder";
 import type { DatasetReader } from "@loc2vec/shards";
 import { chooseSamples, POOL_SHARDS } from "./batches.ts";
 import { type EmptyTiles, isUsable } from "./empty.ts";
@@ -35,7 +42,7 @@ export interface Judge {
 export interface JudgeOptions {
   /** Those that the training draws from. */
   shards: readonly number[];
-  settings: Pick<Settings, "loss" | "distanceScale" | "minDistanceM" | "early" | "architecture">;
+  settings: Pick<Settings, keyof Objective | "minDistanceM" | "early" | "architecture">;
   split: Split;
   placeOf(location: number): Place;
   emptyByLocation: EmptyTiles;
@@ -84,9 +91,7 @@ export async function openJudge(
         vectors.set(encoder.embed(tiles.slice(first, first + BLOCK)), first * size);
         await new Promise((resolve) => setImmediate(resolve));
       }
-      const { accuracy, loss } = LOSSES[settings.loss].compute(vectors, size, structure, {
-        scale: settings.distanceScale,
-      });
+      const { accuracy, loss } = computeObjective(vectors, size, structure, settings);
       return { accuracy, loss };
     },
   };

@@ -8,12 +8,15 @@ export type { HeldoutFigures, HistoryEntry } from "./figures.ts";
 export { readHistory } from "./history.ts";
 export { choicesOf, type Knob, readKnob, standardText, usageOf } from "./knobs.ts";
 export {
+  aboutRecipe,
   composeRecipe,
   KNOBS,
   parseRecipe,
+  RECIPE_NAMES,
   RECIPES,
   type Recipe,
   type RecipeInput,
+  type RecipeName,
 } from "./recipe.ts";
 export { type TrainOptions, type TrainResult, train } from "./session.ts";
 export { type Settings, settle } from "./settings.ts";

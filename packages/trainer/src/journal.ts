@@ -1,4 +1,4 @@
-import { type AdamState, encodeSafetensors, storedArchitecture, type Weights } from "@loc2vec/encoder";
+import { encodeSafetensors, storedArchitecture, type Weights } from "@loc2vec/encoder";
 import type { ObjectStore } from "@loc2vec/shards";
 import { type Best, keepBest } from "./best.ts";
 import { removeCheckpoint, writeCheckpoint } from "./checkpoint.ts";
@@ -8,7 +8,7 @@ import type { HistoryEntry } from "./figures.ts";
 import { openHistory } from "./history.ts";
 import type { Lease } from "./lease.ts";
 import { encodeJson, modelPrefix } from "./model.ts";
-import { type Settings, storedSettings } from "./settings.ts";
+import { recipeNameOf, type Settings, storedSettings } from "./settings.ts";
 
 /** What a training writes as it goes; each time it has confirmed that nobody else trains the model. */
 export interface Journal {
@@ -16,8 +16,14 @@ export interface Journal {
   readonly entries: HistoryEntry[];
   /** The best checkpoint; undefined before the first. */
   best(): Best | undefined;
-  /** Writes history and checkpoint, and which is the best. @param end whether the session ends with it */
-  checkpoint(step: number, weights: Weights, moments: AdamState, end: boolean): Promise<void>;
+  /**
+   * Writes history and checkpoint, and which is the best.
+   *
+   * @param weights to be used
+   * @param optimizer what a training needs beside them to go on
+   * @param end whether the session ends with it
+   */
+  checkpoint(step: number, weights: Weights, optimizer: Weights, end: boolean): Promise<void>;
   /** Keeps what led to a failure, and the history so far. @throws FarmError always */
   fail(batch: MiniBatch, weights: Weights, reason: string): Promise<never>;
   /** Writes the model's summary. */
@@ -59,7 +65,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   return {
     entries,
     best: () => best,
-    async checkpoint(step, weights, moments, end) {
+    async checkpoint(step, weights, optimizer, end) {
       await lease.confirm();
       // The history first: a checkpoint without it would leave a hole in the curve.
       await history.save(end);
@@ -70,7 +76,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
           step: String(step),
           architecture: JSON.stringify(storedArchitecture(settings.architecture)),
         }),
-        optimizer: encodeSafetensors(moments),
+        optimizer: encodeSafetensors(optimizer),
       });
       await chooseBest(step);
       for (const other of damaged.splice(0)) if (other !== step) await removeCheckpoint(store, model, other);
@@ -86,7 +92,10 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       const { parameters } = options;
       await store.put(
         `${modelPrefix(model)}/model.json`,
-        encodeJson({ version: 1, step, parameters, settings: storedSettings(settings) }),
+        encodeJson({
+          ...{ version: 1, step, parameters, recipe: recipeNameOf(settings) },
+          settings: storedSettings(settings),
+        }),
       );
     },
   };

@@ -89,6 +89,8 @@ export function keptShape(shape: z.ZodRawShape): z.ZodRawShape {
 interface Form {
   type?: string;
   enum?: string[];
+  const?: string;
+  anyOf?: Form[];
   properties?: Record<string, Form>;
   minimum?: number;
   maximum?: number;
@@ -99,6 +101,12 @@ interface Form {
 const formOf = (schema: z.ZodType): Form =>
   z.toJSONSchema(bare(schema), { io: "input", unrepresentable: "any" }) as Form;
 
+/** The words that a number's place may be taken by, and the number's own form. */
+function wordsOf({ anyOf, ...form }: Form): { words: string[]; form: Form } {
+  const numeric = anyOf?.find(({ type }) => type === "integer" || type === "number");
+  return { words: anyOf?.flatMap((each) => each.const ?? []) ?? [], form: numeric ?? form };
+}
+
 /** The names that a setting takes, if it takes nothing else; none for any other. */
 export function choicesOf({ schema }: Pick<Knob, "schema">): string[] {
   return formOf(schema).enum ?? [];
@@ -106,9 +114,9 @@ export function choicesOf({ schema }: Pick<Knob, "schema">): string[] {
 
 /** What a setting may be, for people: `a whole number, 2 to 1000`. */
 export function rangeOf({ schema, names }: Pick<Knob, "schema" | "names">): string {
-  const form = formOf(schema);
-  const words = names === undefined ? (form.enum ?? []) : [...names, "JSON"];
-  if (words.length > 0) return words.join(", ").replace(/, (?=[^,]*$)/, " or ");
+  const { words, form } = wordsOf(formOf(schema));
+  const choices = names === undefined ? (form.enum ?? []) : [...names, "JSON"];
+  if (choices.length > 0) return choices.join(", ").replace(/, (?=[^,]*$)/, " or ");
   if (form.type === "boolean") return "yes or no";
   if (form.properties !== undefined) {
     const fields = Object.entries(form.properties);
@@ -116,7 +124,7 @@ export function rangeOf({ schema, names }: Pick<Knob, "schema" | "names">): stri
   }
   const span = spanOf(form);
   const what = form.type === "integer" ? "a whole number" : "a number";
-  return /^\d/.test(span) ? `${what}, ${span}` : `${what} ${span}`;
+  return [/^\d/.test(span) ? `${what}, ${span}` : `${what} ${span}`, ...words].join(", or ");
 }
 
 function spanOf({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: Form): string {
@@ -133,7 +141,10 @@ export function usageOf(one: Knob): string {
 }
 
 /** What applies where a setting is left out, for people; empty where nothing does. */
-export function standardText({ standard, otherwise = "" }: Knob): string {
+export function standardText({
+  standard,
+  otherwise = "",
+}: Partial<Pick<Knob, "standard" | "otherwise">>): string {
   if (standard === undefined) return otherwise;
   return typeof standard === "object" && standard !== null
     ? Object.values(standard).join()
@@ -141,15 +152,16 @@ export function standardText({ standard, otherwise = "" }: Knob): string {
 }
 
 /**
- * Reads a setting's value as the command line has it: a number, a name, numbers by commas, JSON.
+ * Reads a setting's value as the command line has it: a number, a word or name, numbers by commas, JSON.
  *
  * @throws FarmError `usage` saying what it must be
  */
 export function readKnob(one: Knob, text: string): unknown {
   const refuse = (why: string): FarmError => new FarmError("usage", why, `see ${one.flag} in --help`);
-  const form = formOf(one.schema);
+  const { words, form } = wordsOf(formOf(one.schema));
   let value: unknown = text;
-  if (form.type === "integer") value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (words.includes(text)) value = text;
+  else if (form.type === "integer") value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   else if (form.type === "number") value = numberOf(text);
   else if (form.properties !== undefined) {
     const names = Object.keys(form.properties);

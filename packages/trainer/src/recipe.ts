@@ -41,6 +41,12 @@ export const schedule = {
     help: "steps after which the learning rate halves, again and again; 0: never",
     before: 0,
   }),
+  anneal: knob(z.union([z.int().min(0), z.literal("steps")]).default(0), {
+    flag: "--anneal",
+    unit: "steps",
+    help: "step by which the learning rate has fallen along a half cosine to 2% of its height, where it stays; 0: never; the word: those that are asked for when the training begins",
+    before: 0,
+  }),
 };
 
 /** What decides how a training goes, but for its length: a checkpoint keeps it, and who goes on must not change it. */
@@ -76,10 +82,17 @@ export const decisive = {
     value: "loss",
     help: LOSS_NAMES.map((name) => `${name}: ${LOSSES[name].about}`).join("; "),
   }),
-  distanceScale: knob(z.number().positive().default(1), {
-    flag: "--distance-scale",
-    help: "what distances are multiplied by in the loss",
+  temperature: knob(z.number().positive().optional(), {
+    flag: "--temperature",
+    help: "what the loss divides distances or cosines by: the lower, the more the nearest negatives alone count",
+    otherwise: `the loss's own: ${LOSS_NAMES.map((name) => `${name} ${LOSSES[name].temperature}`).join(", ")}`,
     before: 1,
+  }),
+  decorrelate: knob(z.number().min(0).default(0), {
+    flag: "--decorrelate",
+    value: "weight",
+    help: "of a term that is added to the loss, so that each number of the embeddings varies, and no two say the same",
+    before: 0,
   }),
   learningRate: knob(z.number().positive().default(ADAM.learningRate), {
     flag: "--learning-rate",
@@ -87,6 +100,12 @@ export const decisive = {
     help: "Adam's, at its height",
   }),
   ...schedule,
+  average: knob(rate.default(0), {
+    flag: "--average",
+    value: "share",
+    help: "what a moving average of the weights keeps of its past in a step: then that average is judged, written and used; 0: none",
+    before: 0,
+  }),
   precision: knob(z.enum(["auto", "float32", "mixed"]).default("auto"), {
     flag: "--precision",
     value: "precision",
@@ -160,8 +179,25 @@ const session = {
 
 const recipeSchema = z.strictObject({ ...decisive, ...session });
 
-/** A training's settings, as they may be given: what is left out is the default. */
-export type RecipeInput = z.input<typeof recipeSchema>;
+/** Settings of a training, some of them. */
+type Chosen = z.input<typeof recipeSchema>;
+
+/**
+ * Recipes by name: what differs from the defaults. `paper` is Loc2Vec's. Whoever changes one changes what models are that are
+ * trained by its name from then on; models keep their settings one by one, so those there are go on as they were.
+ */
+export const RECIPES = {
+  paper: {},
+  best: { loss: "softpn-all", warmup: 30, anneal: "steps" },
+} as const satisfies Record<string, Chosen>;
+
+export type RecipeName = keyof typeof RECIPES;
+
+/** In the order of {@link RECIPES}; the first is the default. */
+export const RECIPE_NAMES = Object.keys(RECIPES) as [RecipeName, ...RecipeName[]];
+
+/** A training's settings, as they may be given: what is left out is as the named recipe says, or else the default. */
+export type RecipeInput = Chosen & { recipe?: RecipeName | undefined };
 
 /** A training's settings, complete but for what is found out where it begins. */
 export type Recipe = z.output<typeof recipeSchema>;
@@ -169,12 +205,29 @@ export type Recipe = z.output<typeof recipeSchema>;
 /** Every setting of a training, in the order of --help and the README. */
 export const KNOBS: readonly Knob[] = knobsOf(recipeSchema.shape);
 
-/** Recipes by name: what differs from the defaults. `paper` is Loc2Vec's. */
-export const RECIPES = { paper: {} } as const satisfies Record<string, RecipeInput>;
+/** What a recipe is, for people: what of it differs from the defaults, as options of the command line. */
+export function aboutRecipe(recipe: Chosen): string {
+  const options = KNOBS.flatMap((one) => {
+    const value = one.path.reduce<unknown>((inner, key) => (inner as Record<string, unknown>)?.[key], recipe);
+    if (value === undefined) return [];
+    const isJson = one.names !== undefined && typeof value === "object";
+    return `${one.flag} ${isJson ? `'${JSON.stringify(value)}'` : standardText({ standard: value })}`;
+  });
+  return options.join(" ") || "the defaults";
+}
+
+/** Settings of before there was a temperature, in checkpoints and in jobs that wait: they hold its inverse, `distanceScale`. */
+export function readScale<T>(settings: T): T {
+  if (!(settings instanceof Object && "distanceScale" in settings)) return settings;
+  const { distanceScale, ...rest } = settings;
+  return { ...rest, temperature: 1 / Number(distanceScale) } as T;
+}
 
 /** The fields of a recipe in an object that holds others, too. */
 export function pickRecipe(options: RecipeInput): RecipeInput {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => name in recipeSchema.shape));
+  return Object.fromEntries(
+    Object.entries(options).filter(([name]) => name === "recipe" || name in recipeSchema.shape),
+  );
 }
 
 /** Groups of settings by name: what is given of one leaves the rest of it to the recipe. */
@@ -193,14 +246,22 @@ function merge(below: object, above: object): object {
 }
 
 /**
- * Checks settings and fills in what a recipe says, and the defaults.
+ * Checks settings and fills in what their recipe says, and the defaults.
  *
  * @param place for the message, e.g. `model city`
- * @param base one of {@link RECIPES}
  * @throws FarmError `usage` naming the field that is unknown or out of its range
  */
-export function parseRecipe(place: string, chosen: RecipeInput, base: RecipeInput = RECIPES.paper): Recipe {
-  const parsed = recipeSchema.safeParse(merge(base, chosen));
+export function parseRecipe(place: string, { recipe = "paper", ...chosen }: RecipeInput): Recipe {
+  if (!Object.hasOwn(RECIPES, recipe)) {
+    const names = RECIPE_NAMES.join(" or ");
+    throw new FarmError("usage", `${place}: recipe: must be ${names}`, "farm train --help lists the recipes");
+  }
+  return completeRecipe(place, chosen, RECIPES[recipe]);
+}
+
+/** {@link parseRecipe} of any recipe. */
+export function completeRecipe(place: string, chosen: Chosen, recipe: Chosen): Recipe {
+  const parsed = recipeSchema.safeParse(merge(recipe, readScale(chosen)));
   if (parsed.success) return parsed.data;
   const { path, message } = explain(parsed.error.issues[0] as z.core.$ZodIssue);
   const field = path.join(".");
@@ -228,8 +289,11 @@ export function composeRecipe(
   return recipe;
 }
 
-/** The table of a training's settings in the README, in Markdown. */
+/** The recipes, and the table of a training's settings, in the README, in Markdown. */
 export function recipeTable(): string {
+  const named = RECIPE_NAMES.map(
+    (name) => `- \`--recipe ${name}\`: ${aboutRecipe(RECIPES[name]).replace(/^--.*/, "`$&`")}`,
+  );
   const rows = KNOBS.map((one) => [
     `\`${usageOf(one)}\``,
     `\`${one.path.join(".")}\``,
@@ -244,5 +308,7 @@ export function recipeTable(): string {
   const line = (row: readonly string[]): string =>
     `| ${row.map((cell, column) => cell.padEnd(widths[column] as number)).join(" | ")} |`;
   const [head = [], ...body] = table;
-  return [line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n");
+  return [...named, "", line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join(
+    "\n",
+  );
 }

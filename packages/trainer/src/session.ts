@@ -1,8 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkName, distanceM, FarmError, shardCount } from "@loc2vec/core";
-import { countParameters, createEncoder, type Encoder, initialWeights, precisionOn } from "@loc2vec/encoder";
+import {
+  type AdamState,
+  countParameters,
+  createEncoder,
+  type Encoder,
+  initialWeights,
+  precisionOn,
+  type Weights,
+} from "@loc2vec/encoder";
 import { type DatasetReader, listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
+import { type Average, CALIBRATION_BATCHES, openAverage, readOptimizer } from "./average.ts";
 import { planBatches } from "./batches.ts";
 import type { Best } from "./best.ts";
 import { type Resumable, readResumable } from "./checkpoint.ts";
@@ -16,8 +25,8 @@ import { acquireLease, type Lease } from "./lease.ts";
 import { modelPrefix } from "./model.ts";
 import { chooseMinDistance, warnOfBatches, warnOfHoldout } from "./overlap.ts";
 import { readRanges, writeRanges } from "./ranges.ts";
-import { parseRecipe, pickRecipe, type Recipe, type RecipeInput } from "./recipe.ts";
-import { checkSame, type Settings, settle } from "./settings.ts";
+import { parseRecipe, pickRecipe, type Recipe, type RecipeInput, type RecipeName } from "./recipe.ts";
+import { checkSame, recipeNameOf, type Settings, settle } from "./settings.ts";
 import { surveyTerritory, type Territory } from "./split.ts";
 import { takeStep } from "./step.ts";
 
@@ -54,6 +63,8 @@ export interface TrainResult {
   /** Reached, all sessions together. */
   step: number;
   parameters: number;
+  /** The named recipe whose settings the model has; undefined where it has others. */
+  recipe: RecipeName | undefined;
   /** The step that this session went on from; 0 for a new model. */
   resumedFrom: number;
   interrupted: boolean;
@@ -122,6 +133,7 @@ async function trainAlone(
   const result = {
     ...countEmpty(reader, settings, empty),
     parameters,
+    recipe: recipeNameOf(settings),
     resumedFrom,
     history: journal.entries,
   };
@@ -136,7 +148,13 @@ async function trainAlone(
     settings.seed,
     steps - resumedFrom,
   );
-  const encoder = await openEncoder(options, recipe, settings, before);
+  const { moments, own } = readOptimizer(before?.optimizer ?? new Map());
+  const encoder = await openEncoder(options, recipe, settings, own ?? before?.weights, moments);
+  const average = openAverage({
+    ...{ settings, encoder, weights: before?.weights ?? encoder.weights },
+    openCalibration: () =>
+      openFeed(reader, planSession(reader, ground, empty, 0), settings.seed, CALIBRATION_BATCHES),
+  });
   /** Not before the first mini-batch is there: then an early training has the shards that it is judged by, too. */
   const findJudge = async (): Promise<Judge | undefined> => {
     const { split, placeOf } = ground.territory;
@@ -153,7 +171,7 @@ async function trainAlone(
   };
   options.onStart?.(journal.entries);
   try {
-    const run = { options, recipe, settings, lease, journal, encoder, feed, findJudge, resumedFrom };
+    const run = { options, recipe, settings, lease, journal, encoder, average, feed, findJudge, resumedFrom };
     const { step, ended } = await runSteps(run);
     if (step > 0) await journal.summarize(step);
     return { ...result, step, interrupted: ended === "signal", ended, best: journal.best() };
@@ -176,7 +194,7 @@ interface Ground {
 
 /** @throws FarmError `settings-mismatch`, `dataset-mismatch` when the model was begun otherwise; `shards-missing` */
 async function findGround(
-  { store, model }: Pick<TrainOptions, "store" | "model">,
+  { store, model, steps }: Pick<TrainOptions, "store" | "model" | "steps">,
   recipe: Recipe,
   reader: DatasetReader,
   before: Resumable | undefined,
@@ -193,9 +211,11 @@ async function findGround(
     recipe.precision === "auto" && before
       ? before.settings.precision
       : precisionOn(await loadTensorflow(), recipe.precision);
+  const annealed = before?.settings.schedule.anneal || steps;
+  const anneal = recipe.anneal === "steps" ? annealed : recipe.anneal;
   const minDistanceM = recipe.minDistanceM ?? chooseMinDistance(trainable, recipe.batch.locations, apart);
   const drawn = { shards: writeRanges(shards), early, minDistanceM, holdout };
-  const settings = settle({ ...recipe, precision }, identity, dataset, drawn);
+  const settings = settle({ ...recipe, precision, anneal }, identity, dataset, drawn);
   const parameters = countParameters(settings.architecture);
   if (before) checkSame(store, model, before.settings, settings);
   const gone = early ? [] : shards.filter((shard) => !rendered.has(shard));
@@ -262,12 +282,13 @@ function planSession(
   });
 }
 
-/** The encoder with weights and moments of the last checkpoint, or the weights that a training begins with. */
+/** The encoder with the weights and moments to go on with, or the weights that a training begins with. */
 async function openEncoder(
   { model, onWarning }: TrainOptions,
   recipe: Recipe,
   { architecture, precision, seed }: Settings,
-  before: Resumable | undefined,
+  before: Weights | undefined,
+  moments: AdamState,
 ): Promise<Encoder> {
   const tensorflow = await loadTensorflow();
   const ofDevice = precisionOn(tensorflow, recipe.precision);
@@ -276,8 +297,8 @@ async function openEncoder(
       `model ${model} began in ${precision} precision and goes on in it; this device would choose ${ofDevice}`,
     );
   }
-  const weights = before?.weights ?? initialWeights(architecture, seed);
-  return createEncoder(tensorflow, architecture, weights, { precision, moments: before?.optimizer });
+  const weights = before ?? initialWeights(architecture, seed);
+  return createEncoder(tensorflow, architecture, weights, { precision, moments });
 }
 
 /** What the steps of a session work with. */
@@ -288,6 +309,7 @@ interface Run {
   lease: Lease;
   journal: Journal;
   encoder: Encoder;
+  average: Average;
   feed: Feed;
   findJudge(): Promise<Judge | undefined>;
   resumedFrom: number;
@@ -295,7 +317,7 @@ interface Run {
 
 /** Takes steps until one of the reasons to end, writing checkpoints. */
 async function runSteps(run: Run): Promise<Pick<TrainResult, "step" | "ended">> {
-  const { options, recipe, settings, lease, journal, encoder, feed, resumedFrom } = run;
+  const { options, recipe, settings, lease, journal, encoder, average, feed, resumedFrom } = run;
   const { steps, signal, onStep } = options;
   const { patience, maxSeconds, checkpointEvery } = recipe;
   const started = performance.now();
@@ -334,6 +356,7 @@ async function runSteps(run: Run): Promise<Pick<TrainResult, "step" | "ended">> 
     const figures = takeStep(encoder, batch, settings);
     if ("broken" in figures) return journal.fail(batch, encoder.weights, figures.broken);
     step = batch.plan.step;
+    average.add(step);
     const seconds = (performance.now() - begin) / 1000;
     const entry: HistoryEntry = { step, ...figures, seconds, waited };
     journal.entries.push(entry);
@@ -352,20 +375,23 @@ async function runSteps(run: Run): Promise<Pick<TrainResult, "step" | "ended">> 
 
 /** Judges the weights and writes a checkpoint of them, unless they no longer embed. @param end whether the session ends */
 async function keep(
-  { options, journal, encoder }: Run,
+  { options, journal, encoder, average }: Run,
   judge: Judge | undefined,
   batch: MiniBatch,
   end: boolean,
 ): Promise<void> {
   const { step, rows } = batch.plan;
   const anchors = batch.tiles.filter((_, row) => rows[row]?.sample === 0);
-  const heldout = await judge?.measure(encoder);
-  if (![...encoder.embed(anchors), heldout?.loss ?? 0].every(Number.isFinite))
-    await journal.fail(batch, encoder.weights, "the weights after it no longer embed");
+  const { heldout, weights } = await average.during(async () => {
+    const heldout = await judge?.measure(encoder);
+    if (![...encoder.embed(anchors), heldout?.loss ?? 0].every(Number.isFinite))
+      await journal.fail(batch, encoder.weights, "the weights after it no longer embed");
+    return { heldout, weights: new Map(encoder.weights) };
+  });
   const entry = journal.entries.at(-1);
   if (entry !== undefined && heldout !== undefined) {
     entry.heldout = heldout;
     options.onJudged?.(entry);
   }
-  await journal.checkpoint(step, encoder.weights, encoder.moments, end);
+  await journal.checkpoint(step, weights, average.optimizer(encoder.moments), end);
 }

@@ -10,6 +10,7 @@ import {
   type Architecture,
   architectureSchema,
   describeNetwork,
+  LOSSES,
   networkOf,
   type Precision,
   storedArchitecture,
@@ -18,7 +19,15 @@ import type { ObjectStore } from "@loc2vec/shards";
 import { z } from "zod";
 import { keptShape } from "./knobs.ts";
 import { RANGES } from "./ranges.ts";
-import { decisive, type Recipe, schedule } from "./recipe.ts";
+import {
+  decisive,
+  parseRecipe,
+  RECIPE_NAMES,
+  type Recipe,
+  type RecipeName,
+  readScale,
+  schedule,
+} from "./recipe.ts";
 
 /** The decisive settings that a checkpoint keeps under their own names: not the network, which becomes the architecture. */
 type Plain = Omit<typeof decisive, "network" | keyof typeof schedule>;
@@ -36,7 +45,8 @@ export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdou
   channels: string[];
   architecture: Architecture;
   batch: Settled<Recipe["batch"]>;
-  schedule: Settled<Pick<Recipe, keyof typeof schedule>>;
+  /** `anneal` is a step: what `steps` were where the training began. */
+  schedule: Settled<Pick<Recipe, Exclude<keyof typeof schedule, "anneal">>> & { anneal: number };
   /** What `auto` became where the training began. */
   precision: Exclude<Precision, "auto">;
   /** Ids of the shards that it draws from, `0-99,105`: those rendered when the training began, or with `early` all. */
@@ -45,14 +55,17 @@ export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdou
 };
 
 /** The settings in a checkpoint's `state.json`. */
-export const settingsSchema = z.object({
-  dataset: datasetIdentitySchema,
-  channels: z.array(z.string()),
-  architecture: architectureSchema,
-  ...keptShape(plain),
-  schedule: z.object(keptShape(schedule)).prefault({}),
-  shards: z.string().regex(RANGES),
-}) as unknown as z.ZodType<Settings>;
+export const settingsSchema = z.preprocess(
+  readScale,
+  z.object({
+    dataset: datasetIdentitySchema,
+    channels: z.array(z.string()),
+    architecture: architectureSchema,
+    ...keptShape(plain),
+    schedule: z.object(keptShape(schedule)).prefault({}),
+    shards: z.string().regex(RANGES),
+  }),
+) as unknown as z.ZodType<Settings>;
 
 /** Settings as they are written. */
 export function storedSettings(settings: Settings): object {
@@ -62,9 +75,14 @@ export function storedSettings(settings: Settings): object {
 /** Which places and tiles a training draws from: what a recipe leaves open of it was found out where it began. */
 export type Drawn = Pick<Settings, "shards" | "early" | "minDistanceM" | "holdout">;
 
+/** A recipe whose words are settled. */
+export type SettledRecipe = Omit<Recipe, "precision" | "anneal"> &
+  Pick<Settings, "precision"> &
+  Pick<Settings["schedule"], "anneal">;
+
 /** The settings of a training on a data set: those of a training that begins, or that goes on as it is told to. */
 export function settle(
-  recipe: Omit<Recipe, "precision"> & Pick<Settings, "precision">,
+  recipe: SettledRecipe,
   identity: Settings["dataset"],
   { channels, pixels }: Pick<Dataset, "channels" | "pixels">,
   drawn: Drawn,
@@ -76,7 +94,28 @@ export function settle(
       settings.schedule = { ...(settings.schedule as object | undefined), [name]: recipe[name] };
     else if (name !== "network" && !(name in drawn)) settings[name] = recipe[name];
   }
+  settings.temperature ??= LOSSES[recipe.loss].temperature;
   return { ...settings, ...drawn } as Settings;
+}
+
+/** The named recipe whose settings these are, but for what they were trained on and drawn by; undefined where none is. */
+export function recipeNameOf(settings: Settings): RecipeName | undefined {
+  const { seed, empty, precision, schedule: kept, shards, early, minDistanceM, holdout } = settings;
+  const { dataset, channels, architecture } = settings;
+  return RECIPE_NAMES.find((name) => {
+    const recipe = parseRecipe(`recipe ${name}`, { recipe: name, seed, empty });
+    const settled = {
+      ...recipe,
+      precision: recipe.precision === "auto" ? precision : recipe.precision,
+      // Which steps were asked for is not in the recipe, only whether it is annealed until then.
+      anneal: recipe.anneal === "steps" ? Math.max(1, kept.anneal) : recipe.anneal,
+    };
+    const on = { channels, pixels: architecture.pixels };
+    const named = settle(settled, dataset, on, { shards, early, minDistanceM, holdout });
+    return Object.entries(named).every(
+      ([field, value]) => JSON.stringify(value) === JSON.stringify(settings[field as keyof Settings]),
+    );
+  });
 }
 
 /** @throws FarmError `settings-mismatch`, `dataset-mismatch` naming the first setting in which a training would go on otherwise than it began */

@@ -1,4 +1,4 @@
-import { type Encoder, embeddingSize, LOSSES, structureOf } from "@loc2vec/encoder";
+import { computeObjective, type Encoder, embeddingSize, structureOf } from "@loc2vec/encoder";
 import type { MiniBatch } from "./feed.ts";
 import type { HistoryEntry } from "./figures.ts";
 import { explosion } from "./guard.ts";
@@ -27,12 +27,9 @@ export function takeStep(
   const infinite = encoder.train(
     { tiles, channelsOn: plan.channelsOn, seed, step: plan.step, dropout },
     (embeddings) => {
-      const { gradient, ...result } = LOSSES[settings.loss].compute(
-        embeddings,
-        embeddingSize(settings.architecture),
-        structureOf(plan.rows, plan.triplets),
-        { scale: settings.distanceScale },
-      );
+      const size = embeddingSize(settings.architecture);
+      const structure = structureOf(plan.rows, plan.triplets);
+      const { gradient, ...result } = computeObjective(embeddings, size, structure, settings);
       measured = result;
       return gradient;
     },

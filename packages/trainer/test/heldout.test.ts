@@ -61,7 +61,7 @@ const judgeOf = async (changes: object = {}, holdout = HOLDOUT) =>
   openJudge(reader, {
     shards,
     settings: {
-      ...{ loss: "softpn", distanceScale: 1, minDistanceM: 0, early: false },
+      ...{ loss: "softpn", temperature: 1, decorrelate: 0, minDistanceM: 0, early: false },
       architecture: ARCHITECTURE,
       ...changes,
     },
@@ -120,7 +120,7 @@ test("the judge takes tiles of held-out locations alone, and counts the triplets
     {
       shards: [...Array(24).keys()],
       settings: {
-        ...{ loss: "softpn", distanceScale: 1, minDistanceM: 0, early: true },
+        ...{ loss: "softpn", temperature: 1, decorrelate: 0, minDistanceM: 0, early: true },
         architecture: ARCHITECTURE,
       },
       split,

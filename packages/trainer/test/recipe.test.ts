@@ -9,8 +9,19 @@ import { expect, onTestFinished, test } from "vitest";
 import { NETWORK, writeStripes } from "../../../test/support/stripes.ts";
 import { listCheckpoints, readCheckpoint, train } from "../src/index.ts";
 import { choicesOf, type Knob, rangeOf, readKnob, standardText, usageOf } from "../src/knobs.ts";
-import { composeRecipe, decisive, KNOBS, parseRecipe, RECIPES, recipeTable } from "../src/recipe.ts";
-import { settle } from "../src/settings.ts";
+import {
+  aboutRecipe,
+  completeRecipe,
+  composeRecipe,
+  decisive,
+  KNOBS,
+  parseRecipe,
+  pickRecipe,
+  RECIPE_NAMES,
+  RECIPES,
+  recipeTable,
+} from "../src/recipe.ts";
+import { recipeNameOf, settle } from "../src/settings.ts";
 
 const README = fileURLToPath(new URL("../README.md", import.meta.url));
 const PAPER = parseRecipe("a test", {});
@@ -45,29 +56,91 @@ test("no setting has the name of a job's own field, or of what a training is tol
 });
 
 test("the recipe `paper` is all defaults", () => {
-  expect(parseRecipe("a test", RECIPES.paper)).toEqual(PAPER);
+  expect(RECIPES.paper).toEqual({});
+  expect(parseRecipe("a test", { recipe: "paper" })).toEqual(PAPER);
   expect(PAPER).toMatchObject({
     ...{ network: compactNetwork(NETWORKS.paper), seed: 0, batch: { locations: 20, pairs: 5, negatives: 1 } },
-    ...{ loss: "softpn", distanceScale: 1, learningRate: 0.001, warmup: 0, halveEvery: 0 },
+    ...{ loss: "softpn", decorrelate: 0, learningRate: 0.001, warmup: 0, halveEvery: 0, anneal: 0 },
     ...{ precision: "auto", dropout: { input: 0.02, conv: 0.01, dense: 0.02 }, empty: "skip" },
     ...{ holdout: { share: 0.1, cellM: 1000 }, checkpointEvery: 100 },
   });
 });
 
+test("a recipe is called by its name, and what is given beside it wins", () => {
+  expect(RECIPE_NAMES).toEqual(["paper", "best"]);
+  const best = parseRecipe("a test", { recipe: "best" });
+  expect(best).toEqual(completeRecipe("a test", {}, RECIPES.best));
+  expect(best).not.toEqual(PAPER);
+  expect(best).not.toHaveProperty("recipe");
+  const own = { recipe: "best", loss: "ratio", batch: { negatives: 3 } } as const;
+  expect(parseRecipe("a test", own)).toEqual({
+    ...best,
+    loss: "ratio",
+    batch: { ...best.batch, negatives: 3 },
+  });
+  // The function that trains takes the name as well.
+  expect(pickRecipe({ ...own, steps: 3 } as never)).toEqual(own);
+});
+
+const OTHER = {
+  ...{ network: JSON.parse(NETWORK), loss: "dcl", batch: { locations: 60 } },
+  ...{ dropout: { input: 0, conv: 0.1, dense: 0 }, temperature: 0.5 },
+} as const;
+
+test.each([RECIPES.best, OTHER])("what --help says of a recipe is what brings it about", (recipe) => {
+  expect(aboutRecipe({})).toBe("the defaults");
+  expect(aboutRecipe({ network: "small", anneal: 0 })).toBe("--network small --anneal 0");
+  const given = aboutRecipe(recipe)
+    .split(/ (?=--)/)
+    .map((option) => {
+      const [, flag, text = ""] = /^(--\S+) (.*)$/.exec(option) ?? [];
+      const one = KNOBS.find((each) => each.flag === flag) as Knob;
+      return [one.path, readKnob(one, text.replace(/^'(.*)'$/, "$1"))] as const;
+    });
+  expect(parseRecipe("a test", composeRecipe(given))).toEqual(completeRecipe("a test", {}, recipe));
+});
+
+test("a model's settings are known by the recipe's name, whatever it was trained on", () => {
+  const drawn = {
+    shards: "0-5",
+    early: true,
+    minDistanceM: 100,
+    holdout: { ...DEFAULT_HOLDOUT, share: 0.3 },
+  };
+  const settingsOf = (chosen: object, anneal: number) =>
+    settle(
+      { ...parseRecipe("a test", chosen), precision: "mixed", anneal },
+      {} as never,
+      { channels: ["a"], pixels: 32 },
+      drawn,
+    );
+  for (const [chosen, anneal, name] of [
+    [{}, 0, "paper"],
+    [{ seed: 9, empty: "keep", temperature: 1, maxSeconds: 3 }, 0, "paper"],
+    [{ recipe: "best", seed: 9 }, 600, "best"],
+    [{ recipe: "best" }, 0, undefined],
+    [{}, 600, undefined],
+    [{ loss: "ratio" }, 0, undefined],
+    [{ recipe: "best", network: "small" }, 600, undefined],
+    [{ batch: { negatives: 2 } }, 0, undefined],
+  ] as const)
+    expect(recipeNameOf(settingsOf(chosen, anneal)), JSON.stringify(chosen)).toBe(name);
+});
+
 test("a recipe's own settings give way to those that are given, also within a group", () => {
   const base = { loss: "ratio", batch: { locations: 60, pairs: 2 }, warmup: 9 } as const;
-  expect(parseRecipe("a test", { batch: { pairs: 3 }, warmup: 0 }, base)).toEqual({
+  expect(completeRecipe("a test", { batch: { pairs: 3 }, warmup: 0 }, base)).toEqual({
     ...PAPER,
     ...{ loss: "ratio", batch: { locations: 60, pairs: 3, negatives: 1 }, warmup: 0 },
   });
   const left = { loss: undefined, batch: { pairs: undefined }, warmup: undefined };
-  expect(parseRecipe("a test", left, base)).toEqual(parseRecipe("a test", base));
+  expect(completeRecipe("a test", left, base)).toEqual(parseRecipe("a test", base));
 });
 
 test("a network or rates that are given replace the recipe's whole: they are no group", () => {
   const base = { network: NETWORKS.small, dropout: { input: 0.1, conv: 0.1, dense: 0.1 } } as never;
   const own = { network: NETWORKS.large, dropout: { input: 0, conv: 0, dense: 0.5 } } as never;
-  expect(parseRecipe("a test", own, base)).toEqual(parseRecipe("a test", own));
+  expect(completeRecipe("a test", own, base)).toEqual(parseRecipe("a test", own));
 });
 
 test.each(KNOBS.map((one) => [nameOf(one), one] as const))(
@@ -88,6 +161,8 @@ test("values of the command line are read, and what is out of range is refused w
     ["holdout.share", "0.5", 0.5],
     ["dropout", "0.1,0,0.9", { input: 0.1, conv: 0, dense: 0.9 }],
     ["loss", "ratio", "ratio"],
+    ["anneal", "600", 600],
+    ["anneal", "steps", "steps"],
     ["network", "small", "small"],
     ["network", NETWORK, JSON.parse(NETWORK)],
   ] as const)
@@ -106,7 +181,11 @@ test("values of the command line are read, and what is out of range is refused w
     ["holdout.share", "1", "must be a number, 0 to less than 1"],
     ["dropout", "0.1,0.1", "must be 3 numbers by commas (input, conv, dense), each 0 to less than 1"],
     ["dropout", "0.1,0.1,1", "must be 3 numbers by commas (input, conv, dense), each 0 to less than 1"],
-    ["loss", "triplet", "must be softpn or ratio"],
+    ["loss", "triplet", "must be softpn, ratio, softpn-all, softpn-hard, ntxent or dcl"],
+    ["anneal", "step", "must be a whole number, 0 or more, or steps"],
+    ["anneal", "-1", "must be a whole number, 0 or more, or steps"],
+    ["temperature", "0", "must be a number above 0"],
+    ["decorrelate", "-1", "must be a number, 0 or more"],
     ["network", "tiny", "must be small, paper, large or JSON"],
     ["network", '{"pooled":[],"pointwise":[],"dense":4,"embedding":4}', /^pooled: /],
     ["network", '{"pooled":[8],"pointwise":[0],"dense":4,"embedding":4}', /^pointwise\.0: /],
@@ -120,10 +199,14 @@ test("an unknown field, or one out of its range, is refused by name", () => {
     [{ los: "softpn" }, "job x: los: there is no such setting"],
     [{ batch: { location: 3 } }, "job x: batch.location: there is no such setting"],
     [{ batch: { locations: 1 } }, "job x: batch.locations: must be a whole number, 2 to 1000"],
-    [{ loss: "triplet" }, "job x: loss: must be softpn or ratio"],
+    [{ loss: "triplet" }, /^job x: loss: must be softpn, ratio, .* or dcl$/],
+    [{ distanceScale: 0 }, "job x: temperature: must be a number above 0"],
     [{ holdout: { share: 2 } }, "job x: holdout.share: must be a number, 0 to less than 1"],
     [{ dropout: { input: 0, conv: 3, dense: 0 } }, /^job x: dropout\.conv: /],
     [{ network: { pooled: [8], pointwise: [], dense: 4 } }, /^job x: network\.embedding: /],
+    [{ recipe: "worst" }, "job x: recipe: must be paper or best"],
+    [{ recipe: "toString" }, "job x: recipe: must be paper or best"],
+    [{ anneal: "600" }, "job x: anneal: must be a whole number, 0 or more, or steps"],
     [{ warmup: "9" }, "job x: warmup: must be a whole number, 0 or more"],
   ] as const) {
     let thrown: unknown;
@@ -185,7 +268,7 @@ test("a checkpoint of before there was a setting is gone on with, as what was do
   const key = "models/old/checkpoints/step-000004/state.json";
   const state = JSON.parse(new TextDecoder().decode(await store.get(key)));
   const { settings } = await readCheckpoint(store, "old", 4);
-  for (const name of ["distanceScale", "empty", "schedule", "minDistanceM", "holdout", "early"])
+  for (const name of ["temperature", "decorrelate", "empty", "schedule", "minDistanceM", "holdout", "early"])
     delete state.settings[name];
   delete state.settings.batch.negatives;
   await store.put(key, new TextEncoder().encode(JSON.stringify(state)));
@@ -206,13 +289,65 @@ test("a checkpoint of before there was a setting is gone on with, as what was do
   await expect(run("old", 12)).rejects.toThrowError(/state\.json in .*settings\.loss/);
 });
 
+test("a checkpoint of before there was a temperature has a scale, and is gone on with to the same bits", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "recipe-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const store = openStore(pathToFileURL(folder).href);
+  await writeStripes(store);
+  const given = {
+    ...{ holdout: { share: 0 }, minDistanceM: 0, batch: { locations: 6, pairs: 3 }, checkpointEvery: 4 },
+    ...{ network: JSON.parse(NETWORK), store, dataset: "stripes" },
+  };
+  // 1 / (1 / 49) is not 49.
+  const run = (model: string, steps: number, temperature = 1 / 49) =>
+    train({ ...given, model, steps, temperature });
+  const whole = await run("whole", 8);
+  await run("old", 4);
+  const key = "models/old/checkpoints/step-000004/state.json";
+  const state = JSON.parse(new TextDecoder().decode(await store.get(key)));
+  expect(state.settings.temperature).toBe(1 / 49);
+  delete state.settings.temperature;
+  state.settings.distanceScale = 49;
+  await store.put(key, new TextEncoder().encode(JSON.stringify(state)));
+  await expect(run("old", 8, 1)).rejects.toThrowError(`was trained with temperature ${1 / 49}, not 1`);
+  const rest = await run("old", 8);
+  expect(rest.resumedFrom).toBe(4);
+  expect(rest.history.map(({ loss }) => loss)).toEqual(whole.history.map(({ loss }) => loss));
+  const [a, b] = [await readCheckpoint(store, "whole", 8), await readCheckpoint(store, "old", 8)];
+  expect(b).toEqual(a);
+  // So has a job that was queued before.
+  expect(parseRecipe("a job", { distanceScale: 49 } as never).temperature).toBe(1 / 49);
+});
+
+test("a loss has a temperature of its own, which is kept as any other", () => {
+  const drawn = { shards: "0-5", early: false, minDistanceM: 100, holdout: DEFAULT_HOLDOUT };
+  const settled = (chosen: object) =>
+    settle(
+      { ...parseRecipe("a test", chosen), precision: "mixed", anneal: 0 },
+      {} as never,
+      { channels: ["a"], pixels: 32 },
+      drawn,
+    ).temperature;
+  expect([{}, { loss: "softpn-all" }, { loss: "ntxent" }, { loss: "dcl" }].map(settled)).toEqual([
+    1, 0.3, 0.1, 0.2,
+  ]);
+  expect(settled({ loss: "ntxent", temperature: 1 })).toBe(1);
+  expect(standardText(byName("temperature"))).toMatch(
+    /^the loss's own: softpn 1, .*, softpn-all 0\.3, .*, dcl 0\.2$/,
+  );
+});
+
 test("all that is decisive is in a checkpoint's settings", () => {
   const drawn = { shards: "0-5", early: false, minDistanceM: 100, holdout: DEFAULT_HOLDOUT };
   const dataset = { channels: ["a", "b", "c"], pixels: 32 };
-  const settings = settle({ ...PAPER, precision: "mixed" }, {} as never, dataset, drawn);
+  const settings = settle({ ...PAPER, precision: "mixed", anneal: 60 }, {} as never, dataset, drawn);
   const kept = { ...settings, ...settings.schedule, network: settings.architecture };
   expect(Object.keys(decisive).filter((name) => !(name in kept))).toEqual([]);
-  expect(settings).toMatchObject({ ...drawn, precision: "mixed", schedule: { warmup: 0, halveEvery: 0 } });
+  expect(settings).toMatchObject({
+    ...drawn,
+    precision: "mixed",
+    schedule: { warmup: 0, halveEvery: 0, anneal: 60 },
+  });
 });
 
 test("a flag is shown with what its value is called", () => {

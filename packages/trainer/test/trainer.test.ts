@@ -1,14 +1,16 @@
+// Takes half a minute: real trainings on real shards, stopped and gone on with.
+
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type { Dataset } from "@loc2vec/core";
-import { NETWORKS } from "@loc2vec/encoder";
+import { LOSS_NAMES, LOSSES, NETWORKS } from "@loc2vec/encoder";
 import { type ObjectStore, openStore, readArray, shardKey } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { STRIPES, writeStripes } from "../../../test/support/stripes.ts";
+import { NETWORK, STRIPES, writeStripes } from "../../../test/support/stripes.ts";
 import { type BatchPlan, keepDrawn, planBatches } from "../src/batches.ts";
 import { explosion, LIMITS, watchPlateau } from "../src/guard.ts";
 import {
@@ -255,6 +257,22 @@ test("training brings the loss down, and goes on after a stop as if there had be
   expect(await store.head("models/whole/model.json")).toBeDefined();
 });
 
+test.each([...LOSS_NAMES.map((loss) => [loss, 0] as const), ["softpn-all", 0.2] as const])(
+  "%s comes down, and more triplets become right, with decorrelation of weight %d",
+  async (loss, decorrelate) => {
+    const model = `learns-${loss}-${decorrelate * 10}`;
+    const given = { ...settings, network: JSON.parse(NETWORK), learningRate: 0.01, checkpointEvery: 100 };
+    const { history } = await train({ store, model, steps: 60, ...given, loss, decorrelate });
+    const mean = (field: "loss" | "accuracy", from: number): number =>
+      history.slice(from, from + 15).reduce((sum, entry) => sum + entry[field], 0) / 15;
+    expect(mean("loss", 45)).toBeLessThan(0.9 * mean("loss", 0));
+    expect(mean("accuracy", 45)).toBeGreaterThan(mean("accuracy", 0) + 0.05);
+    expect((await readCheckpoint(store, model, 60)).settings).toMatchObject({
+      ...{ loss, decorrelate, temperature: LOSSES[loss].temperature },
+    });
+  },
+);
+
 test("a training ends when its time is over, or its loss falls no more; and goes on when told to", async () => {
   // At this rate it learns nothing: its loss goes up and down.
   const given = { store, model: "limited", steps: 60, ...settings, learningRate: 1e-12 };
@@ -274,11 +292,44 @@ test("a training ends when its time is over, or its loss falls no more; and goes
   expect([isPlateau(flat, 89), isPlateau(flat, 92)]).toEqual([true, false]);
 });
 
-test("the learning rate rises, then halves", () => {
-  expect([1, 5, 10, 30, 50].map((step) => rateAt({ warmup: 10, halveEvery: 20 }, step))).toEqual([
-    0.1, 0.5, 1, 0.5, 0.25,
-  ]);
-  expect(rateAt({ warmup: 0, halveEvery: 0 }, 7)).toBe(1);
+test("the learning rate rises, then halves, or falls along a half cosine to a fiftieth", () => {
+  const at = (schedule: Partial<Parameters<typeof rateAt>[0]>, ...steps: number[]) =>
+    steps.map((step) => rateAt({ warmup: 0, halveEvery: 0, anneal: 0, ...schedule }, step));
+  expect(at({ warmup: 10, halveEvery: 20 }, 1, 5, 10, 30, 50)).toEqual([0.1, 0.5, 1, 0.5, 0.25]);
+  expect(at({}, 7)).toEqual([1]);
+  const close = (values: number[]) => values.map((value) => expect.closeTo(value, 12));
+  const third = 0.02 + 0.98 * 0.75;
+  expect(at({ warmup: 10, anneal: 70 }, 1, 10, 30, 40, 70, 71, 5000)).toEqual(
+    close([0.1, 1, third, 0.51, 0.02, 0.02, 0.02]),
+  );
+  expect(at({ anneal: 60 }, 20, 60)).toEqual(close([third, 0.02]));
+  expect(at({ anneal: 60, halveEvery: 20 }, 20)).toEqual(close([third / 2]));
+  // A training that ends while it still rises.
+  expect(at({ warmup: 10, anneal: 5 }, 5, 10, 11)).toEqual(close([0.5, 1, 0.02]));
+});
+
+test("`anneal` may be the word for the steps asked for: they are kept as they were when the training began", async () => {
+  const given = { store, ...settings, warmup: 2, checkpointEvery: 2 };
+  const ratesOf = ({ history }: { history: readonly HistoryEntry[] }) =>
+    history.map(({ learningRate }) => learningRate);
+  const whole = await train({ ...given, model: "annealed", steps: 8, anneal: "steps" });
+  expect((await readCheckpoint(store, "annealed", 8)).settings.schedule).toEqual({
+    ...{ warmup: 2, halveEvery: 0, anneal: 8 },
+  });
+  expect(ratesOf(whole)[7]).toBeCloseTo(0.02 * 1e-3, 12);
+  // Stopped and gone on with under the same word, or the number; asked for more steps, it stays where it is.
+  await train({ ...given, model: "annealed-stopped", steps: 4, anneal: 8 });
+  const rest = await train({ ...given, model: "annealed-stopped", steps: 8, anneal: "steps" });
+  expect(rest.resumedFrom).toBe(4);
+  expect(lossesOf(rest.history)).toEqual(lossesOf(whole.history));
+  expect(ratesOf(rest)).toEqual(ratesOf(whole));
+  const more = await train({ ...given, model: "annealed", steps: 10, anneal: "steps" });
+  expect(ratesOf(more).slice(7)).toEqual(Array(3).fill(ratesOf(whole)[7]));
+  // One that was begun without it is not annealed by the word either.
+  await train({ ...given, model: "never-annealed", steps: 2 });
+  await expect(train({ ...given, model: "never-annealed", steps: 4, anneal: "steps" })).rejects.toThrowError(
+    /schedule \{.*"anneal":0\}, not \{.*"anneal":4\}/,
+  );
 });
 
 test("a training that explodes stops, and what led to it is kept; its checkpoints are of weights that embed", async () => {

@@ -1,3 +1,5 @@
+// Takes half a minute: a worker asks a Redis that refuses again only after seconds, and that is waited for.
+
 import { setTimeout as sleep } from "node:timers/promises";
 import { closeRedis, connectRedis, OPEN_STATES, openQueues, shardsInState } from "@loc2vec/queue";
 import { listShards, storeIdentity } from "@loc2vec/shards";

@@ -12,7 +12,7 @@ export const loss: FigureMaker<ModelDrawing> = {
     const [start, end] = [mean(losses.slice(0, ENDS)), mean(losses.slice(-ENDS))];
     return {
       title: "Loss",
-      caption: `SoftPN loss by step: mean of the first ${ENDS} steps ${start.toFixed(4)}, of the last ${ENDS} ${end.toFixed(4)}; 0.25 is chance.`,
+      caption: `Loss by step: mean of the first ${ENDS} steps ${start.toFixed(4)}, of the last ${ENDS} ${end.toFixed(4)}.`,
       pictures: [{ file: await saveSvg("loss.svg", lossSvg(losses)), alt: "Loss by step" }],
     };
   },

@@ -24,11 +24,12 @@ import {
 } from "@loc2vec/gis";
 import type { Services } from "@loc2vec/services";
 import { listShards, shardKey } from "@loc2vec/shards";
-import type { TrainResult } from "@loc2vec/trainer";
+import type { RecipeName, TrainResult } from "@loc2vec/trainer";
 import type { WorkerSummary } from "@loc2vec/worker";
 import { defineCommand } from "../command-line.ts";
 import type { CommandContext } from "../context.ts";
 import { seedOption, whole } from "../options.ts";
+import { recipeOption } from "../training-options.ts";
 import { liveView } from "../training-view.ts";
 
 /** Locations per shard of the demo: small, so that two workers have something to share. */
@@ -41,6 +42,7 @@ interface DemoOptions {
   pbf?: string;
   locations: number;
   steps: number;
+  recipe?: RecipeName;
   seed: number;
 }
 
@@ -52,6 +54,7 @@ export const demo = defineCommand({
       .option("--pbf <file>", "map to use instead of a small one that is fetched")
       .option("--locations <n>", "to sample", whole(20), 1000)
       .option("--steps <n>", "to train", whole(1), 150)
+      .addOption(recipeOption("training: "))
       .addOption(seedOption("of all draws")),
   action: demoCommand,
 });
@@ -174,11 +177,11 @@ async function learn(
   context: CommandContext,
   stage: Stage,
   { name: dataset }: Dataset,
-  { steps, seed }: DemoOptions,
+  { steps, recipe = "paper", seed }: DemoOptions,
 ): Promise<Learned> {
-  const model = `${dataset}-s${steps}`;
+  const model = `${dataset}-s${steps}${recipe === "paper" ? "" : `-${recipe}`}`;
   const view = liveView({ context, dataset, model, steps });
-  const settings = { steps, seed, ...WHOLE_MAP };
+  const settings = { steps, recipe, seed, ...WHOLE_MAP };
   const trained = await stage("train", () => trainModel(context, dataset, model, settings, { view }));
   await stage("embed", () => embed(context, dataset, model));
   const folder = join(context.config.home, "reports", dataset);

@@ -30,7 +30,7 @@ async function trainCommand(context: CommandContext, options: TrainCommandOption
   const [first, last] = [history[0], history.at(-1)];
   const { best } = result;
   context.result({ model, ...result, firstLoss: first?.loss, lastLoss: last?.loss }, [
-    `model ${model}: ${result.parameters} parameters, step ${result.step}, loss ${first?.loss.toFixed(4)} at first, ${last?.loss.toFixed(4)} at last`,
+    `model ${model}: ${result.recipe ? `recipe ${result.recipe}, ` : ""}${result.parameters} parameters, step ${result.step}, loss ${first?.loss.toFixed(4)} at first, ${last?.loss.toFixed(4)} at last`,
     ...(best
       ? [
           `best: step ${best.step}, ${best.heldout ? `${(100 * best.heldout.accuracy).toFixed(1)}% of held-out triplets right` : `mean loss ${best.loss.toFixed(4)}`}`,

@@ -17,21 +17,21 @@ export interface BatchStructure {
 
 /** What can be chosen of a loss. */
 export interface LossOptions {
-  /** What distances are multiplied by: the inverse of a temperature. */
-  scale: number;
+  /** τ, what distances or similarities are divided by, above 0: the lower, the more the nearest negatives alone count. */
+  temperature: number;
 }
 
 /** A loss, and what is told of a mini-batch beside it. */
 export interface LossResult {
-  /** Mean over the triplets. */
+  /** Mean over the triplets, or over the pairs of rows of one location. */
   loss: number;
   /** The loss differentiated by the embeddings, float32 [rows, size]. */
   gradient: Float32Array;
-  /** Mean distance of anchor and positive, unscaled. */
+  /** Mean Euclidean distance of the positives: of the triplets, or of the pairs. The temperature has no part in it. */
   positive: number;
-  /** Mean distance that the negatives are told apart by, unscaled. */
+  /** Mean Euclidean distance that the negatives are told apart by, likewise. */
   negative: number;
-  /** Share of triplets, 0 to 1, whose positive is nearer than their negative. */
+  /** Share of the drawn triplets, 0 to 1, whose positive is nearer than their negative: of every loss, so that it compares. */
   accuracy: number;
 }
 
@@ -39,9 +39,12 @@ export interface LossResult {
 export interface Loss {
   /** What it is, for `--help`: half a line. */
   about: string;
+  /** Its temperature, unless another one is chosen. */
+  temperature: number;
   /**
    * @param embeddings float32 [rows, size]
    * @param size numbers of an embedding
+   * @param structure of at least two locations, and two rows of each, for a loss of the whole mini-batch
    */
   compute(
     embeddings: Float32Array,

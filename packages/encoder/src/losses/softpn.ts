@@ -7,6 +7,7 @@ import { softmaxRatio } from "./triplets.ts";
  */
 export const softpn: Loss = {
   about: "the negative's distance is that to the nearer of anchor and positive",
+  temperature: 1,
   compute: (embeddings, size, { triplets }, options) =>
     softmaxRatio(embeddings, size, triplets, options, ({ anchor, positive, negative }, { distance }) => {
       const fromAnchor = distance(anchor, negative);

@@ -1,7 +1,5 @@
+import { EPSILON } from "./distances.ts";
 import type { LossOptions, LossResult, Triplet } from "./loss.ts";
-
-/** Added to the square of a distance: keeps the distance of two equal embeddings differentiable. */
-const EPSILON = 1e-12;
 
 /** Euclidean distances Δ between the rows of a mini-batch, and the gradient that is gathered along them. */
 export interface Geometry {
@@ -43,11 +41,17 @@ export interface Far {
 }
 
 /**
- * The SoftMax ratio of each triplet's distances (Hoffer & Ailon 2015, arXiv 1412.6622, section 2.2), with s the scale:
+ * 1/τ, to fifteen digits: trainings of old have a scale s in its place, and 1 / (1 / s) is not always s, but its first
+ * fifteen digits are.
+ */
+export const scaleOf = (temperature: number): number => Number((1 / temperature).toPrecision(15));
+
+/**
+ * The SoftMax ratio of each triplet's distances (Hoffer & Ailon 2015, arXiv 1412.6622, section 2.2), with τ the temperature:
  *
- *     d⁺ = e^{s Δ(a, p)} / (e^{s Δ(a, p)} + e^{s δ⁻}),   d⁻ = 1 − d⁺
+ *     d⁺ = e^{Δ(a, p)/τ} / (e^{Δ(a, p)/τ} + e^{δ⁻/τ}),   d⁻ = 1 − d⁺
  *
- * The loss is the mean squared error of (d⁺, d⁻) against (0, 1), which is the mean of d⁺². The larger s is, the sooner a
+ * The loss is the mean squared error of (d⁺, d⁻) against (0, 1), which is the mean of d⁺². The lower τ is, the sooner a
  * triplet that is right weighs nothing any more.
  *
  * @param farOf δ⁻ of a triplet
@@ -56,9 +60,10 @@ export function softmaxRatio(
   embeddings: Float32Array,
   size: number,
   triplets: readonly Triplet[],
-  { scale }: LossOptions,
+  { temperature }: LossOptions,
   farOf: (triplet: Triplet, geometry: Geometry) => Far,
 ): LossResult {
+  const scale = scaleOf(temperature);
   const geometry = geometryOf(embeddings, size);
   const sums = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
   for (const triplet of triplets) {
