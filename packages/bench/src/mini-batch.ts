@@ -1,5 +1,6 @@
 import { randomOf } from "@loc2vec/core";
 import type { Architecture, Network, Triplet } from "@loc2vec/encoder";
+import { sharedMemory } from "@loc2vec/shards";
 import { type MiniBatch, parseRecipe, type Settings, settle } from "@loc2vec/trainer";
 
 /** How many locations a mini-batch has, and positives of each. */
@@ -24,15 +25,15 @@ export function drawTriplets({ locations, pairs }: Shape): Triplet[] {
 }
 
 /**
- * A mini-batch as the trainer has it, of tiles that are at hand, with all channels on.
+ * A mini-batch as the trainer has it, in one piece of memory, of tiles that are at hand, with all channels on.
  *
  * @param tiles of each location its anchor, then its positives: planar uint8 [channel, y, x]
  * @param step from 1
  */
 export function miniBatchOf(
-  tiles: Uint8Array[],
+  tiles: readonly Uint8Array[],
   shape: Shape,
-  { channels }: Architecture,
+  { channels, pixels }: Architecture,
   step: number,
 ): MiniBatch {
   const rows = tiles.map((_, row) => ({
@@ -41,7 +42,13 @@ export function miniBatchOf(
     sample: row % (1 + shape.pairs),
   }));
   const channelsOn = new Uint8Array(tiles.length * channels).fill(1);
-  return { plan: { step, rows, triplets: drawTriplets(shape), channelsOn }, tiles };
+  const size = channels * pixels ** 2;
+  const memory = sharedMemory(tiles.length * size);
+  const joined = tiles.map((tile, at) => {
+    memory.set(tile, at * size);
+    return memory.subarray(at * size, (at + 1) * size);
+  });
+  return { plan: { step, rows, triplets: drawTriplets(shape), channelsOn }, tiles: joined };
 }
 
 /** The settings of a training with the recipe's defaults. Its data set does not matter to a step. */

@@ -14,7 +14,7 @@ import { type Architecture, layersOf } from "./layout.ts";
 import { checkedPrecision, type Precision } from "./precision.ts";
 import { seenStatistics } from "./statistics.ts";
 import { inferenceSteps, type Step, trainingSteps } from "./steps.ts";
-import { concatTiles, reusedMemory } from "./tiles.ts";
+import { openTileTable, type TileTable } from "./tiles.ts";
 import type { WeightArray, Weights } from "./weight-arrays.ts";
 import { checkWeights } from "./weights.ts";
 
@@ -127,8 +127,7 @@ export function createEncoder(
   const layers = layersOf(architecture);
   const training = trainingSteps(layers, precision === "mixed" ? "bfloat16" : "float32");
   const inference = inferenceSteps(layers);
-  // A mini-batch's tensor of bytes, which shares this, is gone before the next one comes.
-  const memory = reusedMemory();
+  const table = openTileTable();
   const device = openDeviceWeights(tensorflow, architecture, weights, moments);
   /** Made anew when weights have changed. */
   let folded: Map<string, Folded> | undefined;
@@ -138,13 +137,21 @@ export function createEncoder(
   };
   const first = `${layers.find(({ ordinal }) => ordinal === 1)?.name}.kernel`;
   const forwardBatch = (batch: TrainBatch): ReturnType<typeof forwardTiles> =>
-    forwardTiles(tensorflow, architecture, training, device.tensors, batch, memory);
+    forwardTiles(tensorflow, architecture, training, device.tensors, batch, table);
   const pass = (batch: TrainBatch, gradientOf: (embeddings: Float32Array) => Float32Array): Pass => {
     const { output, traces } = forwardBatch(batch);
     const gradient = gradientOf(output.dataSync() as Float32Array);
     const back = backward(tensorflow, traces, tf.tensor(gradient, output.shape));
     back.weights.set(first, tf.mul(back.weights.get(first) as Tensor, inputScale(batch.dropout)));
     return { gradients: back.weights, seen: seenStatistics(traces) };
+  };
+  /** The tensors of a mini-batch, which share memory with its tiles, are gone before that is used for anything else. */
+  const tidy = (work: () => void): void => {
+    try {
+      tf.tidy(work);
+    } finally {
+      table.clear();
+    }
   };
   return {
     architecture,
@@ -166,7 +173,7 @@ export function createEncoder(
     gradients: (batch, gradientOf) => {
       const gradients = new Map<string, Float32Array>();
       let statistics = new Map<string, WeightArray>();
-      tf.tidy(() => {
+      tidy(() => {
         const passed = pass(batch, gradientOf);
         for (const [name, tensor] of passed.gradients) gradients.set(name, tensor.dataSync() as Float32Array);
         statistics = device.readRunning(passed.seen, batch.step);
@@ -175,7 +182,7 @@ export function createEncoder(
     },
     train: (batch, gradientOf, { learningRate, accept }) => {
       let infinite: string | undefined;
-      tf.tidy(() => {
+      tidy(() => {
         const { gradients, seen } = pass(batch, gradientOf);
         const proposal = device.propose(gradients, seen, { step: batch.step, learningRate });
         if (!accept(proposal.gradientNorm)) return;
@@ -188,7 +195,7 @@ export function createEncoder(
     },
     statistics: (batch) => {
       let statistics = new Map<string, WeightArray>();
-      tf.tidy(() => {
+      tidy(() => {
         statistics = device.readRunning(seenStatistics(forwardBatch(batch).traces), batch.step);
       });
       return statistics;
@@ -212,14 +219,14 @@ interface Pass {
 /** Bytes are 0 to 1 in training, and more where others drop out: the first kernel takes that on, in both passes. */
 const inputScale = ({ input }: Dropout): number => 1 / LARGEST_BYTE / (1 - input);
 
-/** The way forward from a mini-batch's tiles. @param weights in force, by name @param memory that its bytes are laid into */
+/** The way forward from a mini-batch's tiles. @param weights in force, by name @param table that they are laid on */
 function forwardTiles(
   tensorflow: Tensorflow,
   architecture: Architecture,
   steps: readonly Step[],
   weights: ReadonlyMap<string, Tensor>,
   batch: TrainBatch,
-  memory: (length: number) => Uint8Array,
+  table: TileTable,
 ): { output: Tensor; traces: Trace[] } {
   const { tf } = tensorflow;
   const { tiles, channelsOn, dropout } = batch;
@@ -227,7 +234,7 @@ function forwardTiles(
   const drawn = drawMask(batch, 0, count * architecture.channels, dropout.input);
   const on = channelsOn.map((value, i) => (drawn?.[i] === 0 ? 0 : value));
   const type = steps[0]?.type ?? "float32";
-  const tensor = toInput(tensorflow, architecture, concatTiles(architecture, tiles, on, memory), count, type);
+  const tensor = toInput(tensorflow, architecture, table.lay(architecture, tiles, on), count, type);
   return forward(tensorflow, steps, { tensor, type }, ({ layer, part, type }, x) => {
     const own = (name: string): Tensor => weights.get(`${layer.name}.${name}`) as Tensor;
     if (part === "normalization") return { gamma: own("gamma"), beta: own("beta") };

@@ -37,11 +37,59 @@ export function concatTiles(
  */
 const ALIGNED = 48;
 
-/** Memory that serves one mini-batch after another: the system would clear 24 MB of fresh memory for each, page by page. */
-export function reusedMemory(): (length: number) => Uint8Array {
+/** Brings a mini-batch's tiles together for TensorFlow, with some channels black. */
+export interface TileTable {
+  /**
+   * Tiles that lie one after another in one piece of memory, as the trainer reads them, are used where they are; others are
+   * copied, each mini-batch into the same memory, as the system would clear fresh memory page by page.
+   *
+   * @param on per tile and channel, [tiles, channels]: 0 for those to leave black
+   * @returns uint8 [tile, channel, y, x], which stays until {@link clear}
+   * @throws FarmError `data` for a tile of another size
+   */
+  lay(architecture: Architecture, tiles: readonly Uint8Array[], on: ArrayLike<number>): Uint8Array;
+  /** Ends the use of what was laid: tiles that were used where they are get their black channels back. */
+  clear(): void;
+}
+
+export function openTileTable(): TileTable {
   let buffer = new ArrayBuffer(0);
-  return (length) => {
+  let blackened: { at: Uint8Array; was: Uint8Array }[] = [];
+  const copy = (length: number): Uint8Array => {
     if (buffer.byteLength < ALIGNED + length) buffer = new ArrayBuffer(ALIGNED + length);
     return new Uint8Array(buffer, ALIGNED, length);
   };
+  return {
+    lay(architecture, tiles, on) {
+      const bytes = inOnePiece(architecture, tiles);
+      if (bytes === undefined) return concatTiles(architecture, tiles, on, copy);
+      const channel = architecture.pixels ** 2;
+      for (let i = 0; i < on.length; i++) {
+        if (on[i] !== 0) continue;
+        const at = bytes.subarray(i * channel, (i + 1) * channel);
+        blackened.push({ at, was: at.slice() });
+        at.fill(0);
+      }
+      return bytes;
+    },
+    clear() {
+      for (const { at, was } of blackened) at.set(was);
+      blackened = [];
+    },
+  };
+}
+
+/** The memory of tiles that lie one after another; undefined for those that do not. */
+function inOnePiece(
+  { channels, pixels }: Architecture,
+  tiles: readonly Uint8Array[],
+): Uint8Array | undefined {
+  const size = channels * pixels ** 2;
+  const [first] = tiles;
+  if (first === undefined) return undefined;
+  const { buffer, byteOffset } = first;
+  const joined = tiles.every(
+    (tile, i) => tile.buffer === buffer && tile.length === size && tile.byteOffset === byteOffset + i * size,
+  );
+  return joined ? new Uint8Array(buffer, byteOffset, tiles.length * size) : undefined;
 }

@@ -1,14 +1,16 @@
-import type { DatasetReader } from "@loc2vec/shards";
+import { type DatasetReader, sharedMemory, tileBytes } from "@loc2vec/shards";
 import { type BatchPlan, keepDrawn } from "./batches.ts";
 import { openTiles } from "./tiles.ts";
 
 /** Mini-batches that are read while others are trained: a step blocks the event loop, so one is not enough to keep ahead. */
 const PREFETCH = 5;
+/** Mini-batches in memory: those, the one that is trained, and the one before, which a session ends with. */
+const HELD = PREFETCH + 2;
 
 /** A mini-batch with its tiles. */
 export interface MiniBatch {
   plan: BatchPlan;
-  /** Planar uint8 [channel, y, x], in the order of the plan's rows. */
+  /** Planar uint8 [channel, y, x], in the order of the plan's rows. They stay until the next mini-batch but one is asked for. */
   tiles: Uint8Array[];
 }
 
@@ -33,9 +35,20 @@ export function openFeed(
   const tiles = openTiles(reader);
   const ahead: Promise<MiniBatch>[] = [];
   let unasked = count;
+  // The same memory serves again and again: the system would clear fresh memory page by page.
+  const memories: Uint8Array[] = [];
+  let turn = 0;
+  const memoryOf = ({ length }: BatchPlan["rows"]): Uint8Array => {
+    const bytes = length * tileBytes(reader.dataset);
+    const at = turn++ % HELD;
+    const held = memories[at];
+    const memory = held && held.length >= bytes ? held : sharedMemory(bytes);
+    memories[at] = memory;
+    return memory;
+  };
   const read = async (): Promise<MiniBatch> => {
     const plan = (await plans.next()).value;
-    const images = await tiles.read(plan.rows);
+    const images = await tiles.read(plan.rows, memoryOf(plan.rows));
     return { plan: { ...plan, channelsOn: keepDrawn(plan, images, seed) }, tiles: images };
   };
   const ask = (): void => {

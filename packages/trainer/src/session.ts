@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { checkName, distanceM, FarmError, shardCount } from "@loc2vec/core";
 import {
   type AdamState,
@@ -30,8 +30,8 @@ import { checkSame, recipeNameOf, type Settings, settle } from "./settings.ts";
 import { surveyTerritory, type Territory } from "./split.ts";
 import { takeStep } from "./step.ts";
 
-/** Turns of the event loop between two steps, a millisecond each: reading a shard takes some. */
-const TURNS = 4;
+/** Turns of the event loop between two steps: reading a shard takes some. */
+const TURNS = 8;
 /** Between looks for a shard that is not there yet. */
 const WAIT_MS = 2000;
 
@@ -367,7 +367,7 @@ async function runSteps(run: Run): Promise<Pick<TrainResult, "step" | "ended">> 
       saved = step;
     }
     // A step blocks the event loop: let signals, and what reads the next mini-batches, have their turns.
-    for (let turn = 0; turn < TURNS; turn++) await sleep(1);
+    for (let turn = 0; turn < TURNS; turn++) await setImmediate();
   }
   if (last !== undefined && step > saved) await keep(run, judge, last, true);
   return { step, ended };

@@ -1,3 +1,4 @@
+import { median } from "@loc2vec/numeric";
 import type { Tensorflow } from "@loc2vec/tensorflow";
 import { withBinding } from "../binding.ts";
 
@@ -17,7 +18,7 @@ export interface ProfileRow {
  */
 export function profileStep(tensorflow: Tensorflow, step: () => void, steps: number): ProfileRow[] {
   const { tf, device } = tensorflow;
-  const spent = new Map<string, { calls: number; ms: number }>();
+  let spent = new Map<string, Spent>();
   let inside = false;
   const part = <T>(name: string, work: () => T): T => {
     if (inside) return work();
@@ -34,6 +35,14 @@ export function profileStep(tensorflow: Tensorflow, step: () => void, steps: num
       spent.set(name, { calls: entry.calls + 1, ms: entry.ms + performance.now() - begin });
     }
   };
+  const timeStep = (): Map<string, Spent> => {
+    spent = new Map();
+    const begin = performance.now();
+    step();
+    let rest = performance.now() - begin;
+    for (const { ms } of spent.values()) rest -= ms;
+    return spent.set("(other)", { calls: 1, ms: rest });
+  };
   return withBinding(
     tensorflow,
     (binding) => ({
@@ -44,23 +53,28 @@ export function profileStep(tensorflow: Tensorflow, step: () => void, steps: num
     }),
     () => {
       step();
-      spent.clear();
-      const begin = performance.now();
-      for (let i = 0; i < steps; i++) step();
-      const total = performance.now() - begin;
-      let rest = total;
-      for (const { ms } of spent.values()) rest -= ms;
-      spent.set("(other)", { calls: steps, ms: rest });
-      return [...spent]
-        .map(([op, { calls, ms }]) => ({
-          op,
-          calls: calls / steps,
-          ms: Number((ms / steps).toFixed(2)),
-          share: Number((ms / total).toFixed(4)),
-        }))
-        .sort((a, b) => b.ms - a.ms);
+      return rowsOf(Array.from({ length: steps }, timeStep));
     },
   );
+}
+
+interface Spent {
+  calls: number;
+  ms: number;
+}
+
+/** Medians of the steps: another process that takes the core for a while falls on one of them. */
+function rowsOf(steps: readonly Map<string, Spent>[]): ProfileRow[] {
+  const names = [...new Set(steps.flatMap((spent) => [...spent.keys()]))];
+  const rows = names.map((op) => {
+    const all = steps.map((spent) => spent.get(op) ?? { calls: 0, ms: 0 });
+    const middle = (value: (spent: Spent) => number): number => median(all.map(value)) ?? 0;
+    return { op, calls: middle(({ calls }) => calls), ms: middle(({ ms }) => ms) };
+  });
+  const total = rows.reduce((sum, { ms }) => sum + ms, 0);
+  return rows
+    .map(({ ms, ...row }) => ({ ...row, ms: Number(ms.toFixed(2)), share: Number((ms / total).toFixed(4)) }))
+    .sort((a, b) => b.ms - a.ms);
 }
 
 /** Milliseconds of a step that are not TensorFlow's ops. */

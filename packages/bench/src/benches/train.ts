@@ -140,7 +140,7 @@ function stepper(
 ): Stepper {
   const encoder = createEncoder(tensorflow, LOC2VEC, initialWeights(LOC2VEC, 0), { precision });
   const settings = settingsOf(LOC2VEC.layers, LOC2VEC, precision);
-  const batch = miniBatchOf([...tiles], SHAPE, LOC2VEC, 1);
+  const batch = miniBatchOf(tiles, SHAPE, LOC2VEC, 1);
   let step = 0;
   const train = (): void => {
     step++;
