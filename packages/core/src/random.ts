@@ -40,6 +40,33 @@ export interface Random {
   state(): [number, number, number, number];
 }
 
+/** {@link Random.fill}, and the state after it: a function that is one for all generators is compiled once. */
+function fillFrom(
+  state: readonly [number, number, number, number],
+  target: Float32Array,
+  limit: number,
+  chosen: number,
+  other: number,
+): [number, number, number, number] {
+  let [w, x, y, z] = state;
+  // The limit is scaled, which is exact, instead of each draw.
+  const below = limit * 9007199254740992;
+  for (let i = 0; i < target.length; i++) {
+    const high = (((w + x) | 0) + z) | 0;
+    z = (z + 1) | 0;
+    w = x ^ (x >>> 9);
+    x = (y + (y << 3)) | 0;
+    y = (((y << 21) | (y >>> 11)) + high) | 0;
+    const low = (((w + x) | 0) + z) | 0;
+    z = (z + 1) | 0;
+    w = x ^ (x >>> 9);
+    x = (y + (y << 3)) | 0;
+    y = (((y << 21) | (y >>> 11)) + low) | 0;
+    target[i] = (high >>> 5) * 67108864 + (low >>> 6) < below ? chosen : other;
+  }
+  return [w, x, y, z];
+}
+
 /** sfc32 (Doty-Humphrey, PractRand): 128 bits of state, passes BigCrush. */
 export function randomFromState(state: readonly [number, number, number, number]): Random {
   let [a, b, c, d] = state;
@@ -57,22 +84,7 @@ export function randomFromState(state: readonly [number, number, number, number]
     uniform,
     int: (n) => Math.floor(uniform() * n),
     fill(target, limit, chosen, other) {
-      // Local variables stay in registers.
-      let [w, x, y, z] = [a, b, c, d];
-      for (let i = 0; i < target.length; i++) {
-        let draw = 0;
-        for (let half = 0; half < 2; half++) {
-          const t = (((w + x) | 0) + z) | 0;
-          z = (z + 1) | 0;
-          w = x ^ (x >>> 9);
-          x = (y + (y << 3)) | 0;
-          y = (y << 21) | (y >>> 11);
-          y = (y + t) | 0;
-          draw = half === 0 ? (t >>> 5) * 67108864 : draw + (t >>> 6);
-        }
-        target[i] = draw / 9007199254740992 < limit ? chosen : other;
-      }
-      [a, b, c, d] = [w, x, y, z];
+      [a, b, c, d] = fillFrom([a, b, c, d], target, limit, chosen, other);
     },
     normal: () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
     shuffle(items) {

@@ -6,6 +6,7 @@ import { sizeOf } from "./layers/shape.ts";
 import type { WeightArray } from "./weight-arrays.ts";
 
 const T = { type: "float32" } as const;
+const RESHAPE: Attributes = { T, Tshape: { type: "int32" } };
 const DOUBLE: Attributes = { T: { type: "float64" } };
 const SUM: Attributes = { T: { type: "float64" }, Tidx: { type: "int32" }, keep_dims: { bool: false } };
 const WIDEN: Attributes = { SrcT: { type: "float32" }, DstT: { type: "float64" } };
@@ -84,6 +85,9 @@ export function flatOf(
   const parts = parameters.map(({ name, shape }) => ({ name, shape: [...shape], size: sizeOf(shape) }));
   const size = parts.reduce((sum, part) => sum + part.size, 0);
   const sizes = parts.map((part) => part.size);
+  /** tfjs's own makes a tensor of the shape each time. */
+  const reshape = (tensor: Tensor, shape: readonly number[]): Tensor =>
+    op("Reshape", [tensor, constant({ tf }, shape)], RESHAPE)[0] as Tensor;
   const joining: Attributes = { T, Tidx: { type: "int32" }, N: { int: parts.length } };
   const splitting: Attributes = { T, Tlen: { type: "int32" }, num_split: { int: parts.length } };
   return {
@@ -103,7 +107,7 @@ export function flatOf(
     join: (tensorOf) => {
       const vectors = parts.map(({ name, shape, size }) => {
         const tensor = tensorOf(name);
-        return shape.length === 1 ? tensor : tensor.reshape([size]);
+        return shape.length === 1 ? tensor : reshape(tensor, [size]);
       });
       return op("ConcatV2", [...vectors, constant({ tf }, 0)], joining)[0] as Tensor;
     },
@@ -113,7 +117,7 @@ export function flatOf(
       return new Map(
         parts.map(({ name, shape }, at) => {
           const piece = pieces[at] as Tensor;
-          return [name, shape.length === 1 ? piece : piece.reshape(shape)];
+          return [name, shape.length === 1 ? piece : reshape(piece, shape)];
         }),
       );
     },

@@ -1,6 +1,6 @@
 import { type DatasetReader, sharedMemory, tileBytes } from "@loc2vec/shards";
 import { type BatchPlan, keepDrawn } from "./batches.ts";
-import { openTiles } from "./tiles.ts";
+import { openTiles, type TileOptions } from "./tiles.ts";
 
 /** Mini-batches that are read while others are trained: a step blocks the event loop, so one is not enough to keep ahead. */
 const PREFETCH = 5;
@@ -25,14 +25,16 @@ export interface Feed {
  *
  * @param seed of the training, for what is switched off on its tiles
  * @param count of the mini-batches that will be asked for
+ * @param options how tiles are read
  */
 export function openFeed(
   reader: DatasetReader,
   plans: AsyncGenerator<BatchPlan, never>,
   seed: number,
   count: number,
+  options?: TileOptions,
 ): Feed {
-  const tiles = openTiles(reader);
+  const tiles = openTiles(reader, options);
   const ahead: Promise<MiniBatch>[] = [];
   let unasked = count;
   // The same memory serves again and again: the system would clear fresh memory page by page.

@@ -21,4 +21,4 @@ export {
 export { type TrainOptions, type TrainResult, train } from "./session.ts";
 export { type Settings, settle } from "./settings.ts";
 export { type StepFigures, takeStep } from "./step.ts";
-export { openTiles, type TileReader } from "./tiles.ts";
+export { openTiles, type TileOptions, type TileReader } from "./tiles.ts";

@@ -85,6 +85,21 @@ test("mini-batches come in the order of their steps, as many as are asked for", 
   expect(steps).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
 });
 
+test("a mini-batch's tiles are those of its rows, and stay while the next one is asked for", async () => {
+  const settings = settingsOf();
+  const feed = feedOf(settings, 20);
+  let before: { tiles: Uint8Array[]; were: Uint8Array[] } | undefined;
+  for (let i = 0; i < 20; i++) {
+    const { plan, tiles } = await feed.next();
+    if (before !== undefined) expect(before.tiles).toEqual(before.were);
+    for (const [row, { location, sample }] of plan.rows.entries()) {
+      const shard = await reader.openShard(Math.floor(location / STRIPES.shardLocations));
+      expect(tiles[row]).toEqual(await shard?.tile(location, sample));
+    }
+    before = { tiles, were: tiles.map((tile) => tile.slice()) };
+  }
+});
+
 test("locations that may be together are the first ones, each once, and no more are asked for than it takes", () => {
   const asked: number[] = [];
   function* candidates(): Generator<number> {

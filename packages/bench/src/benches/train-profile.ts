@@ -11,10 +11,13 @@ export interface ProfileRow {
   share: number;
 }
 
+/** Steps until JavaScript is compiled. */
+const WARM_UP = 4;
+
 /**
  * Times every op of a step, those that tfjs runs as well, each with a synchronisation: times are the ops' own.
  *
- * @param step runs once before it counts
+ * @param step runs a few times before it counts
  */
 export function profileStep(tensorflow: Tensorflow, step: () => void, steps: number): ProfileRow[] {
   const { tf, device } = tensorflow;
@@ -31,8 +34,13 @@ export function profileStep(tensorflow: Tensorflow, step: () => void, steps: num
       return result;
     } finally {
       inside = false;
-      const entry = spent.get(name) ?? { calls: 0, ms: 0 };
-      spent.set(name, { calls: entry.calls + 1, ms: entry.ms + performance.now() - begin });
+      const ms = performance.now() - begin;
+      const entry = spent.get(name);
+      if (entry === undefined) spent.set(name, { calls: 1, ms });
+      else {
+        entry.calls++;
+        entry.ms += ms;
+      }
     }
   };
   const timeStep = (): Map<string, Spent> => {
@@ -52,7 +60,7 @@ export function profileStep(tensorflow: Tensorflow, step: () => void, steps: num
       deleteTensor: (...args) => part("(freeing memory)", () => binding.deleteTensor(...args)),
     }),
     () => {
-      step();
+      for (let i = 0; i < WARM_UP; i++) step();
       return rowsOf(Array.from({ length: steps }, timeStep));
     },
   );
