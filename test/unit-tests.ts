@@ -62,6 +62,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/tensorflow/test/tensorflow.test.ts",
   "packages/trainer/test/average.test.ts",
   "packages/trainer/test/heldout.test.ts",
+  "packages/trainer/test/mix.test.ts",
   "packages/trainer/test/overlap.test.ts",
   "packages/trainer/test/properties.test.ts",
   "packages/trainer/test/recipe.test.ts",

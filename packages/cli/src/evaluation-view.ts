@@ -13,12 +13,21 @@ export function linesOfEvaluation(evaluation: Evaluation): string[] {
   const { locations, geography, positives, ground, labels, bars } = evaluation;
   const rows = rowsOf(evaluation);
   return [
-    `${locations.evaluated} locations of ${locations.heldout} held out${geography.kind === "elsewhere" ? `, all of another data set than ${geography.trained_on}` : ""}, ${positives} positives each; trained near ${locations.train} others, the nearest ${distance(geography.nearest_trained_m)} away${geography.overlaps ? ": their tiles can show the same ground" : ""}`,
+    `${locations.evaluated} locations of ${locations.heldout} held out${elsewhere(geography)}, ${positives} positives each; trained near ${locations.train} others, the nearest ${distance(geography.nearest_trained_m)} away${geography.overlaps ? ": their tiles can show the same ground" : ""}`,
     ...align([QUALITY_HEAD, ...rows.map(qualityCells)]),
     `who knows where every tile was taken: recall@1 ${percent(ground.recall_at_1)}, @10 ${percent(ground.recall_at_10)}; the nearest other location is ${evaluation.nearest_m.toFixed(0)} m away (median)`,
     ...labels.flatMap((counts) => [aboutLabels(counts), ...probeTable(counts.name, rows)]),
     ...bars.map(barLine),
   ];
+}
+
+/** Where models are judged, if not on squares of what they were trained on. */
+function elsewhere({ kind, trained_on, seen }: Evaluation["geography"]): string {
+  if (kind === "squares") return "";
+  const names = [trained_on].flat().join(", ");
+  return seen === undefined
+    ? `, all of another data set than ${names}`
+    : `, of another data set than ${names}, without ${seen} whose tiles can show ground that was trained on`;
 }
 
 const distance = (metres: number): string =>

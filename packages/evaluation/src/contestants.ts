@@ -44,18 +44,20 @@ export interface Entry {
 }
 
 /** Tiles that baselines are fitted to: anchors and positives of what is trained on, planar uint8 [channel, y, x] each. */
-export async function readFitTiles(
-  { reader, dataset, parts, emptyByLocation }: Surveyed,
-  seed: number,
-): Promise<Uint8Array[]> {
+export async function readFitTiles(trained: readonly Surveyed[], seed: number): Promise<Uint8Array[]> {
   const random = randomOf(seed, Purpose.evaluate, 4);
-  const source = { samples: dataset.samples, emptyByLocation, seed };
-  return openTiles(reader).read(
-    draw(parts.train, FIT, random).map((location) => ({
-      location,
-      sample: chooseSamples(location, 1, source)[random.int(2)] as number,
-    })),
+  const all = trained.flatMap(({ parts }, set) => parts.train.map((location) => ({ set, location })));
+  const drawn = draw([...all.keys()], FIT, random).map((at) => {
+    const { set, location } = all[at] as (typeof all)[number];
+    const { dataset, emptyByLocation } = trained[set] as Surveyed;
+    const source = { samples: dataset.samples, emptyByLocation, seed };
+    return { set, location, sample: chooseSamples(location, 1, source)[random.int(2)] as number };
+  });
+  // Drawn in ascending order, so those of a data set stand together.
+  const bySet = trained.map(({ reader }, at) =>
+    openTiles(reader).read(drawn.filter(({ set }) => set === at)),
   );
+  return (await Promise.all(bySet)).flat();
 }
 
 /** The models, the first one's network before any training, and what takes none; whoever makes them disposes of them. */

@@ -2,7 +2,7 @@ import type { CheckpointChoice } from "@loc2vec/core";
 import { median } from "@loc2vec/numeric";
 import type { ObjectStore } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
-import { type Checkpoint, openCheckpoint, openTiles } from "@loc2vec/trainer";
+import { type Checkpoint, oneOrAll, openCheckpoint, openTiles } from "@loc2vec/trainer";
 import { type Contestant, disposeAll, makeContestants, readFitTiles } from "./contestants.ts";
 import { readCurve } from "./curves.ts";
 import { describeAll } from "./describe.ts";
@@ -20,7 +20,10 @@ import { barsOf } from "./verdict.ts";
 export interface EvaluateOptions {
   store: ObjectStore;
   dataset: string;
-  /** All trained on that data set, with the same geography held out, or all on one other, elsewhere; bars are held to the first, or the mean of its group. */
+  /**
+   * All trained on the same data sets, with the same geography held out: that one among them, or others, elsewhere. Bars are
+   * held to the first, or the mean of its group.
+   */
   models: readonly string[];
   /** Which checkpoint of each model. Default `best`. */
   checkpoint?: CheckpointChoice | undefined;
@@ -49,7 +52,9 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     models.map((model) => openCheckpoint(store, model, options.checkpoint)),
   );
   const geography = await findGeography(store, options.dataset, models, checkpoints, positives);
-  const { evaluated, trained, heldout } = geography;
+  const { evaluated, trained, heldout, seen } = geography;
+  if (seen > 0)
+    log(`evaluate: ${seen} locations are left out: their tiles can show ground that was trained on`);
   const { dataset, emptyByLocation } = evaluated;
   const source = { samples: dataset.samples, emptyByLocation, seed };
   const images = chooseImages(heldout, options.locations ?? 2000, positives, source);
@@ -94,7 +99,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     geography: describeGeography(geography),
     holdout: (checkpoints[0] as Checkpoint).settings.holdout,
     locations: {
-      train: trained.parts.train.length,
+      train: trained.reduce((sum, { parts }) => sum + parts.train.length, 0),
       heldout: heldout.length,
       evaluated: images.locations.length,
     },
@@ -115,8 +120,9 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
 function describeGeography(geography: Geography): Evaluation["geography"] {
   return {
     kind: geography.kind,
-    trained_on: geography.trained.dataset.name,
+    trained_on: oneOrAll(geography.trained.map(({ dataset }) => dataset.name)),
     nearest_trained_m: geography.nearestTrainedM,
     overlaps: geography.overlaps,
+    ...(geography.seen > 0 && { seen: geography.seen }),
   };
 }

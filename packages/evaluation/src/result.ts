@@ -103,13 +103,16 @@ export interface Curve {
 export interface Evaluation {
   dataset: string;
   geography: {
-    /** `squares`: held-out cells of the data set trained on; `elsewhere`: all of another one. */
+    /** `squares`: held-out cells of a data set trained on; `elsewhere`: all of another one, but for what was seen. */
     kind: Geography["kind"];
-    trained_on: string;
+    /** Name of the data set, or of each. */
+    trained_on: string | string[];
     /** Metres between the nearest two locations of which one was trained on, and the other is judged by. */
     nearest_trained_m: number;
     /** Whether tiles of the two can show the same ground. */
     overlaps: boolean;
+    /** Locations elsewhere that are left out, since their tiles can show ground that was trained on; absent for none. */
+    seen?: number;
   };
   holdout: Holdout;
   locations: { train: number; heldout: number; evaluated: number };

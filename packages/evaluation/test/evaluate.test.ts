@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url";
 import { type Dataset, distanceM, METRES_PER_DEGREE, partOf, randomOf } from "@loc2vec/core";
 import { createEmbedder } from "@loc2vec/encoder";
 import { createDataset, type ObjectStore, openStore } from "@loc2vec/shards";
-import { openCheckpoint, train } from "@loc2vec/trainer";
+import { openCheckpoint, partTogether, train } from "@loc2vec/trainer";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { STRIPES, writeStripes } from "../../../test/support/stripes.ts";
 import {
@@ -353,7 +353,7 @@ test("nothing held out, other places held out, another data set: an error, not a
   });
 });
 
-test("another city is judged as a whole, when it does not overlap what was trained on", async () => {
+test("another city is judged as a whole, but for what overlaps ground that was trained on", async () => {
   const north = (i: number) => ({ lon: place(i).lon, lat: place(i).lat + 1 });
   await writeStripes(store, { ...DATASET, name: "north" }, { place: north, draw: tile });
   const kinds = labels((i) => `kind ${kindOf(i)}`);
@@ -376,16 +376,84 @@ test("another city is judged as a whole, when it does not overlap what was train
   // One that was trained on the whole of its own map may be judged elsewhere.
   expect((await evaluate({ ...options, models: ["whole"] })).locations.heldout).toBe(240);
 
+  // Another one of the same ground: what lies near a location that was trained on is left out, and nothing is told by it.
   const close = (i: number) => ({ lon: place(i).lon, lat: place(i).lat + 0.002 });
   await writeStripes(store, { ...DATASET, name: "close" }, { place: close, draw: tile });
-  await expect(evaluate({ ...options, dataset: "close", models: ["softpn"] })).rejects.toThrowError(
-    /close overlaps data set stripes.*lie 222 m from one another, and their tiles reach 509 m/,
+  const unseen = [...PLACES.keys()].filter((i) => trained.every((a) => distanceM(a, close(i)) >= 509.1));
+  const lines: string[] = [];
+  const log = (line: string): void => void lines.push(line);
+  const overlapping = await evaluate({ ...options, dataset: "close", models: ["softpn"], log });
+  expect(unseen.length).toBeGreaterThan(20);
+  expect(unseen.length).toBeLessThan(partIs("heldout").length + 240 - trained.length);
+  expect(overlapping.locations).toMatchObject({ heldout: unseen.length, evaluated: unseen.length });
+  expect(overlapping.geography).toMatchObject({ seen: 240 - unseen.length, overlaps: false });
+  expect(overlapping.geography.nearest_trained_m).toBeGreaterThanOrEqual(509.1);
+  for (const { a, b } of overlapping.lookalikes) expect(unseen).toEqual(expect.arrayContaining([a, b]));
+  const { train = 0, heldout: asked = 0 } = overlapping.labels ?? {};
+  expect(train + asked).toBeLessThanOrEqual(unseen.length);
+  expect(lines).toContain(
+    `evaluate: ${240 - unseen.length} locations are left out: their tiles can show ground that was trained on`,
   );
+  // Nothing of it is unseen by one that was trained on the whole map.
+  await expect(evaluate({ ...options, dataset: "close", models: ["whole"] })).rejects.toThrowError(
+    /^data set close overlaps data set stripes, trained on: tiles of 240 of its locations can show the same ground, and 0 others are too few/,
+  );
+});
+
+test("a model of several data sets is judged on held-out squares of one, and on what lies elsewhere", async () => {
+  // Of the same ground, other places and other squares; and another city.
+  const beside = (i: number) => ({ lon: place(i).lon + 0.003, lat: place(i).lat + 0.003 });
+  const south = (i: number) => ({ lon: place(i).lon, lat: place(i).lat - 1 });
+  const foreign = (i: number) => ({ lon: place(i).lon, lat: place(i).lat - 2 });
+  await writeStripes(store, { ...DATASET, name: "beside", seed: 2 }, { place: beside, draw: tile });
+  await writeStripes(store, { ...DATASET, name: "south", seed: 3 }, { place: south, draw: tile });
+  await writeStripes(store, { ...DATASET, name: "foreign", seed: 4 }, { place: foreign, draw: tile });
+  const dataset = ["stripes", "beside", "south"];
+  const several = { ...settings, dataset, holdout: { ...HOLDOUT, borderM: 600 } };
+  await train({ store, model: "several", steps: 8, ...several });
+  const grounds = [
+    { seed: 2, places: PLACES.map((_, i) => beside(i)) },
+    { seed: 3, places: PLACES.map((_, i) => south(i)) },
+    { seed: 1, places: PLACES },
+  ];
+  const parts = partTogether(grounds, several.holdout);
+  const of = (set: number, part: string) =>
+    grounds[set]?.places.filter((_, i) => parts[set]?.[i] === part) ?? [];
+  const trained = [0, 1, 2].flatMap((set) => of(set, "train"));
+  const options = { store, models: ["several"], positives: 2, locations: 30 };
+  for (const [set, name] of ["beside", "south", "stripes"].entries()) {
+    const { geography, locations } = await evaluate({ ...options, dataset: name });
+    expect(locations).toEqual({ train: trained.length, heldout: of(set, "heldout").length, evaluated: 30 });
+    const nearest = Math.min(
+      ...of(set, "heldout").map((a) => Math.min(...trained.map((b) => distanceM(a, b)))),
+    );
+    expect(geography).toEqual({
+      ...{ kind: "squares", trained_on: ["beside", "south", "stripes"], overlaps: false },
+      nearest_trained_m: expect.closeTo(nearest, 6),
+    });
+    expect(nearest).toBeGreaterThanOrEqual(600);
+  }
+  const elsewhere = await evaluate({ ...options, dataset: "foreign" });
+  expect(elsewhere.locations).toEqual({ train: trained.length, heldout: 240, evaluated: 30 });
+  expect(elsewhere.geography).toMatchObject({ kind: "elsewhere", overlaps: false });
+  expect(elsewhere.geography).not.toHaveProperty("seen");
+  expect(elsewhere.results.map(({ name }) => name)).toContain("several");
+
+  await expect(
+    evaluate({ ...options, dataset: "stripes", models: ["several", "softpn"] }),
+  ).rejects.toThrowError(
+    /^model several was trained on data set beside .* and data set south .* and data set stripes .*, model softpn on data set stripes /,
+  );
+  await store.remove("datasets/south/zarr.json");
+  await expect(evaluate({ ...options, dataset: "stripes" })).rejects.toMatchObject({
+    code: "dataset-missing",
+    message: expect.stringMatching(/^model several was trained on data set south, which is not in /),
+  });
 });
 
 test("whether tiles meet is one rule: nearer than two reaches, 509.1 m, they do", async () => {
   // Fifteen rows, 0.01 degrees apart; the other data set's first lies so many metres beyond the last.
-  const beyond = async (metres: number): Promise<void> => {
+  const beyond = async (metres: number) => {
     const shift = 0.14 + metres / METRES_PER_DEGREE;
     const name = `beyond-${Math.round(10 * metres)}`;
     const moved = (i: number) => ({ lon: place(i).lon, lat: place(i).lat + shift });
@@ -397,11 +465,17 @@ test("whether tiles meet is one rule: nearer than two reaches, 509.1 m, they do"
       locations: 20,
       positives: 1,
     });
-    expect(geography.nearest_trained_m).toBeCloseTo(metres, 1);
     expect(geography.overlaps).toBe(false);
+    return geography;
   };
-  await beyond(509.4);
-  await expect(beyond(508.8)).rejects.toThrowError(/overlaps data set stripes/);
+  const apart = await beyond(509.4);
+  expect(apart.nearest_trained_m).toBeCloseTo(509.4, 1);
+  expect(apart).not.toHaveProperty("seen");
+  const last = [...PLACES.keys()].slice(-16).filter((i) => partIs("train").includes(i));
+  const meeting = await beyond(508.8);
+  expect(meeting.seen).toBe(last.length);
+  expect(last.length).toBeGreaterThan(0);
+  expect(meeting.nearest_trained_m).toBeGreaterThan(509.1);
   // In squares it is said: rows and columns 300 m apart, cells of 1 km without a border.
   const dense = (i: number) => ({ lon: 10 + 0.0042 * (i % 16), lat: 50 + 0.0027 * Math.floor(i / 16) });
   await writeStripes(store, { ...DATASET, name: "dense" }, { place: dense, draw: tile });

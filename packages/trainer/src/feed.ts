@@ -1,5 +1,6 @@
 import type { DatasetReader } from "@loc2vec/shards";
 import { type BatchPlan, keepDrawn } from "./batches.ts";
+import type { Corpus } from "./corpus.ts";
 import { openTiles } from "./tiles.ts";
 
 /** Mini-batches that are read while others are trained: a step blocks the event loop, so one is not enough to keep ahead. */
@@ -25,12 +26,12 @@ export interface Feed {
  * @param count of the mini-batches that will be asked for
  */
 export function openFeed(
-  reader: DatasetReader,
+  from: DatasetReader | Corpus,
   plans: AsyncGenerator<BatchPlan, never>,
   seed: number,
   count: number,
 ): Feed {
-  const tiles = openTiles(reader);
+  const tiles = openTiles(from);
   const ahead: Promise<MiniBatch>[] = [];
   let unasked = count;
   const read = async (): Promise<MiniBatch> => {

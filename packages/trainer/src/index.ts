@@ -1,6 +1,7 @@
 export { planBatches } from "./batches.ts";
 export { type Best, openCheckpoint, readBest } from "./best.ts";
 export { type Checkpoint, listCheckpoints, readCheckpoint } from "./checkpoint.ts";
+export { describeNames, oneOrAll } from "./corpus.ts";
 export { type EmbedOptions, type EmbedResult, embedDataset } from "./embed.ts";
 export { type EmptyTiles, findEmptyTiles, isUsable } from "./empty.ts";
 export type { HeldoutFigures, HistoryEntry } from "./figures.ts";
@@ -18,5 +19,6 @@ export {
   type RecipeName,
 } from "./recipe.ts";
 export { type TrainOptions, type TrainResult, train } from "./session.ts";
-export type { Settings } from "./settings.ts";
+export { datasetsOf, type Settings, sameDatasets } from "./settings.ts";
+export { partTogether } from "./split.ts";
 export { openTiles, type TileReader } from "./tiles.ts";

@@ -87,6 +87,14 @@ export const decisive = {
       before: 1,
     }),
   }),
+  mix: knob(z.enum(["batch", "turns"]).default("batch"), {
+    flag: "--mix",
+    value: "how",
+    help: "with several data sets: each mini-batch has locations of all of them, or of one by turns, the more often the more locations it has",
+    before: "batch",
+    // A queued training is of the data set that is rendered for it.
+    enqueue: false,
+  }),
   loss: knob(z.enum(LOSS_NAMES).default("softpn"), {
     flag: "--loss",
     value: "loss",

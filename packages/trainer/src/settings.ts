@@ -1,5 +1,6 @@
 import {
   type Dataset,
+  type DatasetIdentity,
   datasetIdentitySchema,
   describeIdentity,
   FarmError,
@@ -51,18 +52,23 @@ const plain = Object.fromEntries(
 type Settled<T> = { [K in keyof T]-?: Exclude<T[K], undefined> };
 
 /** All that decides how a training goes, but for its length: a recipe's decisive settings, and what it was trained on. */
-export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdout" | "precision">> & {
-  /** An encoder reads tiles of that cartography alone. */
-  dataset: z.infer<typeof datasetIdentitySchema>;
+export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdout" | "mix" | "precision">> & {
+  /** Of several, all of them, by name. An encoder reads tiles of their cartography alone. */
+  dataset: DatasetIdentity | DatasetIdentity[];
   channels: string[];
   architecture: Architecture;
   batch: Settled<Recipe["batch"]>;
+  /** Nothing is said of it where there is one data set. */
+  mix?: Recipe["mix"];
   /** `anneal` is a step: what `steps` were where the training began. */
   schedule: Settled<Pick<Recipe, Exclude<keyof typeof schedule, "anneal">>> & { anneal: number };
   /** What `auto` became where the training began. */
   precision: Exclude<Precision, "auto">;
-  /** Ids of the shards that it draws from, `0-99,105`: those rendered when the training began, or with `early` all. */
-  shards: string;
+  /**
+   * Ids of the shards that it draws from, `0-99,105`: those rendered when the training began, or with `early` all. Of several
+   * data sets a list of these.
+   */
+  shards: string | string[];
   holdout: Holdout;
 };
 
@@ -70,14 +76,19 @@ export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdou
 export const settingsSchema = z.preprocess(
   readScale,
   z.object({
-    dataset: datasetIdentitySchema,
+    dataset: z.union([datasetIdentitySchema, z.array(datasetIdentitySchema).min(2)]),
     channels: z.array(z.string()),
     architecture: architectureSchema,
     ...keptShape(plain),
     schedule: z.object(keptShape(schedule)).prefault({}),
-    shards: z.string().regex(RANGES),
+    shards: z.union([z.string().regex(RANGES), z.array(z.string().regex(RANGES)).min(2)]),
   }),
 ) as unknown as z.ZodType<Settings>;
+
+/** The data sets that a model is trained on, by name. */
+export function datasetsOf({ dataset }: Pick<Settings, "dataset">): DatasetIdentity[] {
+  return [dataset].flat();
+}
 
 /** Settings as they are written. */
 export function storedSettings(settings: Settings): object {
@@ -92,7 +103,11 @@ export type SettledRecipe = Omit<Recipe, "precision" | "anneal"> &
   Pick<Settings, "precision"> &
   Pick<Settings["schedule"], "anneal">;
 
-/** The settings of a training on a data set: those of a training that begins, or that goes on as it is told to. */
+/**
+ * The settings of a training on a data set, or several: those of a training that begins, or that goes on as it is told to.
+ *
+ * @param identity of several a list
+ */
 export function settle(
   recipe: SettledRecipe,
   identity: Settings["dataset"],
@@ -109,6 +124,7 @@ export function settle(
       settings.schedule = { ...(settings.schedule as object | undefined), [name]: recipe[name] };
     else if (!isOfArchitecture(name) && !(name in drawn)) settings[name] = recipe[name];
   }
+  if (!Array.isArray(identity)) delete settings.mix;
   settings.temperature ??= LOSSES[recipe.loss].temperature;
   if (recipe.halfSizeSteps > 0) checkAnySize(architecture);
   return { ...settings, ...drawn } as Settings;
@@ -150,12 +166,12 @@ export function checkSame(store: ObjectStore, model: string, was: Settings, is: 
   for (const field of Object.keys(is) as (keyof Settings)[]) {
     const [before, now] = [JSON.stringify(was[field]), JSON.stringify(is[field])];
     if (before === now) continue;
-    if (field === "dataset" && sameDataset(was.dataset, is.dataset)) continue;
+    if (field === "dataset" && sameDatasets(datasetsOf(was), datasetsOf(is))) continue;
     const [had, has] =
       field === "architecture"
         ? [was, is].map(({ architecture }) => describeArchitecture(architecture))
         : field === "dataset"
-          ? [was, is].map(({ dataset }) => describeIdentity(dataset))
+          ? [was, is].map((settings) => datasetsOf(settings).map(describeIdentity).join(" and "))
           : [`${field} ${before}`, now];
     throw new FarmError(
       field === "dataset" ? "dataset-mismatch" : "settings-mismatch",
@@ -163,4 +179,9 @@ export function checkSame(store: ObjectStore, model: string, was: Settings, is: 
       "train under another name, or with the same settings",
     );
   }
+}
+
+/** Whether two trainings are on the same data sets. */
+export function sameDatasets(a: readonly DatasetIdentity[], b: readonly DatasetIdentity[]): boolean {
+  return a.length === b.length && a.every((one, i) => sameDataset(one, b[i] as DatasetIdentity));
 }

@@ -1,5 +1,6 @@
-import { FarmError, shardOf } from "@loc2vec/core";
-import type { DatasetReader, ShardReader } from "@loc2vec/shards";
+import { FarmError } from "@loc2vec/core";
+import type { DatasetReader } from "@loc2vec/shards";
+import { type Corpus, type CorpusShard, joinDatasets } from "./corpus.ts";
 
 /** Shards kept in memory, compressed, or their indexes: the pool that mini-batches are drawn from, and what is left of the one before. */
 const KEPT_SHARDS = 40;
@@ -16,10 +17,14 @@ export interface TileReader {
  * Streams tiles from shards: each shard is fetched once, as a whole, when its first tile is asked for; or with
  * `whole: false` its index alone, and each tile by itself, where few of a shard are asked for.
  */
-export function openTiles(reader: DatasetReader, { whole = true }: { whole?: boolean } = {}): TileReader {
-  const open = new Map<number, Promise<ShardReader>>();
-  const openOnce = (shard: number): Promise<ShardReader> => {
-    const opening = open.get(shard) ?? fetchShard(reader, shard, whole);
+export function openTiles(
+  from: DatasetReader | Corpus,
+  { whole = true }: { whole?: boolean } = {},
+): TileReader {
+  const corpus = "readers" in from ? from : joinDatasets([from]);
+  const open = new Map<number, Promise<CorpusShard>>();
+  const openOnce = (shard: number): Promise<CorpusShard> => {
+    const opening = open.get(shard) ?? fetchShard(corpus, shard, whole);
     // The last one used goes to the end; the first one goes when there are too many.
     open.delete(shard);
     open.set(shard, opening);
@@ -28,7 +33,7 @@ export function openTiles(reader: DatasetReader, { whole = true }: { whole?: boo
     return opening;
   };
   const read = async ({ location, sample }: { location: number; sample: number }): Promise<Uint8Array> =>
-    (await openOnce(shardOf(reader.dataset, location))).tile(location, sample);
+    (await openOnce(corpus.shardOf(location))).tile(location, sample);
   return {
     async read(rows) {
       if (whole) return Promise.all(rows.map(read));
@@ -40,12 +45,12 @@ export function openTiles(reader: DatasetReader, { whole = true }: { whole?: boo
   };
 }
 
-async function fetchShard(reader: DatasetReader, shard: number, whole: boolean): Promise<ShardReader> {
-  const opened = await reader.openShard(shard, { whole });
+async function fetchShard(corpus: Corpus, shard: number, whole: boolean): Promise<CorpusShard> {
+  const opened = await corpus.openShard(shard, { whole });
   if (opened === undefined) {
     throw new FarmError(
       "shards-missing",
-      `${reader.shardKey(shard)}: the shard is missing`,
+      `${corpus.shardKey(shard)}: the shard is missing`,
       "pnpm farm:enqueue and farm:work render it",
     );
   }

@@ -21,7 +21,7 @@ import {
   RECIPES,
   recipeTable,
 } from "../src/recipe.ts";
-import { recipeNameOf, settle } from "../src/settings.ts";
+import { recipeNameOf, type Settings, settle } from "../src/settings.ts";
 
 const README = fileURLToPath(new URL("../README.md", import.meta.url));
 const PAPER = parseRecipe("a test", {});
@@ -46,8 +46,8 @@ test("every setting has a flag of its own, a help text, and a unit where its nam
   }
 });
 
-test("a job may be given every setting but what is drawn by chance, and what waits for shards", () => {
-  expect(KNOBS.filter(({ enqueue }) => enqueue === false).map(nameOf)).toEqual(["seed", "early"]);
+test("a job may be given every setting but what is drawn by chance, waits for shards, or is of several data sets", () => {
+  expect(KNOBS.filter(({ enqueue }) => enqueue === false).map(nameOf)).toEqual(["seed", "mix", "early"]);
 });
 
 test("no setting has the name of a job's own field, or of what a training is told beside its recipe", () => {
@@ -341,8 +341,16 @@ test("all that is decisive is in a checkpoint's settings", () => {
   const drawn = { shards: "0-5", early: false, minDistanceM: 100, holdout: DEFAULT_HOLDOUT };
   const dataset = { channels: ["a", "b", "c"], pixels: 32 };
   const settings = settle({ ...PAPER, precision: "mixed", anneal: 60 }, {} as never, dataset, drawn);
-  const kept = { ...settings, ...settings.schedule, network: settings.architecture, halvings: 0, turns: 1 };
-  expect(Object.keys(decisive).filter((name) => !(name in kept))).toEqual([]);
+  const missing = (of: Settings): string[] => {
+    const kept = { ...of, ...of.schedule, network: of.architecture, halvings: 0, turns: 1 };
+    return Object.keys(decisive).filter((name) => !(name in kept));
+  };
+  // How data sets are mixed is no setting of a training on one: its checkpoints have the bytes of before there were several.
+  expect(missing(settings)).toEqual(["mix"]);
+  const recipe = parseRecipe("a test", { mix: "turns" });
+  const several = settle({ ...recipe, precision: "mixed", anneal: 60 }, [{}, {}] as never, dataset, drawn);
+  expect(missing(several)).toEqual([]);
+  expect(several.mix).toBe("turns");
   expect(settings).toMatchObject({
     ...drawn,
     precision: "mixed",

@@ -37,7 +37,7 @@ export const evaluate = defineCommand({
 
 function withEvaluation(command: Command): Command {
   return command
-    .requiredOption("--dataset <name>", "that they were trained on, or one of another city")
+    .requiredOption("--dataset <name>", "one that they were trained on, or one of another city")
     .requiredOption(
       "--model <names...>",
       "one or more; bars are held to the first, and those that differ from it in the seed alone",
