@@ -1,6 +1,6 @@
 import { formatDuration } from "@loc2vec/core";
 import type { TrainingView } from "@loc2vec/farm";
-import type { HistoryEntry } from "@loc2vec/trainer";
+import { describeNames, type HistoryEntry } from "@loc2vec/trainer";
 import type { CommandContext } from "./context.ts";
 import { bar, startLive } from "./live.ts";
 
@@ -11,7 +11,8 @@ const BARS = "▁▂▃▄▅▆▇█";
 
 export interface TrainingViewOptions {
   context: CommandContext;
-  dataset: string;
+  /** Names of its data sets. */
+  dataset: readonly string[];
   model: string;
   /** To train up to. */
   steps: number;
@@ -36,7 +37,7 @@ function showLines({ context, dataset, model, steps }: TrainingViewOptions): Tra
     if (context.signal.aborted && !stopping) terminal = startLive(process.stderr);
     stopping = context.signal.aborted;
     terminal.draw([
-      `model ${model}, data set ${dataset}: ${state}`,
+      `model ${model}, ${describeNames(dataset)}: ${state}`,
       ...trainingLines(steps, losses, recent, judged),
     ]);
   };

@@ -251,6 +251,7 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
         dropout: { input: 0.1, conv: 0.05, dense: 0.2 },
       },
       ...{ warmup: 2, halveEvery: 50, anneal: "steps", patience: 900, maxSeconds: 300 },
+      ...{ halvings: 0, halfSizeSteps: 0, turns: 1 },
     });
     expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ shards: 2, failures: 0 });
     expect((await run("work", "--queues", "train,embed", "--until", "empty", "--json")).json).toMatchObject({
@@ -324,12 +325,12 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     expect(json, stderr).toMatchObject({
       dataset: "wide",
       positives: 2,
-      labels: { masked: ["amenities_shops"] },
+      labels: [{ name: "map", masked: ["amenities_shops"] }],
       files: ["evaluation.json", "figure7.png", "figure11.svg"].map((name) => join(out, name)),
     });
     expect(json.results.map(({ kind, loss }: { kind: string; loss?: string }) => loss ?? kind)).toEqual([
       ...["softpn", "ratio", "untrained"],
-      ...Array(4).fill("baseline"),
+      ...Array(5).fill("baseline"),
     ]);
     for (const each of json.results) expect(each.recall_at_10).toBeGreaterThan(0);
     // Both were judged by held-out triplets while they were trained, and figure 11 shows it.

@@ -16,7 +16,7 @@ test("`train` has an option for every setting, `enqueue` for all but those that 
   expect(optionsOf(withTraining)).toEqual(["--recipe <name>", ...KNOBS.map(usageOf)]);
   expect(optionsOf(withQueuedTraining)).toContain("--recipe <name>");
   const missing = KNOBS.map(usageOf).filter((flags) => !optionsOf(withQueuedTraining).includes(flags));
-  expect(missing).toEqual(["--seed <n>", "--early"]);
+  expect(missing).toEqual(["--seed <n>", "--mix <how>", "--early"]);
 });
 
 test("--help says each default", () => {

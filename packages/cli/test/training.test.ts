@@ -14,7 +14,7 @@ import { modelJobId, openQueues } from "@loc2vec/queue";
 import { type ObjectStore, openStore, storeIdentity } from "@loc2vec/shards";
 import { type HistoryEntry, readCheckpoint, readHistory } from "@loc2vec/trainer";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
-import { NETWORK, writeStripes } from "../../../test/support/stripes.ts";
+import { NETWORK, STRIPES, writeStripes } from "../../../test/support/stripes.ts";
 import { CLI, farm } from "./farm.ts";
 
 declare module "vitest" {
@@ -169,7 +169,7 @@ test("networks are chosen by name or by their layers, and what is wrong with the
     "small (81,552 parameters), paper (305,040 parameters), large (1,208,080 parameters)",
   );
   for (const [given, message] of [
-    ["tiny", /--network .* must be small, paper, large or JSON/],
+    ["tiny", /--network .* must be small, paper, large, global or JSON/],
     ['{"pooled":[],"pointwise":[],"dense":4,"embedding":4}', /pooled: /],
     ['{"pooled":[8],"pointwise":[0],"dense":4,"embedding":4}', /pointwise\.0: /],
     ['{"pooled":[8],"dense":4,"embedding":4}', /pointwise: /],
@@ -288,4 +288,30 @@ test("a job whose time is over goes behind the others, and on until its steps ar
   const rates = (await readHistory(store, "long")).map(({ learningRate }) => learningRate as number);
   expect(rates[4]).toBe(0.001);
   expect(rates[54]).toBeCloseTo(0.0005, 9);
+});
+
+test("a model is trained on several data sets, which all messages name", { timeout: 120_000 }, async () => {
+  await writeStripes(store, { ...STRIPES, name: "other", seed: 2 });
+  const several = (...more: string[]): string[] => {
+    const [command = "", ...rest] = train("several", "--steps", "3", "--mix", "turns", ...more);
+    return [command, ...rest.flatMap((word) => (word === "stripes" ? ["stripes", "other"] : word))];
+  };
+  const trained = await farm(several("--json"), settings);
+  expect(trained).toMatchObject({
+    code: 0,
+    json: { model: "several", dataset: ["other", "stripes"], step: 3 },
+  });
+  const { settings: kept } = await readCheckpoint(store, "several", 3);
+  expect(kept).toMatchObject({ mix: "turns", shards: ["0-5", "0-5"] });
+  const embedded = await farm(["embed", "--dataset", "other", "--model", "several", "--json"], settings);
+  expect(embedded).toMatchObject({ code: 0, json: { locations: 24 } });
+  await writeStripes(store, { ...STRIPES, name: "few", samples: 4 });
+  const refused = await farm(
+    ["train", "--dataset", "stripes", "few", "--model", "x", "--steps", "1"],
+    settings,
+  );
+  expect(refused.code).toBe(6);
+  expect(refused.stderr).toMatch(
+    /^error: data sets few and stripes cannot be trained on together: few has 3 positives of each location, stripes has 4 positives of each location \(mend: .*--positives/m,
+  );
 });

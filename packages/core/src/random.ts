@@ -129,4 +129,5 @@ export const Purpose = {
   holdout: 9,
   judge: 10,
   overlap: 11,
+  mix: 12,
 } as const;

@@ -38,8 +38,22 @@ def pool(x, spec, name):
     return layers.MaxPooling2D(name=name)(x)
 
 
+def blur_pool(x, spec, name):
+    x = tf.keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+    x = layers.MaxPooling2D(2, strides=1)(x)
+    blur = np.outer([1, 2, 1], [1, 2, 1]).reshape(3, 3, 1, 1) / 16
+    blur = tf.keras.initializers.Constant(np.tile(blur, (1, 1, x.shape[-1], 1)).tolist())
+    return layers.DepthwiseConv2D(
+        3, strides=2, use_bias=False, depthwise_initializer=blur, trainable=False, name=name
+    )(x)
+
+
 def flatten(x, spec, name):
     return layers.Flatten(name=name)(x)
+
+
+def global_pool(x, spec, name):
+    return layers.Concatenate(name=name)([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
 
 
 def dense(x, spec, name):
@@ -50,7 +64,9 @@ def dense(x, spec, name):
 LAYERS = {
     "conv": conv,
     "pool": pool,
+    "blur pool": blur_pool,
     "flatten": flatten,
+    "global pool": global_pool,
     "dense": dense,
 }
 # Each number that they give is one of those that they take: dropout may as well follow them.
@@ -93,8 +109,21 @@ def followed(x, spec, name):
     return x
 
 
+def halved(x):
+    """The rounded mean of 2 x 2 whole numbers, half up."""
+    return tf.keras.ops.floor(layers.AveragePooling2D(2)(x) + 0.5)
+
+
+def turned(x, turns):
+    """Tiles, their quarter turns, and with 8 turns those of their mirror images."""
+    ops = tf.keras.ops
+    across = ops.transpose(x, (0, 2, 1, 3))
+    quarter = [x, ops.flip(across, 1), ops.flip(ops.flip(x, 1), 2), ops.flip(across, 2)]
+    return (quarter + [ops.flip(x, 2), across, ops.flip(x, 1), ops.flip(ops.flip(across, 1), 2)])[:turns]
+
+
 def encoder(architecture=LOC2VEC, dropout=(0.02, 0.01, 0.02)):
-    """The network, by default the published one of 305,040 parameters.
+    """The network as it is trained, by default the published one of 305,040 parameters.
 
     dropout: rates of the input's channels, of feature maps, of vectors. It follows each layer with a kernel but the last,
     and the pooling after it."""
@@ -104,7 +133,10 @@ def encoder(architecture=LOC2VEC, dropout=(0.02, 0.01, 0.02)):
 
     pixels, specs = architecture["pixels"], layers_of(architecture)
     inputs = tf.keras.Input((pixels, pixels, architecture["channels"]), name="tiles")
-    x = layers.SpatialDropout2D(dropout[0])(layers.Rescaling(1 / 255)(inputs))
+    x = inputs
+    for _ in range(architecture.get("halvings", 0)):
+        x = halved(x)
+    x = layers.SpatialDropout2D(dropout[0])(layers.Rescaling(1 / 255)(x))
     dropout_due = False
     for spec, name in zip(specs, names_of(specs)):
         if dropout_due and spec["kind"] not in SELECTING:
@@ -142,11 +174,21 @@ def set_weights(model, weights):
     return model
 
 
+def averaged(model, architecture):
+    """A model that gives the mean over the architecture's turns of a tile."""
+    turns = architecture.get("turns", 1)
+    if turns == 1:
+        return model
+    pixels = architecture["pixels"]
+    inputs = tf.keras.Input((pixels, pixels, architecture["channels"]), name="tiles")
+    return tf.keras.Model(inputs, layers.Average()([model(turn) for turn in turned(inputs, turns)]))
+
+
 def load(path):
-    """The encoder with a trained model's weights, in the architecture that the file names."""
+    """The encoder with a trained model's weights, in the architecture that the file names, for embedding."""
     weights, metadata = read_safetensors(path)
     architecture = json.loads(metadata["architecture"]) if "architecture" in metadata else LOC2VEC
-    return set_weights(encoder(architecture), weights)
+    return averaged(set_weights(encoder(architecture), weights), architecture)
 
 
 if __name__ == "__main__":

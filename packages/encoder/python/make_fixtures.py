@@ -195,7 +195,7 @@ def parts(model):
         if isinstance(layer, tf.keras.layers.BatchNormalization):
             name = layer.name.removesuffix("_norm")
             variables |= {f"{name}.gamma": layer.gamma, f"{name}.beta": layer.beta}
-        elif layer.weights:
+        elif layer.trainable_weights:
             variables[f"{layer.name}.kernel"] = layer.kernel
             if layer.use_bias:
                 variables[f"{layer.name}.bias"] = layer.bias
@@ -265,7 +265,9 @@ EXAMPLES = [
     {"input": [6, 6, 1], "layers": [{"kind": "conv", "filters": 2, "size": 5, **NONE, "activation": "leaky relu"}]},
     {"input": [4, 4, 2], "layers": [{"kind": "conv", "filters": 3, "size": 7, **NONE, "normalization": "batch"}]},
     {"input": [4, 4, 3], "layers": [{"kind": "pool"}]},
+    {"input": [4, 6, 2], "layers": [{"kind": "blur pool"}]},
     {"input": [2, 2, 3], "layers": [{"kind": "flatten"}]},
+    {"input": [4, 4, 3], "layers": [{"kind": "global pool"}]},
     {"input": [5], "layers": [{"kind": "dense", "units": 3, **BOTH}]},
     {"input": [5], "layers": [{"kind": "dense", "units": 3, **NONE}]},
     {"input": [8, 8, 2], "layers": [{"kind": "conv", "filters": 3, "size": 3, **BOTH}, {"kind": "pool"}, {"kind": "pool"}]},
@@ -277,6 +279,14 @@ EXAMPLES = [
             {"kind": "pool"},
             {"kind": "flatten"},
             {"kind": "dense", "units": 4, **NONE, "activation": "leaky relu"},
+            {"kind": "dense", "units": 2, **NONE},
+        ],
+    },
+    {
+        "input": [4, 4, 2],
+        "layers": [
+            {"kind": "conv", "filters": 3, "size": 3, **BOTH},
+            {"kind": "global pool"},
             {"kind": "dense", "units": 2, **NONE},
         ],
     },

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { sizeOf } from "./layers/shape.ts";
-import { type Architecture, layersOf } from "./layout.ts";
+import { type Architecture, layersOf, MOST_HALVINGS, TURNS } from "./layout.ts";
 import {
   compactNetwork,
+  describeNetwork,
   NETWORKS,
   type Network,
   type NetworkInput,
@@ -16,14 +17,18 @@ import { followingParts } from "./steps.ts";
 export const LOC2VEC: Architecture = { channels: 12, pixels: 128, layers: NETWORKS.paper };
 
 /** An architecture as it is stored: its network's layers, or, beside the tiles' size, what it is in short. */
-export type StoredArchitecture = { channels: number; pixels: number } & ({ layers: Network } | Shorthand);
+export type StoredArchitecture = Omit<Architecture, "layers"> & ({ layers: Network } | Shorthand);
 
 const sizedSchema = z
-  .looseObject({ channels: z.int(), pixels: z.int() })
-  .transform(({ channels, pixels, ...network }, context): Architecture => {
+  .looseObject({
+    ...{ channels: z.int(), pixels: z.int() },
+    halvings: z.int().min(0).max(MOST_HALVINGS).default(0),
+    turns: z.literal(TURNS).default(1),
+  })
+  .transform(({ channels, pixels, halvings, turns, ...network }, context): Architecture => {
     const input = "layers" in network ? network.layers : network;
     const parsed = networkSchema.safeParse(input as NetworkInput);
-    if (parsed.success) return { channels, pixels, layers: parsed.data };
+    if (parsed.success) return { channels, pixels, ...chosenOf({ halvings, turns }), layers: parsed.data };
     for (const { message, path } of parsed.error.issues) context.addIssue({ code: "custom", message, path });
     return z.NEVER;
   });
@@ -31,10 +36,26 @@ const sizedSchema = z
 /** Reads an architecture as checkpoints hold it, {@link StoredArchitecture}. */
 export const architectureSchema = sizedSchema as unknown as z.ZodType<Architecture, StoredArchitecture>;
 
+/** What of it is not the default: architectures of before there was a choice stay the same bytes. */
+export function chosenOf({
+  halvings = 0,
+  turns = 1,
+}: Pick<Architecture, "halvings" | "turns">): Pick<Architecture, "halvings" | "turns"> {
+  return { ...(halvings === 0 ? {} : { halvings }), ...(turns === 1 ? {} : { turns }) };
+}
+
 /** In short where it can be, so that what was written before networks were lists stays the same bytes. */
-export function storedArchitecture({ channels, pixels, layers }: Architecture): StoredArchitecture {
+export function storedArchitecture({ channels, pixels, layers, ...rest }: Architecture): StoredArchitecture {
   const network = compactNetwork(layers);
-  return "pooled" in network ? { channels, pixels, ...network } : { channels, pixels, layers: network };
+  const tile = { channels, pixels, ...chosenOf(rest) };
+  return "pooled" in network ? { ...tile, ...network } : { ...tile, layers: network };
+}
+
+/** For people: the network, and how often tiles are halved and turned where they are. */
+export function describeArchitecture({ layers, halvings = 0, turns = 1 }: Architecture): string {
+  const halved = halvings === 0 ? "" : ` on tiles halved ${halvings === 1 ? "once" : `${halvings} times`}`;
+  const averaged = turns === 1 ? "" : `, averaged over ${turns} turns`;
+  return `the network ${describeNetwork(layers)}${halved}${averaged}`;
 }
 
 /** Numbers of an embedding. */

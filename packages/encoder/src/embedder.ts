@@ -7,7 +7,7 @@ import { encodeOnnx } from "./onnx.ts";
 import { concatTiles } from "./tiles.ts";
 import type { Weights } from "./weight-arrays.ts";
 
-/** Tiles that pass ONNX Runtime at a time: more are no faster, and take 7 MiB each. */
+/** Tiles, or turns of them, that pass ONNX Runtime at a time: more are no faster, and take 7 MiB each. */
 const AT_A_TIME = 32;
 /** ONNX Runtime's threads sleep while they wait for one another: as fast on an idle machine, and faster beside workers and PostgreSQL. */
 const OPTIONS = { extra: { session: { intra_op: { allow_spinning: "0" } } } };
@@ -52,17 +52,18 @@ export async function createEmbedder(architecture: Architecture, weights: Weight
     });
   });
   const session = await InferenceSession.create(encodeOnnx(architecture, weights), OPTIONS);
-  const { channels, pixels } = architecture;
+  const { channels, pixels, turns = 1 } = architecture;
+  const atATime = Math.max(1, AT_A_TIME / turns);
   const size = embeddingSize(architecture);
   return {
     engine: `ONNX Runtime ${env.versions.node}`,
     embed: async (tiles) => {
       const vectors = new Float32Array(tiles.length * size);
-      for (let first = 0; first < tiles.length; first += AT_A_TIME) {
-        const together = tiles.slice(first, first + AT_A_TIME);
+      for (let first = 0; first < tiles.length; first += atATime) {
+        const together = tiles.slice(first, first + atATime);
         const shape = [together.length, channels, pixels, pixels];
         const { embedding } = await session.run({
-          tiles: new Tensor("uint8", concatTiles(architecture, together), shape),
+          tiles: new Tensor("uint8", concatTiles({ channels, pixels }, together), shape),
         });
         vectors.set(embedding?.data as Float32Array, first * size);
       }

@@ -29,6 +29,8 @@ export interface TrainBatch {
   /** From 1. */
   step: number;
   dropout: Dropout;
+  /** How often tiles are halved; default: as the architecture says. Another is for networks that tiles of any size can pass. */
+  halvings?: number;
 }
 
 /** What a training step is made of. */
@@ -67,7 +69,7 @@ export interface Encoder {
   /** Adam's, likewise. */
   readonly moments: AdamState;
   /**
-   * Embeds tiles with running statistics and without dropout.
+   * Embeds tiles with running statistics and without dropout, as the mean over the architecture's turns.
    *
    * @param tiles planar uint8 [channel, y, x], each
    * @returns float32 [tiles, embedding]
@@ -234,7 +236,8 @@ function forwardTiles(
   const drawn = drawMask(batch, 0, count * architecture.channels, dropout.input);
   const on = channelsOn.map((value, i) => (drawn?.[i] === 0 ? 0 : value));
   const type = steps[0]?.type ?? "float32";
-  const tensor = toInput(tensorflow, architecture, table.lay(architecture, tiles, on), count, type);
+  const shape = { ...architecture, halvings: batch.halvings ?? architecture.halvings ?? 0 };
+  const tensor = toInput(tensorflow, shape, table.lay(shape, tiles, on), count, type);
   return forward(tensorflow, steps, { tensor, type }, ({ layer, part, type }, x) => {
     const own = (name: string): Tensor => weights.get(`${layer.name}.${name}`) as Tensor;
     if (part === "normalization") return { gamma: own("gamma"), beta: own("beta") };

@@ -1,7 +1,9 @@
 export { ADAM, type AdamOptions, type AdamState } from "./adam.ts";
 export {
   architectureSchema,
+  chosenOf,
   countParameters,
+  describeArchitecture,
   embeddingSize,
   LOC2VEC,
   type ParameterSpec,
@@ -24,7 +26,7 @@ export { kerasLoader } from "./keras.ts";
 export { LAYER_KINDS, type LayerKindName, type LayerSpec } from "./layers/index.ts";
 export type { Layer } from "./layers/kind.ts";
 export { sizeOf } from "./layers/shape.ts";
-export { type Architecture, layersOf } from "./layout.ts";
+export { type Architecture, layersOf, MOST_HALVINGS, TURNS, type Turns } from "./layout.ts";
 export { LOSS_NAMES, LOSSES, type LossName } from "./losses/index.ts";
 export {
   type BatchStructure,

@@ -9,12 +9,13 @@ import type { Architecture } from "./layout.ts";
 import { partOf } from "./parts/index.ts";
 import type { Step } from "./steps.ts";
 import { concatTiles } from "./tiles.ts";
+import { turned } from "./turns.ts";
 
 /** Tiles that are embedded at a time: fewer keep the cores less busy, more drive feature maps (2 MiB a tile) out of the caches. */
 const AT_A_TIME = 64;
 
 /**
- * Embeds tiles with running statistics and without dropout.
+ * Embeds tiles with running statistics and without dropout, as the mean over the architecture's turns.
  *
  * @param steps those outside training
  * @param tiles planar uint8 [channel, y, x], each
@@ -29,13 +30,21 @@ export function infer(
   tiles: readonly Uint8Array[],
 ): Float32Array {
   const size = embeddingSize(architecture);
+  const { turns = 1 } = architecture;
+  const engine = engineOf(tensorflow, "float32");
   const vectors = new Float32Array(tiles.length * size);
   for (let first = 0; first < tiles.length; first += AT_A_TIME) {
     const together = tiles.slice(first, first + AT_A_TIME);
     tensorflow.tf.tidy(() => {
       const bytes = concatTiles(architecture, together);
       const input = toInput(tensorflow, architecture, bytes, together.length, "float32");
-      vectors.set(inferSteps(tensorflow, steps, folded, input).dataSync() as Float32Array, first * size);
+      let sum: Tensor | undefined;
+      for (const turn of turned(engine, input, turns)) {
+        const y = inferSteps(tensorflow, steps, folded, turn);
+        sum = sum === undefined ? y : tensorflow.tf.add(sum, y);
+      }
+      const mean = turns === 1 ? (sum as Tensor) : tensorflow.tf.div(sum as Tensor, turns);
+      vectors.set(mean.dataSync() as Float32Array, first * size);
     });
   }
   return vectors;

@@ -2,7 +2,8 @@ import type { Attributes, Tensorflow } from "@loc2vec/tensorflow";
 import type { Tensor } from "@tensorflow/tfjs";
 import { constant } from "./constants.ts";
 import type { Real } from "./engine.ts";
-import type { Architecture } from "./layout.ts";
+import { inputSide } from "./layout.ts";
+import type { TileShape } from "./tiles.ts";
 
 /** A pixel's greatest value. To the network it is 1: the first kernel takes that on, as it is smaller than the tiles. */
 export const LARGEST_BYTE = 255;
@@ -16,17 +17,18 @@ const CAST_BYTES: Readonly<Record<Real, Attributes>> = {
 /**
  * Tiles as what the first layer takes: 0 to 255, [tile, y, x, channel].
  *
- * @param bytes uint8 [tile, channel, y, x], which must stay as they are meanwhile
+ * @param bytes uint8 [tile, channel, y, x], halved as {@link concatTiles} does, which must stay as they are meanwhile
  * @param count of the tiles
  */
 export function toInput(
   tensorflow: Tensorflow,
-  { channels, pixels }: Architecture,
+  { channels, ...tile }: TileShape,
   bytes: Uint8Array,
   count: number,
   type: Real,
 ): Tensor {
-  const planar = tensorflow.bytes(bytes, [count, channels, pixels, pixels]);
+  const side = inputSide(tile);
+  const planar = tensorflow.bytes(bytes, [count, channels, side, side]);
   const inputs = [planar, constant(tensorflow, [0, 2, 3, 1])];
   const [packed] = tensorflow.op("Transpose", inputs, TRANSPOSE_BYTES);
   return tensorflow.op("Cast", [packed as Tensor], CAST_BYTES[type])[0] as Tensor;

@@ -12,6 +12,31 @@ export interface Architecture {
   pixels: number;
   /** In the order of computation. */
   layers: readonly LayerSpec[];
+  /** How often tiles are halved before the first layer, each time by the rounded mean of 2 × 2 bytes; default 0. */
+  halvings?: number;
+  /** How many turns of a tile an embedding is the mean of, outside training; default 1. */
+  turns?: Turns;
+}
+
+/** A tile as it is; its quarter turns; or those and their mirror images, which are all symmetries of a square. */
+export const TURNS = [1, 4, 8] as const;
+export type Turns = (typeof TURNS)[number];
+
+/** Tiles can be halved so often. */
+export const MOST_HALVINGS = 3;
+
+/**
+ * Side of what the first layer takes, pixels.
+ *
+ * @throws FarmError `usage` where tiles of that size cannot be halved so often
+ */
+export function inputSide({ pixels, halvings = 0 }: Pick<Architecture, "pixels" | "halvings">): number {
+  if (pixels % 2 ** halvings === 0) return pixels / 2 ** halvings;
+  throw new FarmError(
+    "usage",
+    `tiles of ${pixels} pixels cannot be halved ${halvings} times`,
+    "fewer halvings, or tiles of another size",
+  );
 }
 
 /**
@@ -19,8 +44,9 @@ export interface Architecture {
  *
  * @throws FarmError `usage` naming the layer that cannot stand where it does, by its place in the list from 1
  */
-export function layersOf({ channels, pixels, layers }: Architecture): Layer<LayerSpec>[] {
-  const laid = layOut([pixels, pixels, channels], layers);
+export function layersOf({ channels, layers, ...tile }: Architecture): Layer<LayerSpec>[] {
+  const side = inputSide(tile);
+  const laid = layOut([side, side, channels], layers);
   checkEmbedding(layers);
   return laid;
 }

@@ -38,14 +38,28 @@ function expand({ pooled, pointwise, dense, embedding }: Shorthand): Network {
   ];
 }
 
+/** Convolutions as Loc2Vec's, then what the whole tile shows, wherever it lies. */
+const GLOBAL: Network = [
+  ...[32, 64, 64, 128].flatMap(
+    (filters): Network => [{ kind: "conv", filters, size: 3, ...FOLLOWED }, { kind: "pool" }],
+  ),
+  { kind: "conv", filters: 128, size: 3, ...FOLLOWED },
+  { kind: "conv", filters: 128, size: 1, ...FOLLOWED },
+  { kind: "global pool" },
+  { kind: "dense", units: 64, ...FOLLOWED },
+  { kind: "dense", units: 16, normalization: "none", activation: "none" },
+];
+
 /**
  * Networks by name. `paper` is that of Loc2Vec (2018), in the reading that gives its published count of parameters; on
- * tiles of 12 × 128 × 128 they have 81,552, 305,040 and 1,208,080.
+ * tiles of 12 × 128 × 128 it and its neighbours have 81,552, 305,040 and 1,208,080. `global` has 316,176 on tiles of any
+ * size.
  */
 export const NETWORKS = {
   small: expand({ pooled: [16, 32, 32, 64, 64], pointwise: [64, 16], dense: 16, embedding: 16 }),
   paper: expand({ pooled: [32, 64, 64, 128, 128], pointwise: [128, 16], dense: 16, embedding: 16 }),
   large: expand({ pooled: [64, 128, 128, 256, 256], pointwise: [256, 32], dense: 32, embedding: 16 }),
+  global: GLOBAL,
 } as const satisfies Record<string, Network>;
 
 export type NetworkName = keyof typeof NETWORKS;

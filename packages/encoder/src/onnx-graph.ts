@@ -33,6 +33,16 @@ export class OnnxGraph {
     return name;
   }
 
+  /** Adds an int64 vector. @returns its name */
+  integers(values: readonly number[]): string {
+    const name = `integers_${this.#constants.length}`;
+    const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
+    this.#constants.push(
+      message(5, [integer(1, values.length), integer(2, TYPES.int64), message(8, name), message(9, bytes)]),
+    );
+    return name;
+  }
+
   /** Fields of a GraphProto, the last node's output called `output`. */
   fields(output: string): { nodes: Field[]; constants: readonly Field[] } {
     const last = this.#nodes.length - 1;

@@ -1,34 +1,51 @@
 import { FarmError } from "@loc2vec/core";
-import type { Architecture } from "./layout.ts";
+import { halve } from "./halve.ts";
+import { type Architecture, inputSide } from "./layout.ts";
+
+/** How large tiles are, and how often they are halved. */
+export type TileShape = Pick<Architecture, "channels" | "pixels" | "halvings">;
 
 /**
- * Tiles as one array, uint8 [tile, channel, y, x].
+ * Tiles as one array, halved as often as the architecture says: uint8 [tile, channel, y, x].
  *
  * @param on per tile and channel, [tiles, channels]: 0 for those to leave black
  * @param allocate gives memory for the bytes, whatever is in it
  * @throws FarmError `data` for a tile of another size
  */
 export function concatTiles(
-  { channels, pixels }: Architecture,
+  architecture: TileShape,
   tiles: readonly Uint8Array[],
   on?: ArrayLike<number>,
   allocate = (length: number): Uint8Array => new Uint8Array(Buffer.allocUnsafeSlow(length).buffer),
 ): Uint8Array {
-  const channel = pixels * pixels;
-  const bytes = channels * channel;
+  const { channels, pixels, halvings = 0 } = architecture;
+  const bytes = channels * pixels * pixels;
+  const channel = inputSide(architecture) ** 2;
   // Every byte is set below.
-  const all = allocate(tiles.length * bytes);
+  const all = allocate(tiles.length * channels * channel);
   for (const [at, tile] of tiles.entries()) {
     if (tile.length !== bytes) {
       throw new FarmError("data", `tile ${at} of the mini-batch has ${tile.length} bytes, not ${bytes}`);
     }
-    all.set(tile, at * bytes);
-    for (let i = 0; on !== undefined && i < channels; i++) {
-      const begin = at * bytes + i * channel;
-      if (on[at * channels + i] === 0) all.fill(0, begin, begin + channel);
-    }
+    const begin = at * channels * channel;
+    const copy = all.subarray(begin, begin + channels * channel);
+    if (halvings === 0) copy.set(tile);
+    else halveTimes(tile, copy, pixels, halvings);
+    for (let i = 0; on !== undefined && i < channels; i++)
+      if (on[at * channels + i] === 0) copy.fill(0, i * channel, (i + 1) * channel);
   }
   return all;
+}
+
+/** @param side of `from`, pixels */
+function halveTimes(from: Uint8Array, to: Uint8Array, side: number, times: number): void {
+  let tile = from;
+  for (let time = 1; time < times; time++) {
+    const half = new Uint8Array(tile.length / 4);
+    halve(tile, half, side / 2 ** (time - 1));
+    tile = half;
+  }
+  halve(tile, to, side / 2 ** (times - 1));
 }
 
 /**
@@ -40,14 +57,15 @@ const ALIGNED = 48;
 /** Brings a mini-batch's tiles together for TensorFlow, with some channels black. */
 export interface TileTable {
   /**
-   * Tiles that lie one after another in one piece of memory, as the trainer reads them, are used where they are; others are
-   * copied, each mini-batch into the same memory, as the system would clear fresh memory page by page.
+   * Tiles that lie one after another in one piece of memory, as the trainer reads them, are used where they are; others,
+   * and those to halve, are copied, each mini-batch into the same memory, as the system would clear fresh memory page by
+   * page.
    *
    * @param on per tile and channel, [tiles, channels]: 0 for those to leave black
    * @returns uint8 [tile, channel, y, x], which stays until {@link clear}
    * @throws FarmError `data` for a tile of another size
    */
-  lay(architecture: Architecture, tiles: readonly Uint8Array[], on: ArrayLike<number>): Uint8Array;
+  lay(architecture: TileShape, tiles: readonly Uint8Array[], on: ArrayLike<number>): Uint8Array;
   /** Ends the use of what was laid: tiles that were used where they are get their black channels back. */
   clear(): void;
 }
@@ -61,7 +79,7 @@ export function openTileTable(): TileTable {
   };
   return {
     lay(architecture, tiles, on) {
-      const bytes = inOnePiece(architecture, tiles);
+      const bytes = (architecture.halvings ?? 0) === 0 ? inOnePiece(architecture, tiles) : undefined;
       if (bytes === undefined) return concatTiles(architecture, tiles, on, copy);
       const channel = architecture.pixels ** 2;
       for (let i = 0; i < on.length; i++) {
@@ -80,10 +98,7 @@ export function openTileTable(): TileTable {
 }
 
 /** The memory of tiles that lie one after another; undefined for those that do not. */
-function inOnePiece(
-  { channels, pixels }: Architecture,
-  tiles: readonly Uint8Array[],
-): Uint8Array | undefined {
+function inOnePiece({ channels, pixels }: TileShape, tiles: readonly Uint8Array[]): Uint8Array | undefined {
   const size = channels * pixels ** 2;
   const [first] = tiles;
   if (first === undefined) return undefined;

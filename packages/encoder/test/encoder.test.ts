@@ -257,6 +257,64 @@ test("embedding: a tile's vector does not depend on its neighbours, nor on the b
   encoder.dispose();
 });
 
+/** A quarter turn: y downwards becomes x to the right. */
+function turnedTile({ channels, pixels }: Architecture, tile: Uint8Array): Uint8Array {
+  return Uint8Array.from({ length: channels * pixels * pixels }, (_, at) => {
+    const [channel, y, x] = [Math.floor(at / pixels ** 2), Math.floor(at / pixels) % pixels, at % pixels];
+    return tile[(channel * pixels + pixels - 1 - x) * pixels + y] as number;
+  });
+}
+function mirroredTile({ pixels }: Architecture, tile: Uint8Array): Uint8Array {
+  return tile.map((_, at) => tile[at + pixels - 1 - 2 * (at % pixels)] as number);
+}
+
+test.each([1, 4, 8] as const)(
+  "averaged over %i turns, a tile has the embedding of its turns",
+  async (turns) => {
+    const architecture = { ...SMALL, turns };
+    const encoder = createEncoder(await loadTensorflow(), architecture, initialWeights(SMALL, 1));
+    const [tile] = batchOf(SMALL, 1).tiles as [Uint8Array];
+    const furthest = (other: Uint8Array): number => {
+      const [own, its] = [encoder.embed([tile]), encoder.embed([other])];
+      return Math.max(...own.map((value, i) => Math.abs(value - (its[i] as number))));
+    };
+    const quarter = turnedTile(SMALL, tile);
+    for (const other of [quarter, turnedTile(SMALL, quarter)])
+      expect(furthest(other)).toSatisfy((far: number) => far < 1e-6 === turns > 1);
+    expect(furthest(mirroredTile(SMALL, quarter))).toSatisfy((far: number) => far < 1e-6 === turns > 4);
+    encoder.dispose();
+  },
+);
+
+test("a network that pools globally trains on tiles of either size", async () => {
+  const layers = networkOf([
+    { kind: "conv", filters: 4, size: 3, normalization: "batch", activation: "leaky relu" },
+    { kind: "blur pool" },
+    { kind: "global pool" },
+    { kind: "dense", units: 4 },
+  ]);
+  const encoder = createEncoder(
+    await loadTensorflow(),
+    { ...SMALL, layers, halvings: 1 },
+    new Map(initialWeights({ ...SMALL, layers }, 1)),
+  );
+  const halved = { ...SMALL, pixels: 8 };
+  const embedded = (batch: TrainBatch): number[] => {
+    let vectors: number[] = [];
+    encoder.gradients(batch, (embeddings) => {
+      vectors = [...embeddings];
+      return embeddings;
+    });
+    return vectors;
+  };
+  const batch = batchOf(SMALL, 6);
+  const own = embedded(batch);
+  expect(embedded({ ...batch, halvings: 1 })).toEqual(own);
+  expect(embedded({ ...batch, halvings: 0 })).not.toEqual(own);
+  expect(() => embedded(batchOf(halved, 6))).toThrow(/tile 0 of the mini-batch has 192 bytes, not 768/);
+  encoder.dispose();
+});
+
 test("SoftPN by hand, and its gradient by differences", () => {
   // Δ(a, p) = 3, Δ(a, n) = 4, Δ(p, n) = 5: the anchor is closer to the negative.
   const near = tripletLoss(Float32Array.of(0, 0, 3, 0, 0, 4), 2, [{ anchor: 0, positive: 1, negative: 2 }]);

@@ -16,6 +16,7 @@ import {
   initialWeights,
   LAYER_KINDS,
   LOC2VEC,
+  NETWORKS,
   networkOf,
   storedArchitecture,
   type WeightArray,
@@ -82,14 +83,29 @@ const MOTLEY = {
     { kind: "dense", units: 6 },
   ]),
 };
+/** The other way from a feature map to a vector. */
+const GLOBAL = {
+  ...{ channels: 5, pixels: 72, halvings: 2, turns: 8 },
+  layers: networkOf([
+    { kind: "conv", filters: 6, size: 3, normalization: "batch", activation: "leaky relu" },
+    { kind: "blur pool" },
+    { kind: "conv", filters: 7, size: 3, activation: "leaky relu" },
+    { kind: "global pool" },
+    { kind: "dense", units: 5 },
+  ]),
+} as const;
 
-test("the motley network has every kind of layer", () => {
-  expect(new Set(MOTLEY.layers.map(({ kind }) => kind))).toEqual(new Set(Object.keys(LAYER_KINDS)));
+test("the motley networks have every kind of layer", () => {
+  expect(new Set([...MOTLEY.layers, ...GLOBAL.layers].map(({ kind }) => kind))).toEqual(
+    new Set(Object.keys(LAYER_KINDS)),
+  );
 });
 
 test.each([
   ["paper", LOC2VEC],
-  ["a network of every kind of layer", MOTLEY],
+  ["a network of most kinds of layers", MOTLEY],
+  ["a network that pools globally, on tiles that are halved twice and turned eightfold", GLOBAL],
+  ["global", { ...LOC2VEC, layers: NETWORKS.global, halvings: 1, turns: 4 }],
   [
     "another network, on other tiles",
     {

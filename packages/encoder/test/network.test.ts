@@ -6,6 +6,7 @@ import {
   checkWeights,
   compactNetwork,
   countParameters,
+  describeArchitecture,
   describeNetwork,
   embeddingSize,
   initialWeights,
@@ -142,6 +143,25 @@ test.each([
   expect(networkSchema.safeParse(input).success).toBe(false);
 });
 
+test("halved tiles are what the first layer takes, and a network that pools globally takes any", () => {
+  const global = { channels: 12, pixels: 128, layers: networkOf("global") };
+  expect(countParameters(global)).toBe(316_176);
+  expect(countParameters({ ...global, pixels: 64, halvings: 2 })).toBe(316_176);
+  const small = { ...LOC2VEC, halvings: 2 };
+  expect(layersOf(small)[0]?.input).toEqual([32, 32, 12]);
+  expect(layersOf(small).find(({ name }) => name === "flatten1")?.output).toEqual([16]);
+  expect(problemOf(() => layersOf({ ...LOC2VEC, halvings: 3 })).line).toContain(
+    "tiles of 16 pixels cannot be halved 5 times",
+  );
+  expect(problemOf(() => layersOf({ ...LOC2VEC, pixels: 36, halvings: 3 })).line).toContain(
+    "tiles of 36 pixels cannot be halved 3 times",
+  );
+  expect(describeArchitecture(LOC2VEC)).toBe("the network paper");
+  expect(describeArchitecture({ ...global, halvings: 1, turns: 4 })).toBe(
+    "the network global on tiles halved once, averaged over 4 turns",
+  );
+});
+
 test("sides that cannot be halved so often are refused where the tiles are known", () => {
   const layers = networkOf([CONV, POOL, POOL, CONV, POOL, FLATTEN, EMBEDDING]);
   expect(layersOf({ channels: 1, pixels: 24, layers }).at(-2)?.output).toEqual([72]);
@@ -164,6 +184,10 @@ test("architectures are stored in short where they can be, and checkpoints of ol
   expect(architectureSchema.safeParse({ ...listed, layers: [POOL] }).error?.issues[0]?.message).toMatch(
     /^layer 1 \(pool\): the last layer is the embedding/,
   );
+  const chosen = { ...listed, halvings: 1, turns: 4 } as const;
+  expect(architectureSchema.parse(JSON.parse(JSON.stringify(storedArchitecture(chosen))))).toEqual(chosen);
+  expect(storedArchitecture({ ...chosen, halvings: 0, turns: 1 })).toEqual(listed);
+  expect(architectureSchema.safeParse({ ...old, turns: 2 }).error?.issues[0]?.path).toEqual(["turns"]);
   expect(architectureSchema.safeParse({ ...old, dense: 0 }).error?.issues[0]?.path).toEqual(["dense"]);
   expect(architectureSchema.safeParse({ ...old, pixels: "128" }).error?.issues[0]?.path).toEqual(["pixels"]);
 });

@@ -12,14 +12,13 @@ import { type Checkpoint, openTiles } from "@loc2vec/trainer";
 import { type Features, gradientFeatures, pixelFeatures, principalComponents } from "./components.ts";
 import { chooseSamples, draw } from "./images.ts";
 import type { Surveyed } from "./places.ts";
+import { reduced } from "./reduced.ts";
 import type { Representation } from "./representation.ts";
 import type { ContestantKind } from "./result.ts";
-import { bagOfWords } from "./words.ts";
+import { type BagOfWords, bagOfWords, LONG_BAG } from "./words.ts";
 
 /** Images that baselines are fitted to. */
 const FIT = 800;
-/** Words of the longer bag; the other has as many as a vector has numbers. */
-const MORE_WORDS = 64;
 /** Mini-batches that an untrained encoder takes its batch normalization's statistics from, and their images. */
 const CALIBRATION = { batches: 8, images: 60 } as const;
 
@@ -30,6 +29,8 @@ export interface Contestant {
   /** Steps that a model was trained for, and the loss it was trained with. */
   step?: number;
   loss?: string;
+  /** Words of a bag of words, or of the one that was reduced. */
+  words?: number;
 }
 
 /** What contestants are made of. */
@@ -43,18 +44,20 @@ export interface Entry {
 }
 
 /** Tiles that baselines are fitted to: anchors and positives of what is trained on, planar uint8 [channel, y, x] each. */
-export async function readFitTiles(
-  { reader, dataset, parts, emptyByLocation }: Surveyed,
-  seed: number,
-): Promise<Uint8Array[]> {
+export async function readFitTiles(trained: readonly Surveyed[], seed: number): Promise<Uint8Array[]> {
   const random = randomOf(seed, Purpose.evaluate, 4);
-  const source = { samples: dataset.samples, emptyByLocation, seed };
-  return openTiles(reader).read(
-    draw(parts.train, FIT, random).map((location) => ({
-      location,
-      sample: chooseSamples(location, 1, source)[random.int(2)] as number,
-    })),
+  const all = trained.flatMap(({ parts }, set) => parts.train.map((location) => ({ set, location })));
+  const drawn = draw([...all.keys()], FIT, random).map((at) => {
+    const { set, location } = all[at] as (typeof all)[number];
+    const { dataset, emptyByLocation } = trained[set] as Surveyed;
+    const source = { samples: dataset.samples, emptyByLocation, seed };
+    return { set, location, sample: chooseSamples(location, 1, source)[random.int(2)] as number };
+  });
+  // Drawn in ascending order, so those of a data set stand together.
+  const bySet = trained.map(({ reader }, at) =>
+    openTiles(reader).read(drawn.filter(({ set }) => set === at)),
   );
+  return (await Promise.all(bySet)).flat();
 }
 
 /** The models, the first one's network before any training, and what takes none; whoever makes them disposes of them. */
@@ -96,23 +99,35 @@ async function untrained(
   return { representation, kind: "untrained" };
 }
 
-/** @param size length of the models' vectors */
+/** @param size length of the first model's vectors */
 function baselines(
   { tensorflow, dataset, seed }: Entry,
   fit: readonly Uint8Array[],
   size: number,
 ): Contestant[] {
   const shape = { channels: dataset.channels.length, pixels: dataset.pixels };
-  const components = (name: string, features: Features): Representation =>
-    principalComponents(tensorflow, `${name}, PCA-${size}`, features, fit, size);
-  const words = (count: number): Representation =>
-    bagOfWords(shape, fit, count, randomOf(seed, Purpose.evaluate, 5));
+  // So many tiles span one direction less.
+  const axes = Math.min(size, fit.length - 1);
+  const components = (name: string, features: Features): Contestant => ({
+    representation: principalComponents(tensorflow, `${name}, PCA-${axes}`, features, fit, axes),
+    kind: "baseline",
+  });
+  const bag = (words: number): BagOfWords =>
+    bagOfWords(shape, fit, words, randomOf(seed, Purpose.evaluate, 5));
+  const ofWords = (representation: Representation, words: number): Contestant => ({
+    representation,
+    kind: "baseline",
+    words,
+  });
+  const long = bag(LONG_BAG);
   return [
     components("pixels", pixelFeatures(shape)),
-    words(size),
+    ...(size === LONG_BAG ? [] : [ofWords(bag(size), size)]),
     components("HoG", gradientFeatures(shape)),
-    words(MORE_WORDS),
-  ].map((representation) => ({ representation, kind: "baseline" }));
+    ofWords(long, LONG_BAG),
+    // As many components as words, or more, would be the bag itself.
+    ...(axes < LONG_BAG ? [ofWords(reduced(long, long.fitted, axes), LONG_BAG)] : []),
+  ];
 }
 
 function asRepresentation(name: string, size: number, embedder: Embedder): Representation {

@@ -2,23 +2,28 @@ import type { CheckpointChoice } from "@loc2vec/core";
 import { median } from "@loc2vec/numeric";
 import type { ObjectStore } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
-import { type Checkpoint, openCheckpoint, openTiles } from "@loc2vec/trainer";
+import { type Checkpoint, oneOrAll, openCheckpoint, openTiles } from "@loc2vec/trainer";
 import { type Contestant, disposeAll, makeContestants, readFitTiles } from "./contestants.ts";
 import { readCurve } from "./curves.ts";
 import { describeAll } from "./describe.ts";
 import { findLookalikes } from "./figure7.ts";
 import { nearestOthers, recallOnTheGround } from "./ground.ts";
+import { describeGroup, groupBySeed } from "./groups.ts";
 import { chooseImages, rowsOf, splitVectors } from "./images.ts";
+import { type Labels, placeLabels } from "./labels.ts";
 import { quality, type Vectors } from "./metrics.ts";
 import { findGeography, type Geography } from "./places.ts";
-import { type Labels, probeContestants } from "./probes.ts";
-import type { Evaluated, Evaluation } from "./result.ts";
+import { probeContestants } from "./probes.ts";
+import type { Evaluated, Evaluation, Group, ProbeScores } from "./result.ts";
 import { barsOf } from "./verdict.ts";
 
 export interface EvaluateOptions {
   store: ObjectStore;
   dataset: string;
-  /** All trained on that data set, with the same geography held out, or all on one other, elsewhere; bars are held to the first. */
+  /**
+   * All trained on the same data sets, with the same geography held out: that one among them, or others, elsewhere. Bars are
+   * held to the first, or the mean of its group.
+   */
   models: readonly string[];
   /** Which checkpoint of each model. Default `best`. */
   checkpoint?: CheckpointChoice | undefined;
@@ -26,8 +31,8 @@ export interface EvaluateOptions {
   locations?: number;
   /** Positives per location. Default 5. */
   positives?: number;
-  /** Labels for the probe; without, there is none. */
-  labels?: Labels | undefined;
+  /** Labels for probes, of different names; without, there is none. */
+  labels?: readonly Labels[];
   seed?: number;
   signal?: AbortSignal | undefined;
   log?: (line: string) => void;
@@ -38,21 +43,25 @@ export interface EvaluateOptions {
  * How good a model's vectors are at places that it was never trained near, beside what takes no training, all on the same
  * images: see {@link quality}, {@link probeContestants} and {@link findLookalikes}.
  *
- * @throws FarmError what {@link findGeography} throws
+ * @throws FarmError what {@link findGeography} and {@link placeLabels} throw
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { store, models, positives = 5, seed = 0, labels, log = () => {} } = options;
+  const { store, models, positives = 5, seed = 0, labels = [], log = () => {} } = options;
   const watch = { signal: options.signal, progress: options.progress };
   const checkpoints = await Promise.all(
     models.map((model) => openCheckpoint(store, model, options.checkpoint)),
   );
   const geography = await findGeography(store, options.dataset, models, checkpoints, positives);
-  const { evaluated, trained, heldout } = geography;
+  const { evaluated, trained, heldout, seen } = geography;
+  if (seen > 0)
+    log(`evaluate: ${seen} locations are left out: their tiles can show ground that was trained on`);
   const { dataset, emptyByLocation } = evaluated;
   const source = { samples: dataset.samples, emptyByLocation, seed };
   const images = chooseImages(heldout, options.locations ?? 2000, positives, source);
   const places = images.locations.map(evaluated.placeOf);
   const neighbours = nearestOthers(places);
+
+  const placed = await Promise.all(labels.map((each) => placeLabels(each, evaluated, log)));
 
   log("evaluate: fitting baselines");
   const entry = { tensorflow: await loadTensorflow(), models, checkpoints, dataset, seed };
@@ -75,16 +84,22 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     vectors[0] as Vectors,
     options.signal,
   );
+  const enough = placed.filter(({ isEnough }) => isEnough);
+  if (enough.length > 0) log("evaluate: linear probes");
+  const scores = await probeContestants(enough, { contestants, entry, tiles, fit, watch });
+  for (const [at, { labels: one }] of enough.entries())
+    for (const [i, result] of results.entries())
+      result.probes = { ...result.probes, [one.name]: (scores[at] as ProbeScores[])[i] as ProbeScores };
   await disposeAll(contestants);
-
-  const probed = labels && (await probeContestants({ labels, evaluated, entry, tiles, fit, watch, log }));
-  for (const [at, scores] of (probed?.scores ?? []).entries()) (results[at] as Evaluated).probe = scores;
+  const grouped = groupBySeed(checkpoints);
+  const describe = (members: number[]): Group => describeGroup(members, checkpoints, results);
+  const { mean, size } = describe(grouped[0] as number[]);
   return {
     dataset: dataset.name,
     geography: describeGeography(geography),
     holdout: (checkpoints[0] as Checkpoint).settings.holdout,
     locations: {
-      train: trained.parts.train.length,
+      train: trained.reduce((sum, { parts }) => sum + parts.train.length, 0),
       heldout: heldout.length,
       evaluated: images.locations.length,
     },
@@ -92,8 +107,9 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     nearest_m: median(neighbours.map(({ metres }) => metres)) ?? 0,
     ground: recallOnTheGround(dataset, places, images),
     results,
-    ...(probed && { labels: probed.counts }),
-    bars: barsOf(results),
+    groups: grouped.filter((members) => members.length > 1).map(describe),
+    labels: placed.map(({ counts }) => counts),
+    bars: barsOf({ ...mean, size }, results),
     lookalikes: pairs,
     curves: await Promise.all(
       checkpoints.map(({ settings }, at) => readCurve(store, models[at] as string, settings.loss)),
@@ -104,8 +120,9 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
 function describeGeography(geography: Geography): Evaluation["geography"] {
   return {
     kind: geography.kind,
-    trained_on: geography.trained.dataset.name,
+    trained_on: oneOrAll(geography.trained.map(({ dataset }) => dataset.name)),
     nearest_trained_m: geography.nearestTrainedM,
     overlaps: geography.overlaps,
+    ...(geography.seen > 0 && { seen: geography.seen }),
   };
 }

@@ -1,14 +1,18 @@
 export { type EvaluateOptions, evaluate } from "./evaluate.ts";
-export type { Score } from "./logistic.ts";
+export { type Labels, labelsOfPoints, type Points } from "./labels.ts";
+export { type ClassScore, fitProbe, type Probe, score } from "./logistic.ts";
 export type { Lookalike } from "./lookalikes.ts";
 export type { Quality } from "./metrics.ts";
-export type { Labels } from "./probes.ts";
 export type {
   Bar,
   ContestantKind,
   Curve,
   Evaluated,
   Evaluation,
+  Figures,
+  Group,
   LabelCounts,
+  ProbeScore,
   ProbeScores,
 } from "./result.ts";
+export { fitRidge, type NumberScore, type Ridge, scoreNumbers } from "./ridge.ts";

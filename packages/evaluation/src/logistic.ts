@@ -1,5 +1,5 @@
-import { columnMeans } from "@loc2vec/numeric";
 import { cholesky } from "./cholesky.ts";
+import { moments } from "./moments.ts";
 
 /**
  * Multinomial logistic regression on standardized features: the minimum of Σ −log p(label) + ½‖W‖², the intercepts
@@ -145,25 +145,15 @@ function probabilities(
   return p;
 }
 
-/** The mean of each column, and 1 / standard deviation (0 for a column that does not vary). */
-function moments(data: Float32Array, size: number): { mean: Float64Array; scale: Float64Array } {
-  const rows = data.length / size;
-  const mean = columnMeans(data, size);
-  const variance = new Float64Array(size);
-  for (let i = 0; i < data.length; i++)
-    variance[i % size] =
-      (variance[i % size] as number) + ((data[i] as number) - (mean[i % size] as number)) ** 2 / rows;
-  return { mean, scale: variance.map((value) => (value > 1e-20 ? 1 / Math.sqrt(value) : 0)) };
-}
-
-export interface Score {
+/** How well classes are told. */
+export interface ClassScore {
   accuracy: number;
   /** Mean over the classes of the share that is recognized. */
   balanced_accuracy: number;
 }
 
 /** How often predictions are right. */
-export function score(predicted: ArrayLike<number>, labels: ArrayLike<number>, classes: number): Score {
+export function score(predicted: ArrayLike<number>, labels: ArrayLike<number>, classes: number): ClassScore {
   const [right, all] = [new Float64Array(classes), new Float64Array(classes)];
   for (let i = 0; i < labels.length; i++) {
     const label = labels[i] as number;

@@ -1,123 +1,67 @@
-import { type Dataset, type Place, Purpose, randomOf } from "@loc2vec/core";
+import { Purpose, randomOf } from "@loc2vec/core";
 import { mean } from "@loc2vec/numeric";
 import type { TileReader } from "@loc2vec/trainer";
-import { disposeAll, type Entry, makeContestants } from "./contestants.ts";
+import { type Contestant, disposeAll, type Entry, makeContestants } from "./contestants.ts";
 import { describeAll, type Watch } from "./describe.ts";
 import { anchorsOf, draw } from "./images.ts";
-import { fitProbe, type Score, score } from "./logistic.ts";
-import type { Surveyed } from "./places.ts";
-import type { LabelCounts, ProbeScores } from "./result.ts";
+import type { LabelledPlaces, Placed } from "./labels.ts";
+import { type ClassScore, fitProbe, score } from "./logistic.ts";
+import type { ProbeScore, ProbeScores } from "./result.ts";
+import { fitRidge, type NumberScore, scoreNumbers } from "./ridge.ts";
 
 /** Labelled locations that a probe learns from, and how often they are drawn. */
 const [LABELLED, DRAWS] = [[10, 100, 1000], 10] as const;
-/** Labelled locations without which nothing is said, of those learned from and of those asked for. */
-const LEAST = 20;
-
-/** Where labels come from. */
-export interface Labels {
-  /** What a label says, for people. */
-  meaning: string;
-  /** The label of each place; undefined where there is none. */
-  of(places: readonly Place[]): Promise<readonly (string | undefined)[]>;
-  /** Indices of the channels that show what labels say: they are switched off. */
-  masked: readonly number[];
-}
-
-/** Labelled locations of classes that a probe can learn. */
-export interface LabelledPlaces {
-  /** Names of the classes, sorted. */
-  classes: readonly string[];
-  /** Indices of locations, and the class of each, 0 … classes − 1. */
-  train: { locations: readonly number[]; classes: readonly number[] };
-  heldout: { locations: readonly number[]; classes: readonly number[] };
-}
 
 export interface ProbeInput {
-  labels: Labels;
-  evaluated: Surveyed;
+  /** Those who describe whole tiles; where channels are switched off, others are made in their stead. */
+  contestants: readonly Contestant[];
   entry: Entry;
   tiles: TileReader;
   /** Tiles that baselines are fitted to, planar uint8 [channel, y, x] each. */
   fit: readonly Uint8Array[];
   watch: Watch;
-  log(line: string): void;
 }
 
 /**
- * Has linear probes learn labels from vectors of tiles that do not show them.
+ * Has linear probes learn labels from vectors of tiles that do not show them. Labels for which the same channels are switched
+ * off share vectors.
  *
- * @returns `scores` by contestant, as {@link makeContestants} orders them; none where too few locations are labelled
+ * @returns for each of the labels scores by contestant, in their order
  */
-export async function probeContestants({
-  labels,
-  evaluated,
-  entry,
-  tiles,
-  fit,
-  watch,
-  log,
-}: ProbeInput): Promise<{ counts: LabelCounts; scores: ProbeScores[] }> {
-  log("evaluate: linear probes");
-  const { dataset, parts, placeOf } = evaluated;
-  const labelOf = await labels.of(Array.from({ length: dataset.locations }, (_, i) => placeOf(i)));
-  const places = sortOut(labelOf, parts);
-  const { classes, train, heldout } = places;
-  const counts = countLabels(labels, dataset, places);
-  if (classes.length < 2 || heldout.locations.length < LEAST || train.locations.length < LEAST) {
-    log(
-      `evaluate: ${train.locations.length} and ${heldout.locations.length} labelled locations are too few for a probe`,
+export async function probeContestants(
+  placed: readonly Placed[],
+  { contestants, entry, tiles, fit, watch }: ProbeInput,
+): Promise<ProbeScores[][]> {
+  const scores = placed.map((): ProbeScores[] => []);
+  const channels = entry.dataset.channels.length;
+  for (const key of new Set(placed.map(maskOf))) {
+    const together = [...placed.entries()].filter(([, one]) => maskOf(one) === key);
+    const { masked } = (together[0] as (typeof together)[number])[1].labels;
+    const hide = (tile: Uint8Array): Uint8Array => mask(tile, masked, channels);
+    const hidden: TileReader = { ...tiles, read: async (wanted) => (await tiles.read(wanted)).map(hide) };
+    const blind = masked.length > 0 ? await makeContestants(entry, fit.map(hide)) : contestants;
+    const locations = [...new Set(together.flatMap(([, { places }]) => locationsOf(places)))].sort(
+      (a, b) => a - b,
     );
-    return { counts, scores: [] };
+    const rowOf = new Map(locations.map((location, row) => [location, row]));
+    const representations = blind.map(({ representation }) => representation);
+    const vectors = await describeAll(representations, hidden, anchorsOf(locations), watch);
+    if (blind !== contestants) await disposeAll(blind);
+    for (const [at, { places }] of together) {
+      const rows = locationsOf(places).map((location) => rowOf.get(location) as number);
+      scores[at] = representations.map(({ size }, i) =>
+        probeVectors(rowsOf(vectors[i] as Float32Array, size, rows), size, places, entry.seed),
+      );
+    }
   }
-  const hide = (tile: Uint8Array): Uint8Array => mask(tile, labels.masked, dataset.channels.length);
-  const hidden: TileReader = { read: async (wanted) => (await tiles.read(wanted)).map(hide) };
-  const blind = await makeContestants(entry, fit.map(hide));
-  const representations = blind.map(({ representation }) => representation);
-  const rows = anchorsOf([...train.locations, ...heldout.locations]);
-  const vectors = await describeAll(representations, hidden, rows, watch);
-  const scores = representations.map(({ size }, at) =>
-    probeVectors(vectors[at] as Float32Array, size, places, entry.seed),
-  );
-  await disposeAll(blind);
-  return { counts, scores };
+  return scores;
 }
 
-/** A class that no location of the training has is left out: nobody can learn it here. */
-function sortOut(
-  labelOf: readonly (string | undefined)[],
-  parts: Readonly<Record<"train" | "heldout", readonly number[]>>,
-): LabelledPlaces {
-  const train = parts.train.filter((i) => labelOf[i] !== undefined);
-  const classes = [...new Set(train.map((i) => labelOf[i] as string))].sort();
-  const codes = new Map(classes.map((name, code) => [name, code]));
-  const heldout = parts.heldout.filter((i) => codes.has(labelOf[i] ?? ""));
-  const classesOf = (locations: readonly number[]): number[] =>
-    locations.map((i) => codes.get(labelOf[i] as string) as number);
-  return {
-    classes,
-    train: { locations: train, classes: classesOf(train) },
-    heldout: { locations: heldout, classes: classesOf(heldout) },
-  };
-}
-
-/** What a probe is asked, and of how many; where none is held out the counts are 0. */
-export function countLabels(
-  { meaning, masked }: Labels,
-  { channels }: Pick<Dataset, "channels">,
-  { classes, train, heldout }: LabelledPlaces,
-): LabelCounts {
-  const counts = Object.fromEntries(
-    classes.map((name, code) => [name, heldout.classes.filter((other) => other === code).length]),
-  );
-  return {
-    meaning,
-    masked: masked.map((channel) => channels[channel] as string),
-    train: train.locations.length,
-    heldout: heldout.locations.length,
-    classes: counts,
-    majority: Math.max(0, ...Object.values(counts)) / Math.max(1, heldout.locations.length),
-  };
-}
+const maskOf = ({ labels }: Placed): string => labels.masked.join();
+const locationsOf = ({ train, heldout }: LabelledPlaces): number[] => [
+  ...train.locations,
+  ...heldout.locations,
+];
 
 /** A copy of a tile with some channels switched off. @param tile planar uint8 [channel, y, x] */
 export function mask(tile: Uint8Array, masked: readonly number[], channels: number): Uint8Array {
@@ -125,6 +69,13 @@ export function mask(tile: Uint8Array, masked: readonly number[], channels: numb
   const copy = tile.slice();
   for (const channel of masked) copy.fill(0, channel * area, (channel + 1) * area);
   return copy;
+}
+
+/** @param data float32 [any, size] @returns float32 [rows, size] */
+function rowsOf(data: Float32Array, size: number, rows: readonly number[]): Float32Array {
+  const chosen = new Float32Array(rows.length * size);
+  for (const [i, row] of rows.entries()) chosen.set(data.subarray(row * size, (row + 1) * size), i * size);
+  return chosen;
 }
 
 /**
@@ -135,35 +86,57 @@ export function mask(tile: Uint8Array, masked: readonly number[], channels: numb
 export function probeVectors(
   data: Float32Array,
   size: number,
-  { classes, train, heldout }: LabelledPlaces,
+  { classes, train, heldout }: Pick<LabelledPlaces, "classes" | "train" | "heldout">,
   seed: number,
 ): ProbeScores {
-  const available = train.classes.length;
+  const available = train.targets.length;
   const asked = data.subarray(available * size);
   const byCount: ProbeScores = {};
   for (const wanted of LABELLED) {
     const count = Math.min(wanted, available);
-    const scores = Array.from({ length: DRAWS }, (_, at) => {
+    const drawn = Array.from({ length: DRAWS }, (_, at) => {
       // The same draws for all that are compared.
-      const rows = draw([...train.classes.keys()], count, randomOf(seed, Purpose.evaluate, 7, wanted, at));
-      const features = new Float32Array(count * size);
-      for (const [i, row] of rows.entries())
-        features.set(data.subarray(row * size, (row + 1) * size), i * size);
-      const learned = rows.map((row) => train.classes[row] as number);
-      const probe = fitProbe(features, size, learned, classes.length);
-      return score(probe.predict(asked), heldout.classes, classes.length);
+      const rows = draw([...train.targets.keys()], count, randomOf(seed, Purpose.evaluate, 7, wanted, at));
+      const features = rowsOf(data, size, rows);
+      return { features, targets: rows.map((row) => train.targets[row] as number) };
     });
-    byCount[String(count)] = summarize(scores);
+    byCount[String(count)] =
+      classes === undefined
+        ? summarizeNumbers(
+            drawn.map(({ features, targets }) =>
+              scoreNumbers(fitRidge(features, size, targets).predict(asked), heldout.targets),
+            ),
+          )
+        : summarizeClasses(
+            drawn.map(({ features, targets }) => {
+              const probe = fitProbe(features, size, targets, classes.length);
+              return score(probe.predict(asked), heldout.targets, classes.length);
+            }),
+          );
     if (count < wanted) break;
   }
   return byCount;
 }
 
-function summarize(scores: readonly Score[]): ProbeScores[string] {
-  const accuracy = mean(scores.map((one) => one.accuracy));
+function summarizeClasses(scores: readonly ClassScore[]): ProbeScore {
+  const accuracies = scores.map(({ accuracy }) => accuracy);
   return {
-    accuracy,
+    accuracy: mean(accuracies),
     balanced_accuracy: mean(scores.map((one) => one.balanced_accuracy)),
-    deviation: Math.sqrt(mean(scores.map((one) => (one.accuracy - accuracy) ** 2))),
+    deviation: deviationOf(accuracies),
   };
+}
+
+function summarizeNumbers(scores: readonly NumberScore[]): ProbeScore {
+  const r2 = scores.map((one) => one.r2);
+  return {
+    r2: mean(r2),
+    mean_absolute_error: mean(scores.map((one) => one.mean_absolute_error)),
+    deviation: deviationOf(r2),
+  };
+}
+
+function deviationOf(values: readonly number[]): number {
+  const middle = mean(values);
+  return Math.sqrt(mean(values.map((value) => (value - middle) ** 2)));
 }

@@ -2,6 +2,9 @@ import type { Random } from "@loc2vec/core";
 import { closestCentre, kMeans } from "@loc2vec/numeric";
 import type { Representation, TileShape } from "./representation.ts";
 
+/** Words of the bag that is told apart from those that have as few as a model has numbers. */
+export const LONG_BAG = 64;
+
 /** Side of a patch, pixels. */
 const PATCH = 16;
 /** Upper ends of the bins of intensity. */
@@ -11,6 +14,11 @@ const LEARNED = 20_000;
 
 /** Which bin an intensity belongs to. */
 const BIN_OF = Uint8Array.from({ length: 256 }, (_, value) => BINS.findIndex((end) => value <= end));
+
+/** A representation, and the vectors of the tiles that it was fitted to, float32 [tiles, words]. */
+export interface BagOfWords extends Representation {
+  fitted: Float32Array;
+}
 
 /**
  * A bag of visual words (Sivic & Zisserman 2003): a tile is cut into patches of 16×16 pixels, each described by a histogram
@@ -24,7 +32,7 @@ export function bagOfWords(
   fit: readonly Uint8Array[],
   words: number,
   random: Random,
-): Representation {
+): BagOfWords {
   const side = Math.floor(pixels / PATCH);
   const patches = side * side;
   const length = channels * BINS.length;
@@ -51,20 +59,28 @@ export function bagOfWords(
     );
   });
   const vocabulary = kMeans(learned, words, random);
+  const countWords = (all: readonly Float32Array[]): Float32Array => {
+    const shares = new Float32Array(all.length * words);
+    for (const [row, parts] of all.entries()) {
+      for (let patch = 0; patch < patches; patch++) {
+        const word = closestCentre(vocabulary, parts.subarray(patch * length, (patch + 1) * length));
+        shares[row * words + word] = (shares[row * words + word] as number) + 1 / patches;
+      }
+    }
+    return shares.map(Math.sqrt);
+  };
+  // What is made of a bag asks for the same tiles right after it.
+  let last: { tiles: readonly Uint8Array[]; shares: Float32Array } | undefined;
   return {
     name: `histograms, bag of ${words} words`,
     size: words,
+    fitted: countWords(described),
     describe(tiles) {
-      const shares = new Float32Array(tiles.length * words);
-      for (const [row, tile] of tiles.entries()) {
-        const parts = describePatches(tile);
-        for (let patch = 0; patch < patches; patch++) {
-          const word = closestCentre(vocabulary, parts.subarray(patch * length, (patch + 1) * length));
-          shares[row * words + word] = (shares[row * words + word] as number) + 1 / patches;
-        }
-      }
-      return shares.map(Math.sqrt);
+      if (last?.tiles !== tiles) last = { tiles, shares: countWords(tiles.map(describePatches)) };
+      return last.shares;
     },
-    dispose: () => {},
+    dispose: () => {
+      last = undefined;
+    },
   };
 }

@@ -1,11 +1,12 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { randomOf } from "@loc2vec/core";
-import { pca } from "@loc2vec/numeric";
+import { pca, squaredDistance } from "@loc2vec/numeric";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { expect, test } from "vitest";
 import { gradientFeatures, pixelFeatures, principalComponents } from "../src/components.ts";
 import { histogramsOf, type Lookalike, lookalikes } from "../src/lookalikes.ts";
+import { reduced } from "../src/reduced.ts";
 import { bagOfWords } from "../src/words.ts";
 
 const SHAPE = { channels: 2, pixels: 32 };
@@ -71,6 +72,31 @@ test("a bag of words does not mind where patches lie, and minds what they show",
   expect(row(0)).not.toEqual(row(2));
   expect(row(3).filter((value) => value > 0)).toEqual([1]);
   for (let i = 0; i < 4; i++) expect(row(i).reduce((sum, value) => sum + value ** 2, 0)).toBeCloseTo(1, 5);
+});
+
+test("a bag of words reduced by PCA keeps the directions that the fitted tiles differ in, and their distances", async () => {
+  const random = randomOf(4);
+  const tiles = Array.from({ length: 30 }, () => {
+    const values = Array.from({ length: 8 }, () => random.int(256));
+    return draw((x, y, c) => values[4 * c + 2 * Math.floor(y / 16) + Math.floor(x / 16)] as number);
+  });
+  const bag = bagOfWords(SHAPE, tiles, 6, randomOf(2));
+  expect(bag.fitted).toEqual(bag.describe([...tiles]));
+  const distances = (vectors: Float32Array, size: number): number[] =>
+    tiles.flatMap((_, a) =>
+      tiles.map((_, b) => Math.sqrt(squaredDistance(vectors, a * size, vectors, b * size, size))),
+    );
+  const whole = reduced(bag, bag.fitted, 6);
+  expect(whole).toMatchObject({ name: "histograms, bag of 6 words, PCA-6", size: 6 });
+  const exact = distances(bag.fitted, 6);
+  for (const [i, distance] of distances(await whole.describe(tiles), 6).entries())
+    expect(distance).toBeCloseTo(exact[i] as number, 5);
+  const two = await reduced(bag, bag.fitted, 2).describe(tiles);
+  const { scores } = pca(bag.fitted, 6, 2);
+  expect(two).toEqual(Float32Array.from(scores));
+  // Other tiles are described anew, in the same axes.
+  const others = tiles.slice(3, 9);
+  expect(await reduced(bag, bag.fitted, 2).describe(others)).toEqual(two.slice(6, 18));
 });
 
 test("figure 7: equal histograms whose embeddings are far apart, none twice, none that may not be", () => {

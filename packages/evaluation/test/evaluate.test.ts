@@ -7,10 +7,17 @@ import { pathToFileURL } from "node:url";
 import { type Dataset, distanceM, METRES_PER_DEGREE, partOf, randomOf } from "@loc2vec/core";
 import { createEmbedder } from "@loc2vec/encoder";
 import { createDataset, type ObjectStore, openStore } from "@loc2vec/shards";
-import { openCheckpoint, train } from "@loc2vec/trainer";
+import { openCheckpoint, partTogether, train } from "@loc2vec/trainer";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { STRIPES, writeStripes } from "../../../test/support/stripes.ts";
-import { type Evaluated, evaluate } from "../src/index.ts";
+import {
+  type ClassScore,
+  type Evaluated,
+  evaluate,
+  labelsOfPoints,
+  type NumberScore,
+  type ProbeScore,
+} from "../src/index.ts";
 
 const HOLDOUT = { share: 0.4, cellM: 1000, borderM: 50 };
 const DATASET: Dataset = {
@@ -64,10 +71,24 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 /** The squares' usable locations: none of these data sets has empty tiles, so all are. */
 const partIs = (part: string) => [...PLACES.keys()].filter((i) => partOf(1, place(i), HOLDOUT) === part);
 const labels = (labelOf: (location: number) => string | undefined) => ({
+  name: "kinds",
   meaning: "kind",
+  kind: "classes" as const,
   of: async (places: readonly unknown[]) => places.map((_, i) => labelOf(i)),
   masked: [2],
 });
+
+/** How well a contestant's probe does after so many labels. */
+function scoreOf<Score extends ProbeScore>(
+  result: Evaluated | undefined,
+  name: string,
+  count: string,
+): Score {
+  const score = result?.probes?.[name]?.[count];
+  return score as Score;
+}
+const accuracy = (result: Evaluated | undefined, count: string, name = "kinds"): number =>
+  scoreOf<ClassScore & ProbeScore>(result, name, count).accuracy;
 
 test("all are measured on the same images of places that were held out", async () => {
   const options = {
@@ -75,7 +96,7 @@ test("all are measured on the same images of places that were held out", async (
     dataset: "stripes",
     models: ["softpn", "ratio"],
     positives: 3,
-    labels: labels((i) => (i % 5 === 0 ? undefined : `kind ${kindOf(i)}`)),
+    labels: [labels((i) => (i % 5 === 0 ? undefined : `kind ${kindOf(i)}`))],
   };
   const evaluation = await evaluate(options);
   const [train, heldout] = [partIs("train"), partIs("heldout")];
@@ -92,6 +113,7 @@ test("all are measured on the same images of places that were held out", async (
     ["baseline", "histograms, bag of 16 words", 16],
     ["baseline", "HoG, PCA-16", 16],
     ["baseline", "histograms, bag of 64 words", 64],
+    ["baseline", "histograms, bag of 64 words, PCA-16", 16],
   ]);
   const [softpn, ratio, untrained] = evaluation.results as Evaluated[];
   expect(softpn).toMatchObject({ step: 60, loss: "softpn" });
@@ -106,9 +128,10 @@ test("all are measured on the same images of places that were held out", async (
   expect(evaluation.bars.map(({ value }) => value)).toEqual([
     softpn?.recall_at_10,
     softpn?.recall_at_10,
-    softpn?.triplet_accuracy,
+    softpn?.triplet_accuracy_hard,
     softpn?.effective_rank,
-    softpn?.probe?.["100"]?.accuracy,
+    softpn?.triplet_accuracy,
+    accuracy(softpn, "100"),
   ]);
   expect(evaluation.curves.map(({ model, loss, points }) => [model, loss, points.at(-1)?.step])).toEqual([
     ["softpn", "softpn", 60],
@@ -186,7 +209,7 @@ test("probes learn from labelled locations alone, whose telling channel is switc
     dataset: "stripes",
     models: ["softpn"],
     positives: 3,
-    labels: { ...kinds, of },
+    labels: [{ ...kinds, of }],
   });
   expect(asked).toEqual([240]);
   const labelled = (part: string) => partIs(part).filter((i) => i !== rare && i % 5 !== 0);
@@ -197,21 +220,89 @@ test("probes learn from labelled locations alone, whose telling channel is switc
     ]),
   );
   const heldout = labelled("heldout").length;
-  expect(counts).toEqual({
-    meaning: "kind",
-    masked: ["told"],
-    train: labelled("train").length,
-    heldout,
-    classes,
-    majority: Math.max(...Object.values(classes)) / heldout,
-  });
+  expect(counts).toEqual([
+    {
+      name: "kinds",
+      meaning: "kind",
+      kind: "classes",
+      masked: ["told"],
+      train: labelled("train").length,
+      heldout,
+      classes,
+      left_out: {},
+      majority: Math.max(...Object.values(classes)) / heldout,
+    },
+  ]);
   const [softpn] = results as [Evaluated];
   const most = String(labelled("train").length);
   // All are taken where there are no 1000.
-  expect(Object.keys(softpn.probe ?? {})).toEqual(["10", "100", most]);
+  expect(Object.keys(softpn.probes?.kinds ?? {})).toEqual(["10", "100", most]);
   // With the channel that tells switched off, stripes still tell; 100 of them more than 10.
-  expect(softpn.probe?.["100"]?.accuracy).toBeGreaterThan(0.6);
-  expect(softpn.probe?.["100"]?.accuracy).toBeGreaterThan(softpn.probe?.["10"]?.accuracy as number);
+  expect(accuracy(softpn, "100")).toBeGreaterThan(0.6);
+  expect(accuracy(softpn, "100")).toBeGreaterThan(accuracy(softpn, "10"));
+});
+
+test("seeds are a group that bars are held to; sizes and turns may differ; labels of several sources", async () => {
+  const network = (embedding: number) => ({ pooled: [8, 8], pointwise: [8], dense: 8, embedding });
+  const quick = { store, ...settings, network: network(16), turns: 4 as const, halvings: 1, steps: 2 };
+  await train({ ...quick, model: "seed-3" });
+  await train({ ...quick, model: "seed-4", seed: 4 });
+  await train({ store, ...settings, model: "long", network: network(64), steps: 2 });
+  const points = PLACES.map((at, i) => ({ ...at, label: kindOf(i) + randomOf(8, i).uniform() }));
+  const about = { meaning: "density", origin: "density.csv, column density", withinM: 10 };
+  const density = labelsOfPoints({ kind: "numbers", points }, { name: "density", ...about });
+  const told = labelsOfPoints(
+    { kind: "classes", points: points.map(({ label, ...at }) => ({ ...at, label: `kind ${label | 0}` })) },
+    { name: "told", ...about },
+  );
+  const options = { store, dataset: "stripes", positives: 2, locations: 40 };
+  const kinds = labels((i) => `kind ${kindOf(i)}`);
+  const evaluation = await evaluate({
+    ...options,
+    models: ["seed-3", "long", "seed-4"],
+    labels: [density, kinds, told],
+  });
+  const [first, long, second] = evaluation.results as [Evaluated, Evaluated, Evaluated];
+  const figure = (name: "recall_at_10" | "effective_rank") => [first[name], second[name]] as [number, number];
+  const { groups, bars, results } = evaluation;
+  expect(groups).toMatchObject([{ models: ["seed-3", "seed-4"], seeds: [3, 4], steps: [2, 2], size: 16 }]);
+  const [a, b] = figure("recall_at_10");
+  expect(groups[0]?.mean.recall_at_10).toBeCloseTo((a + b) / 2, 12);
+  expect(groups[0]?.deviation.recall_at_10).toBeCloseTo(Math.abs(a - b) / Math.SQRT2, 12);
+  expect([groups[0]?.minimum.recall_at_10, groups[0]?.maximum.recall_at_10]).toEqual([
+    Math.min(a, b),
+    Math.max(a, b),
+  ]);
+  expect(bars[0]?.value).toBe(groups[0]?.mean.recall_at_10);
+  expect(bars.map(({ bar }) => bar).slice(5)).toEqual([
+    "probe density, 100 labels: R² above every rival",
+    "probe kinds, 100 labels: accuracy above every rival",
+    "probe told, 100 labels: accuracy above every rival",
+  ]);
+  // The long one is judged beside the others, and rivals are as long as the first.
+  expect(long.size).toBe(64);
+  expect(long.effective_rank).toBeGreaterThan(0);
+  expect(results.slice(3).map(({ name }) => name)).toEqual([
+    "untrained encoder",
+    "pixels, PCA-16",
+    "histograms, bag of 16 words",
+    "HoG, PCA-16",
+    "histograms, bag of 64 words",
+    "histograms, bag of 64 words, PCA-16",
+  ]);
+  // Where the channel that tells is not switched off, it tells.
+  const pixels = results.find(({ name }) => name.startsWith("pixels")) as Evaluated;
+  expect(accuracy(pixels, "100", "told")).toBeGreaterThan(0.95);
+  expect(accuracy(pixels, "100")).toBeLessThan(accuracy(pixels, "100", "told"));
+  expect(scoreOf<NumberScore & ProbeScore>(pixels, "density", "100").r2).toBeGreaterThan(0.8);
+  // One of 64 numbers: the bag of 64 words is there once, and not reduced.
+  const alone = await evaluate({ ...options, models: ["long"] });
+  expect(alone.groups).toEqual([]);
+  expect(alone.results.slice(2).map(({ name, size }) => [name, size])).toEqual([
+    ["pixels, PCA-64", 64],
+    ["HoG, PCA-64", 64],
+    ["histograms, bag of 64 words", 64],
+  ]);
 });
 
 test("too few labels: they are counted, and nothing is said of them", async () => {
@@ -226,15 +317,17 @@ test("too few labels: they are counted, and nothing is said of them", async () =
     models: ["softpn"],
     positives: 1,
     locations: 20,
-    labels: labels((i) => (i % 12 === 0 ? `kind ${i % 8}` : undefined)),
+    labels: [labels((i) => (i % 12 === 0 ? `kind ${i % 8}` : undefined))],
     log: (line) => lines.push(line),
   });
-  expect(lines.at(-1)).toMatch(/^evaluate: \d+ and \d+ labelled locations are too few for a probe$/);
+  expect(lines[0]).toMatch(
+    /^evaluate: labels kinds: \d+ and \d+ labelled locations are too few for a probe$/,
+  );
   // Each twelfth, the border's among them.
   const labelled = (part: string): number => partIs(part).filter((i) => i % 12 === 0).length;
-  expect(counts).toMatchObject({ train: labelled("train"), heldout: labelled("heldout") });
-  expect(results.every(({ probe }) => probe === undefined)).toBe(true);
-  expect(bars.length).toBe(4);
+  expect(counts).toMatchObject([{ train: labelled("train"), heldout: labelled("heldout") }]);
+  expect(results.every(({ probes }) => probes === undefined)).toBe(true);
+  expect(bars.length).toBe(5);
 });
 
 test("nothing held out, other places held out, another data set: an error, not a number", async () => {
@@ -260,11 +353,11 @@ test("nothing held out, other places held out, another data set: an error, not a
   });
 });
 
-test("another city is judged as a whole, when it does not overlap what was trained on", async () => {
+test("another city is judged as a whole, but for what overlaps ground that was trained on", async () => {
   const north = (i: number) => ({ lon: place(i).lon, lat: place(i).lat + 1 });
   await writeStripes(store, { ...DATASET, name: "north" }, { place: north, draw: tile });
   const kinds = labels((i) => `kind ${kindOf(i)}`);
-  const options = { store, dataset: "north", positives: 3, labels: kinds };
+  const options = { store, dataset: "north", positives: 3, labels: [kinds] };
   const evaluation = await evaluate({ ...options, models: ["softpn"] });
   // The southernmost row of the other lies a degree north of the first row, less the rows between.
   const trained = PLACES.filter((trainPlace) => partOf(1, trainPlace, HOLDOUT) === "train");
@@ -279,20 +372,88 @@ test("another city is judged as a whole, when it does not overlap what was train
   expect(evaluation.results[0]?.triplet_accuracy).toBeGreaterThan(
     evaluation.results[1]?.triplet_accuracy as number,
   );
-  expect(evaluation.results[0]?.probe?.["100"]?.accuracy).toBeGreaterThan(0.5);
+  expect(accuracy(evaluation.results[0], "100")).toBeGreaterThan(0.5);
   // One that was trained on the whole of its own map may be judged elsewhere.
   expect((await evaluate({ ...options, models: ["whole"] })).locations.heldout).toBe(240);
 
+  // Another one of the same ground: what lies near a location that was trained on is left out, and nothing is told by it.
   const close = (i: number) => ({ lon: place(i).lon, lat: place(i).lat + 0.002 });
   await writeStripes(store, { ...DATASET, name: "close" }, { place: close, draw: tile });
-  await expect(evaluate({ ...options, dataset: "close", models: ["softpn"] })).rejects.toThrowError(
-    /close overlaps data set stripes.*lie 222 m from one another, and their tiles reach 509 m/,
+  const unseen = [...PLACES.keys()].filter((i) => trained.every((a) => distanceM(a, close(i)) >= 509.1));
+  const lines: string[] = [];
+  const log = (line: string): void => void lines.push(line);
+  const overlapping = await evaluate({ ...options, dataset: "close", models: ["softpn"], log });
+  expect(unseen.length).toBeGreaterThan(20);
+  expect(unseen.length).toBeLessThan(partIs("heldout").length + 240 - trained.length);
+  expect(overlapping.locations).toMatchObject({ heldout: unseen.length, evaluated: unseen.length });
+  expect(overlapping.geography).toMatchObject({ seen: 240 - unseen.length, overlaps: false });
+  expect(overlapping.geography.nearest_trained_m).toBeGreaterThanOrEqual(509.1);
+  for (const { a, b } of overlapping.lookalikes) expect(unseen).toEqual(expect.arrayContaining([a, b]));
+  const { train = 0, heldout: asked = 0 } = overlapping.labels ?? {};
+  expect(train + asked).toBeLessThanOrEqual(unseen.length);
+  expect(lines).toContain(
+    `evaluate: ${240 - unseen.length} locations are left out: their tiles can show ground that was trained on`,
   );
+  // Nothing of it is unseen by one that was trained on the whole map.
+  await expect(evaluate({ ...options, dataset: "close", models: ["whole"] })).rejects.toThrowError(
+    /^data set close overlaps data set stripes, trained on: tiles of 240 of its locations can show the same ground, and 0 others are too few/,
+  );
+});
+
+test("a model of several data sets is judged on held-out squares of one, and on what lies elsewhere", async () => {
+  // Of the same ground, other places and other squares; and another city.
+  const beside = (i: number) => ({ lon: place(i).lon + 0.003, lat: place(i).lat + 0.003 });
+  const south = (i: number) => ({ lon: place(i).lon, lat: place(i).lat - 1 });
+  const foreign = (i: number) => ({ lon: place(i).lon, lat: place(i).lat - 2 });
+  await writeStripes(store, { ...DATASET, name: "beside", seed: 2 }, { place: beside, draw: tile });
+  await writeStripes(store, { ...DATASET, name: "south", seed: 3 }, { place: south, draw: tile });
+  await writeStripes(store, { ...DATASET, name: "foreign", seed: 4 }, { place: foreign, draw: tile });
+  const dataset = ["stripes", "beside", "south"];
+  const several = { ...settings, dataset, holdout: { ...HOLDOUT, borderM: 600 } };
+  await train({ store, model: "several", steps: 8, ...several });
+  const grounds = [
+    { seed: 2, places: PLACES.map((_, i) => beside(i)) },
+    { seed: 3, places: PLACES.map((_, i) => south(i)) },
+    { seed: 1, places: PLACES },
+  ];
+  const parts = partTogether(grounds, several.holdout);
+  const of = (set: number, part: string) =>
+    grounds[set]?.places.filter((_, i) => parts[set]?.[i] === part) ?? [];
+  const trained = [0, 1, 2].flatMap((set) => of(set, "train"));
+  const options = { store, models: ["several"], positives: 2, locations: 30 };
+  for (const [set, name] of ["beside", "south", "stripes"].entries()) {
+    const { geography, locations } = await evaluate({ ...options, dataset: name });
+    expect(locations).toEqual({ train: trained.length, heldout: of(set, "heldout").length, evaluated: 30 });
+    const nearest = Math.min(
+      ...of(set, "heldout").map((a) => Math.min(...trained.map((b) => distanceM(a, b)))),
+    );
+    expect(geography).toEqual({
+      ...{ kind: "squares", trained_on: ["beside", "south", "stripes"], overlaps: false },
+      nearest_trained_m: expect.closeTo(nearest, 6),
+    });
+    expect(nearest).toBeGreaterThanOrEqual(600);
+  }
+  const elsewhere = await evaluate({ ...options, dataset: "foreign" });
+  expect(elsewhere.locations).toEqual({ train: trained.length, heldout: 240, evaluated: 30 });
+  expect(elsewhere.geography).toMatchObject({ kind: "elsewhere", overlaps: false });
+  expect(elsewhere.geography).not.toHaveProperty("seen");
+  expect(elsewhere.results.map(({ name }) => name)).toContain("several");
+
+  await expect(
+    evaluate({ ...options, dataset: "stripes", models: ["several", "softpn"] }),
+  ).rejects.toThrowError(
+    /^model several was trained on data set beside .* and data set south .* and data set stripes .*, model softpn on data set stripes /,
+  );
+  await store.remove("datasets/south/zarr.json");
+  await expect(evaluate({ ...options, dataset: "stripes" })).rejects.toMatchObject({
+    code: "dataset-missing",
+    message: expect.stringMatching(/^model several was trained on data set south, which is not in /),
+  });
 });
 
 test("whether tiles meet is one rule: nearer than two reaches, 509.1 m, they do", async () => {
   // Fifteen rows, 0.01 degrees apart; the other data set's first lies so many metres beyond the last.
-  const beyond = async (metres: number): Promise<void> => {
+  const beyond = async (metres: number) => {
     const shift = 0.14 + metres / METRES_PER_DEGREE;
     const name = `beyond-${Math.round(10 * metres)}`;
     const moved = (i: number) => ({ lon: place(i).lon, lat: place(i).lat + shift });
@@ -304,11 +465,17 @@ test("whether tiles meet is one rule: nearer than two reaches, 509.1 m, they do"
       locations: 20,
       positives: 1,
     });
-    expect(geography.nearest_trained_m).toBeCloseTo(metres, 1);
     expect(geography.overlaps).toBe(false);
+    return geography;
   };
-  await beyond(509.4);
-  await expect(beyond(508.8)).rejects.toThrowError(/overlaps data set stripes/);
+  const apart = await beyond(509.4);
+  expect(apart.nearest_trained_m).toBeCloseTo(509.4, 1);
+  expect(apart).not.toHaveProperty("seen");
+  const last = [...PLACES.keys()].slice(-16).filter((i) => partIs("train").includes(i));
+  const meeting = await beyond(508.8);
+  expect(meeting.seen).toBe(last.length);
+  expect(last.length).toBeGreaterThan(0);
+  expect(meeting.nearest_trained_m).toBeGreaterThan(509.1);
   // In squares it is said: rows and columns 300 m apart, cells of 1 km without a border.
   const dense = (i: number) => ({ lon: 10 + 0.0042 * (i % 16), lat: 50 + 0.0027 * Math.floor(i / 16) });
   await writeStripes(store, { ...DATASET, name: "dense" }, { place: dense, draw: tile });

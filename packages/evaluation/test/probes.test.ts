@@ -1,11 +1,12 @@
+import { randomOf } from "@loc2vec/core";
 import { expect, test } from "vitest";
-import { countLabels, mask, probeVectors } from "../src/probes.ts";
+import { mask, probeVectors } from "../src/probes.ts";
 
 /** 60 locations that are learned from and 40 that are asked for, of two classes in turn. */
 const PLACES = {
   classes: ["no", "yes"],
-  train: { locations: [...Array(60).keys()], classes: Array.from({ length: 60 }, (_, i) => i % 2) },
-  heldout: { locations: [...Array(40).keys()], classes: Array.from({ length: 40 }, (_, i) => i % 2) },
+  train: { locations: [...Array(60).keys()], targets: Array.from({ length: 60 }, (_, i) => i % 2) },
+  heldout: { locations: [...Array(40).keys()], targets: Array.from({ length: 40 }, (_, i) => i % 2) },
 };
 
 test("vectors that tell the class are learned from ten labels and from all, the same in every draw", () => {
@@ -36,21 +37,23 @@ test("masked channels are blank, the others and the tile itself as before", () =
   expect(tile).toEqual(Uint8Array.of(1, 2, 3, 4, 5, 6));
 });
 
-test("labels are counted where some are held out, and where none are", () => {
-  const labels = { meaning: "wet", of: async () => [], masked: [1] };
-  const dataset = { channels: ["land", "water"] };
-  expect(countLabels(labels, dataset, PLACES)).toEqual({
-    meaning: "wet",
-    masked: ["water"],
-    train: 60,
-    heldout: 40,
-    classes: { no: 20, yes: 20 },
-    majority: 0.5,
+test("numbers are learned, too: R² and the mean error, the better the more labels there are", () => {
+  const random = randomOf(1);
+  const data = Float32Array.from({ length: 4 * 300 }, () => random.normal());
+  const told = (row: number) =>
+    7 + 3 * (data[4 * row] as number) - (data[4 * row + 2] as number) + random.normal();
+  const part = (first: number, count: number) => ({
+    locations: [...Array(count).keys()],
+    targets: Array.from({ length: count }, (_, i) => told(first + i)),
   });
-  const none = { ...PLACES, heldout: { locations: [], classes: [] } };
-  expect(countLabels(labels, dataset, none)).toMatchObject({
-    heldout: 0,
-    classes: { no: 0, yes: 0 },
-    majority: 0,
-  });
+  const places = { classes: undefined, train: part(0, 200), heldout: part(200, 100) };
+  const scores = probeVectors(data, 4, places, 0);
+  expect(Object.keys(scores)).toEqual(["10", "100", "200"]);
+  const [ten, hundred, all] = Object.values(scores) as { r2: number; mean_absolute_error: number }[];
+  // Of a variance of 11, noise is 1; its mean error is √(2/π).
+  expect(all?.r2).toBeGreaterThan(0.85);
+  expect(all?.mean_absolute_error).toBeCloseTo(Math.sqrt(2 / Math.PI), 0);
+  expect(hundred?.r2).toBeGreaterThan(ten?.r2 as number);
+  // All that there are, are the same in every draw.
+  expect(scores["200"]?.deviation).toBeCloseTo(0, 9);
 });

@@ -26,13 +26,13 @@ export interface TrainWatch {
 }
 
 /**
- * Trains a model on a data set.
+ * Trains a model on a data set, or on several.
  *
  * @throws FarmError `interrupted` when the context's signal was given; what was reached is kept
  */
 export async function trainModel(
   context: FarmContext,
-  dataset: string,
+  dataset: string | readonly string[],
   model: string,
   settings: TrainSettings,
   { view = viewOf(context, settings.steps), onStep = () => {}, onJudged = () => {} }: TrainWatch = {},

@@ -3,6 +3,7 @@ export { type DemoMap, fetchDemoMap } from "./demo.ts";
 export { type ImportOptions, importPbf } from "./import/import.ts";
 export { type ImportInfo, noMap, readImportInfo, requireImport } from "./import/info.ts";
 export { openLocationFile } from "./locations/index.ts";
+export { type LabelColumn, type LabelledPoint, type LabelOptions, readLabels } from "./locations/labels.ts";
 export { describeBad, type LocationSource } from "./locations/survey.ts";
 export { checkOsmFile, type OsmFile, type OsmFormat } from "./osmfile.ts";
 export type { Packing } from "./packing.ts";

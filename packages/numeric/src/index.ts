@@ -4,4 +4,4 @@ export { columnMeans } from "./covariance.ts";
 export { crc32c } from "./crc32c.ts";
 export { squaredDistance } from "./distance.ts";
 export { closestCentre, type Draws, kMeans } from "./kmeans.ts";
-export { type Pca, pca } from "./pca.ts";
+export { type Pca, pca, project } from "./pca.ts";

@@ -33,7 +33,7 @@ export function pca(data: Float32Array | Float64Array, columns: number, componen
     mean,
     axes,
     explained: order.map((at) => (total > 0 ? Math.max(0, values[at] as number) / total : 0)),
-    scores: project(data, mean, axes),
+    scores: project(data, { mean, axes }),
   };
 }
 
@@ -43,8 +43,16 @@ function withLargestPositive(axis: readonly number[]): readonly number[] {
   return largest < 0 ? axis.map((value) => -value) : axis;
 }
 
-/** @returns the centred rows in the axes, float64 [rows, components] */
-function project(data: Float32Array | Float64Array, mean: Float64Array, axes: Float64Array): Float64Array {
+/**
+ * Rows in the axes of a {@link pca}, its own or others.
+ *
+ * @param data [rows, columns], C order
+ * @returns the centred rows in the axes, float64 [rows, components]
+ */
+export function project(
+  data: Float32Array | Float64Array,
+  { mean, axes }: Pick<Pca, "mean" | "axes">,
+): Float64Array {
   const columns = mean.length;
   const [rows, components] = [data.length / columns, axes.length / columns];
   const scores = new Float64Array(rows * components);

@@ -1,5 +1,6 @@
 import { type Dataset, FarmError, Purpose, type Random, randomOf, shardRange } from "@loc2vec/core";
 import type { Triplet } from "@loc2vec/encoder";
+import type { Corpus } from "./corpus.ts";
 import { type EmptyTiles, isUsable } from "./empty.ts";
 import type { Recipe } from "./recipe.ts";
 
@@ -24,8 +25,11 @@ export interface BatchPlan {
   channelsOn: Uint8Array;
 }
 
+/** What mini-batches are made of: a data set, or several as one. */
+type Stock = Pick<Corpus, "channels" | "samples" | "names" | "rangeOf" | "setOf">;
+
 /**
- * The mini-batches of a training, from `first` on. A pure function of the data set, its shards that are there, seed and
+ * The mini-batches of a training, from `first` on. A pure function of the data sets, their shards that are there, seed and
  * step: a training that resumes goes on with the mini-batches that it would have had.
  *
  * Locations whose anchor is empty, or that have too few other positives, are left out, and so are empty positives: tiles
@@ -33,18 +37,74 @@ export interface BatchPlan {
  *
  * Each epoch visits every location once, in random order: the shards are shuffled, and the locations of a few at a time.
  * Locations left over at the end of an epoch begin the next one. With `early` the first epoch takes the shards in the
- * order in which they are rendered.
+ * order in which they are rendered. Of several data sets each is spread evenly over the epoch.
  *
  * @param look what is empty in some shards; asked before they are used, and may wait until they are there
  * @throws FarmError `input` when an epoch has too few locations for a mini-batch
  */
 export async function* planBatches(
-  dataset: Pick<Dataset, "locations" | "shardLocations" | "samples" | "channels">,
+  from: Pick<Dataset, "locations" | "shardLocations" | "samples" | "channels"> | Stock,
   shards: readonly number[],
   shape: BatchShape,
   seed: number,
-  { first = 1, early = false, look = async () => new Map(), eligible, apart = () => true }: PlanOptions = {},
+  {
+    first = 1,
+    early = false,
+    mix = "batch",
+    look = async () => new Map(),
+    eligible,
+    apart = () => true,
+  }: PlanOptions = {},
 ): AsyncGenerator<BatchPlan, never> {
+  const stock = "rangeOf" in from ? from : stockOf(from);
+  checkShape(stock, shape);
+  const turns = mix === "turns" && stock.names.length > 1;
+  if (turns) checkRoom(stock, shards, shape, eligible);
+  let held: Held[] = [];
+  let step = 0;
+  for (let epoch = 0; ; epoch++) {
+    const count = countEpoch(stock, shape, turns, held);
+    const shuffled = randomOf(seed, Purpose.shuffleShards, epoch).shuffle([...shards]);
+    const order = spreadSets(early && epoch === 0 ? shards : shuffled, stock.setOf);
+    for (let at = 0; at < order.length; at += POOL_SHARDS) {
+      const poolShards = order.slice(at, at + POOL_SHARDS);
+      const emptyByLocation = await look(poolShards);
+      // A training that resumes late passes many by: locks must be renewed meanwhile, and signals be heard.
+      await new Promise((resolve) => setImmediate(resolve));
+      const usable = (location: number): boolean =>
+        isUsable(stock.samples - 1, shape.pairs, emptyByLocation.get(location));
+      const pool = poolShards.flatMap((shard) => {
+        const range = stock.rangeOf(shard);
+        const set = stock.setOf(shard);
+        const all = Array.from({ length: range.end - range.first }, (_, i) => range.first + i);
+        const allowed = eligible === undefined ? all : all.filter(eligible);
+        return allowed
+          .filter(usable)
+          .map((location) => ({ shard, set, location, empty: emptyByLocation.get(location) }));
+      });
+      count.addPool(pool);
+      // What never found its place among others is left for the next epoch.
+      held = held.slice(-HELD).concat(randomOf(seed, Purpose.shuffleShards, epoch, at + 1).shuffle(pool));
+      while (held.length >= shape.locations) {
+        const locations = turns
+          ? takeTurn(held, shape.locations, apart, randomOf(seed, Purpose.mix, step + 1))
+          : takeLocations(held, [...held.keys()], shape.locations, apart);
+        if (locations === undefined) break;
+        step++;
+        count.addBatch(locations);
+        if (step >= first) yield planBatch(stock, locations, shape, seed, step);
+      }
+    }
+    count.check();
+  }
+}
+
+function stockOf(dataset: Pick<Dataset, "locations" | "shardLocations" | "samples" | "channels">): Stock {
+  const { samples, channels } = dataset;
+  return { samples, channels, names: [""], setOf: () => 0, rangeOf: (shard) => shardRange(dataset, shard) };
+}
+
+function checkShape({ samples }: Stock, shape: BatchShape): void {
   if (shape.locations < 2) {
     throw new FarmError(
       "usage",
@@ -52,66 +112,101 @@ export async function* planBatches(
       "2 or more",
     );
   }
-  if (dataset.samples - 1 < shape.pairs || shape.pairs < 1) {
+  if (samples - 1 < shape.pairs || shape.pairs < 1) {
     throw new FarmError(
       "input",
-      `${dataset.samples - 1} positives per location do not suffice for ${shape.pairs} pairs`,
+      `${samples - 1} positives per location do not suffice for ${shape.pairs} pairs`,
       "enqueue more positives, or train with fewer --pairs",
     );
   }
-  let held: Held[] = [];
-  let step = 0;
-  for (let epoch = 0; ; epoch++) {
-    const begun = step;
-    let available = held.length;
-    const shuffled = randomOf(seed, Purpose.shuffleShards, epoch).shuffle([...shards]);
-    const order = early && epoch === 0 ? shards : shuffled;
-    for (let at = 0; at < order.length; at += POOL_SHARDS) {
-      const poolShards = order.slice(at, at + POOL_SHARDS);
-      const emptyByLocation = await look(poolShards);
-      // A training that resumes late passes many by: locks must be renewed meanwhile, and signals be heard.
-      await new Promise((resolve) => setImmediate(resolve));
-      const usable = (location: number): boolean =>
-        isUsable(dataset.samples - 1, shape.pairs, emptyByLocation.get(location));
-      const pool = poolShards.flatMap((shard) => {
-        const range = shardRange(dataset, shard);
-        const all = Array.from({ length: range.end - range.first }, (_, i) => range.first + i);
-        const allowed = eligible === undefined ? all : all.filter(eligible);
-        return allowed
-          .filter(usable)
-          .map((location) => ({ shard, location, empty: emptyByLocation.get(location) }));
-      });
-      available += pool.length;
-      // What never found its place among others is left for the next epoch.
-      held = held.slice(-HELD).concat(randomOf(seed, Purpose.shuffleShards, epoch, at + 1).shuffle(pool));
-      while (held.length >= shape.locations) {
-        const locations = takeLocations(held, shape.locations, apart);
-        if (locations === undefined) break;
-        step++;
-        if (step >= first) yield planBatch(dataset, locations, shape, seed, step);
+}
+
+/**
+ * Counts an epoch's locations and mini-batches, all together, or of each data set where mini-batches are of one each.
+ *
+ * @param held left over from the epoch before
+ * @returns `check` is for the end of the epoch. It throws FarmError `input` when there are too few locations for a mini-batch
+ */
+function countEpoch(
+  { names }: Stock,
+  { locations: wanted }: BatchShape,
+  turns: boolean,
+  held: readonly Held[],
+) {
+  const counts = Array.from({ length: turns ? names.length : 1 }, () => ({ available: 0, batches: 0 }));
+  const countOf = ({ set }: Held) => counts[turns ? set : 0] as (typeof counts)[number];
+  const addPool = (pool: readonly Held[]): void => {
+    for (const one of pool) countOf(one).available++;
+  };
+  addPool(held);
+  return {
+    addPool,
+    addBatch: ([one]: readonly Held[]): void => void countOf(one as Held).batches++,
+    check(): void {
+      for (const [set, { available, batches }] of counts.entries()) {
+        const [place, mend] = turns ? [`data set ${names[set]}: `, ", or with --mix batch"] : ["", ""];
+        if (available < wanted) throw tooFew(place, available, wanted, mend);
+        if (batches === 0) {
+          throw new FarmError(
+            "input",
+            `${place}among ${available} locations there are no ${wanted} that lie far enough from one another`,
+            `train with fewer --batch-locations, or a smaller --min-distance${mend}`,
+          );
+        }
       }
-    }
-    if (step === begun && available >= shape.locations) {
-      throw new FarmError(
-        "input",
-        `among ${available} locations there are no ${shape.locations} that lie far enough from one another`,
-        "train with fewer --batch-locations, or a smaller --min-distance",
-      );
-    }
-    if (available < shape.locations) {
-      throw new FarmError(
-        "input",
-        `${available} rendered locations are too few for mini-batches of ${shape.locations}`,
-        "render more locations, or train with fewer --batch-locations",
-      );
-    }
+    },
+  };
+}
+
+function tooFew(place: string, available: number, wanted: number, mend: string): FarmError {
+  return new FarmError(
+    "input",
+    `${place}${available} rendered locations are too few for mini-batches of ${wanted}`,
+    `render more locations, or train with fewer --batch-locations${mend}`,
+  );
+}
+
+/** What can be told before the first epoch has passed: that a data set has too few locations for mini-batches of its own. */
+function checkRoom(
+  { names, setOf, rangeOf }: Stock,
+  shards: readonly number[],
+  { locations: wanted }: BatchShape,
+  eligible: (location: number) => boolean = () => true,
+): void {
+  const available = names.map(() => 0);
+  for (const shard of shards) {
+    const { first, end } = rangeOf(shard);
+    for (let i = first; i < end; i++)
+      if (eligible(i)) available[setOf(shard)] = (available[setOf(shard)] ?? 0) + 1;
   }
+  for (const [set, count] of available.entries())
+    if (count < wanted) throw tooFew(`data set ${names[set]}: `, count, wanted, ", or with --mix batch");
+}
+
+/** Shards in their order, but those of each data set spread evenly over all: each stretch has its share of each. */
+export function spreadSets(shards: readonly number[], setOf: (shard: number) => number): number[] {
+  const sets = shards.map(setOf);
+  const sizes = new Map<number, number>();
+  const at = sets.map((set) => {
+    const before = sizes.get(set) ?? 0;
+    sizes.set(set, before + 1);
+    return before + 0.5;
+  });
+  return shards
+    .map((shard, i) => {
+      const set = sets[i] as number;
+      return { shard, set, at: (at[i] as number) / (sizes.get(set) as number) };
+    })
+    .sort((a, b) => a.at - b.at || a.set - b.set)
+    .map(({ shard }) => shard);
 }
 
 export interface PlanOptions {
   /** Step to begin with, from 1. */
   first?: number;
   early?: boolean;
+  /** Whether a mini-batch has locations of all data sets, or of one. Default `batch`. */
+  mix?: Recipe["mix"] | undefined;
   look?: (shards: readonly number[]) => Promise<EmptyTiles>;
   /** Whether a location may be trained on at all. */
   eligible?: ((location: number) => boolean) | undefined;
@@ -121,6 +216,8 @@ export interface PlanOptions {
 
 interface Held {
   shard: number;
+  /** Index of its data set. */
+  set: number;
   location: number;
   /** Its samples without a drawn pixel. */
   empty: ReadonlySet<number> | undefined;
@@ -151,21 +248,49 @@ export function chooseApart<T>(
   return chosen;
 }
 
-/** Takes the locations of a mini-batch out of those that are held; undefined while too few may be together. */
+/**
+ * Takes the locations of a mini-batch out of those that are held; undefined while too few may be together.
+ *
+ * @param among indices of those that may be taken, ascending
+ */
 function takeLocations(
   held: Held[],
+  among: readonly number[],
   count: number,
   apart: (a: number, b: number) => boolean,
 ): Held[] | undefined {
-  const chosen = chooseApart(held.keys(), count, (i) => (held[i] as Held).location, apart);
+  const chosen = chooseApart(among, count, (i) => (held[i] as Held).location, apart);
   if (chosen.length < count) return undefined;
   const taken = chosen.map((i) => held[i] as Held);
   for (const i of chosen.reverse()) held.splice(i, 1);
   return taken;
 }
 
+/**
+ * {@link takeLocations} of one data set: that of a held location drawn at random. So each has its turn in proportion to its
+ * locations that wait, and in an epoch as many turns as its locations fill. One that cannot fill a mini-batch is passed over.
+ *
+ * @param random the mini-batch's own
+ */
+function takeTurn(
+  held: Held[],
+  count: number,
+  apart: (a: number, b: number) => boolean,
+  random: Random,
+): Held[] | undefined {
+  let candidates = [...held.keys()];
+  while (candidates.length >= count) {
+    const { set } = held[candidates[random.int(candidates.length)] as number] as Held;
+    const isOwn = (i: number): boolean => held[i]?.set === set;
+    const taken = takeLocations(held, candidates.filter(isOwn), count, apart);
+    if (taken !== undefined) return taken;
+    candidates = candidates.filter((i) => !isOwn(i));
+  }
+  return undefined;
+}
+
 function planBatch(
-  dataset: Pick<Dataset, "samples" | "channels">,
+  { samples, channels: { length: channels } }: Pick<Dataset, "samples" | "channels">,
   locations: readonly Held[],
   { pairs, negatives = 1 }: BatchShape,
   seed: number,
@@ -173,10 +298,9 @@ function planBatch(
 ): BatchPlan {
   const random = randomOf(seed, Purpose.batch, step);
   const drops = randomOf(seed, Purpose.channelDrop, step);
-  const channels = dataset.channels.length;
   const perLocation = 1 + pairs;
   const rows = locations.flatMap(({ shard, location, empty }) =>
-    [0, ...chooseSamples(random, dataset.samples - 1, pairs, empty)].map((sample) => ({
+    [0, ...chooseSamples(random, samples - 1, pairs, empty)].map((sample) => ({
       shard,
       location,
       sample,

@@ -1,4 +1,5 @@
-import type { DatasetReader, ShardReader } from "@loc2vec/shards";
+import type { DatasetReader } from "@loc2vec/shards";
+import { type Corpus, type CorpusShard, joinDatasets } from "./corpus.ts";
 
 /** The samples without a drawn pixel, by location; a location without any is absent. */
 export type EmptyTiles = ReadonlyMap<number, ReadonlySet<number>>;
@@ -24,18 +25,19 @@ const INDEXES = 32;
  * @throws FarmError `damaged`
  */
 export async function findEmptyTiles(
-  reader: DatasetReader,
+  from: DatasetReader | Corpus,
   shards: readonly number[],
   wait?: () => Promise<void>,
 ): Promise<Map<number, Set<number>>> {
-  const open = async (shardId: number): Promise<ShardReader | undefined> => {
+  const corpus = "readers" in from ? from : joinDatasets([from]);
+  const open = async (shardId: number): Promise<CorpusShard | undefined> => {
     for (;;) {
-      const shard = await reader.openShard(shardId);
+      const shard = await corpus.openShard(shardId);
       if (shard !== undefined || wait === undefined) return shard;
       await wait();
     }
   };
-  const { samples } = reader.dataset;
+  const { samples } = corpus;
   const emptyByLocation = new Map<number, Set<number>>();
   for (let at = 0; at < shards.length; at += INDEXES) {
     const block = shards.slice(at, at + INDEXES);
@@ -65,18 +67,18 @@ export interface EmptyWatch {
  * @param onFound called when all that were waited for are there
  */
 export async function watchEmptyTiles(
-  reader: DatasetReader,
+  corpus: Corpus,
   rendered: readonly number[],
   wait: () => Promise<void>,
   onFound: () => void,
 ): Promise<EmptyWatch> {
-  const byLocation = await findEmptyTiles(reader, rendered);
+  const byLocation = await findEmptyTiles(corpus, rendered);
   const seen = new Set(rendered);
   return {
     byLocation,
     async learn(shards) {
       const unseen = shards.filter((shard) => !seen.has(shard));
-      for (const [location, samples] of await findEmptyTiles(reader, unseen, wait))
+      for (const [location, samples] of await findEmptyTiles(corpus, unseen, wait))
         byLocation.set(location, samples);
       for (const shard of unseen) seen.add(shard);
       if (unseen.length > 0) onFound();

@@ -1,5 +1,6 @@
-import { type DatasetReader, sharedMemory, tileBytes } from "@loc2vec/shards";
+import { type DatasetReader, sharedMemory } from "@loc2vec/shards";
 import { type BatchPlan, keepDrawn } from "./batches.ts";
+import type { Corpus } from "./corpus.ts";
 import { openTiles, type TileOptions } from "./tiles.ts";
 
 /** Mini-batches that are read while others are trained: a step blocks the event loop, so one is not enough to keep ahead. */
@@ -28,20 +29,20 @@ export interface Feed {
  * @param options how tiles are read
  */
 export function openFeed(
-  reader: DatasetReader,
+  from: DatasetReader | Corpus,
   plans: AsyncGenerator<BatchPlan, never>,
   seed: number,
   count: number,
   options?: TileOptions,
 ): Feed {
-  const tiles = openTiles(reader, options);
+  const tiles = openTiles(from, options);
   const ahead: Promise<MiniBatch>[] = [];
   let unasked = count;
   // The same memory serves again and again: the system would clear fresh memory page by page.
   const memories: Uint8Array[] = [];
   let turn = 0;
   const memoryOf = ({ length }: BatchPlan["rows"]): Uint8Array => {
-    const bytes = length * tileBytes(reader.dataset);
+    const bytes = length * tiles.tileBytes;
     const at = turn++ % HELD;
     const held = memories[at];
     const memory = held && held.length >= bytes ? held : sharedMemory(bytes);

@@ -1,12 +1,4 @@
-import {
-  type Dataset,
-  distanceM,
-  type Place,
-  Purpose,
-  type Random,
-  randomOf,
-  shardRange,
-} from "@loc2vec/core";
+import { distanceM, type Place, Purpose, type Random, randomOf } from "@loc2vec/core";
 import {
   computeObjective,
   type Encoder,
@@ -15,8 +7,8 @@ import {
   structureOf,
   type Triplet,
 } from "@loc2vec/encoder";
-import type { DatasetReader } from "@loc2vec/shards";
-import { chooseSamples, POOL_SHARDS } from "./batches.ts";
+import { chooseSamples, POOL_SHARDS, spreadSets } from "./batches.ts";
+import type { Corpus } from "./corpus.ts";
 import { type EmptyTiles, isUsable } from "./empty.ts";
 import type { HeldoutFigures } from "./figures.ts";
 import type { Settings } from "./settings.ts";
@@ -49,31 +41,29 @@ export interface JudgeOptions {
 }
 
 /**
- * Draws held-out locations and triplets among them, by the data set's seed alone, and reads their tiles. An early training
- * is judged by what is in the shards that it begins with: those are there.
+ * Draws held-out locations and triplets among them, by the data sets' seeds alone, and reads their tiles. Of several data
+ * sets each gives as large a share as it has of all that is held out. An early training is judged by what is in the shards
+ * that it begins with: those are there.
  *
  * @returns why there is nothing to judge by, for people, where there is not
  * @throws FarmError `shards-missing`, `damaged`
  */
 export async function openJudge(
-  reader: DatasetReader,
+  corpus: Corpus,
   { shards, settings, split, placeOf, emptyByLocation }: JudgeOptions,
 ): Promise<Judge | string> {
-  const { dataset } = reader;
-  const random = randomOf(dataset.seed, Purpose.judge);
-  const pairs = Math.min(PAIRS, dataset.samples - 1);
+  const { readers, samples, setOf } = corpus;
+  const random = randomOf(...readers.map(({ dataset }) => dataset.seed), Purpose.judge);
+  const pairs = Math.min(PAIRS, samples - 1);
   const usable = (i: number): boolean =>
-    split.partOf(i) === "heldout" && isUsable(dataset.samples - 1, pairs, emptyByLocation.get(i));
-  const judgedShards = settings.early ? shards.slice(0, POOL_SHARDS) : shards;
-  const chosen = chooseLocations(dataset, judgedShards, usable, random);
+    split.partOf(i) === "heldout" && isUsable(samples - 1, pairs, emptyByLocation.get(i));
+  const judgedShards = settings.early ? spreadSets(shards, setOf).slice(0, POOL_SHARDS) : shards;
+  const chosen = chooseLocations(corpus, judgedShards, usable, random);
   if (chosen.length < LEAST)
     return chosen.length === 0
       ? "nothing is held out"
       : `only ${chosen.length} held-out locations can be used`;
-  const images = chosen.map((i) => [
-    0,
-    ...chooseSamples(random, dataset.samples - 1, pairs, emptyByLocation.get(i)),
-  ]);
+  const images = chosen.map((i) => [0, ...chooseSamples(random, samples - 1, pairs, emptyByLocation.get(i))]);
   const apart = (a: number, b: number): boolean =>
     distanceM(placeOf(chosen[a] as number), placeOf(chosen[b] as number)) >= settings.minDistanceM;
   const triplets = chooseTriplets(chosen.length, pairs, apart, random);
@@ -81,7 +71,7 @@ export async function openJudge(
   const rows = chosen.flatMap((location, i) =>
     (images[i] as number[]).map((sample) => ({ location, sample })),
   );
-  const tiles = await openTiles(reader, { whole: false }).read(rows);
+  const tiles = await openTiles(corpus, { whole: false }).read(rows);
   const size = embeddingSize(settings.architecture);
   const structure = structureOf(rows, triplets);
   return {
@@ -97,22 +87,41 @@ export async function openJudge(
   };
 }
 
-/** Up to {@link LOCATIONS} usable locations, a share of each of some shards at random. */
+/** Up to {@link LOCATIONS} usable locations, a share of each data set's, and of each of some of its shards at random. */
 function chooseLocations(
-  dataset: Pick<Dataset, "locations" | "shardLocations">,
+  { readers, setOf, rangeOf }: Corpus,
   shards: readonly number[],
   usable: (location: number) => boolean,
   random: Random,
 ): number[] {
-  const most = Math.ceil(LOCATIONS / Math.max(1, Math.min(SPREAD, shards.length)));
-  const chosen: number[] = [];
-  for (const shard of random.shuffle([...shards])) {
-    if (chosen.length >= LOCATIONS) break;
-    const { first, end } = shardRange(dataset, shard);
-    const all = Array.from({ length: end - first }, (_, i) => first + i).filter(usable);
-    chosen.push(...random.shuffle(all).slice(0, most));
-  }
-  return chosen.slice(0, LOCATIONS);
+  const usableOf = (shard: number): number[] => {
+    const { first, end } = rangeOf(shard);
+    return Array.from({ length: end - first }, (_, i) => first + i).filter(usable);
+  };
+  const bySet = readers.map((_, set) => shards.filter((shard) => setOf(shard) === set));
+  const counts = bySet.map((own) => own.reduce((sum, shard) => sum + usableOf(shard).length, 0));
+  return shareOut(LOCATIONS, counts).flatMap((wanted, set) => {
+    const own = bySet[set] as number[];
+    const most = Math.ceil(wanted / Math.max(1, Math.min(SPREAD, own.length)));
+    const chosen: number[] = [];
+    for (const shard of random.shuffle([...own])) {
+      if (chosen.length >= wanted) break;
+      chosen.push(...random.shuffle(usableOf(shard)).slice(0, most));
+    }
+    return chosen.slice(0, wanted);
+  });
+}
+
+/** Parts a total by weights: each above 0 gets one at least, and the rest in proportion. */
+export function shareOut(total: number, weights: readonly number[]): number[] {
+  const rest = Math.max(0, total - weights.filter((weight) => weight > 0).length);
+  const sum = weights.reduce((all, weight) => all + weight, 0);
+  let passed = 0;
+  return weights.map((weight) => {
+    const before = Math.round((rest * passed) / Math.max(1, sum));
+    passed += weight;
+    return weight > 0 ? 1 + Math.round((rest * passed) / sum) - before : 0;
+  });
 }
 
 /** Each anchor and positive {@link NEGATIVES} times with an image of another location, as in a mini-batch. */

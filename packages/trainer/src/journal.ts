@@ -2,6 +2,7 @@ import { encodeSafetensors, storedArchitecture, type Weights } from "@loc2vec/en
 import type { ObjectStore } from "@loc2vec/shards";
 import { type Best, keepBest } from "./best.ts";
 import { removeCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import type { Corpus } from "./corpus.ts";
 import { keepFailure } from "./failure.ts";
 import type { MiniBatch } from "./feed.ts";
 import type { HistoryEntry } from "./figures.ts";
@@ -34,6 +35,7 @@ export interface JournalOptions {
   store: ObjectStore;
   model: string;
   settings: Settings;
+  corpus: Corpus;
   /** How many the network has. */
   parameters: number;
   lease: Lease;
@@ -83,7 +85,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     },
     async fail(batch, weights, reason) {
       await lease.confirm();
-      const failure = await keepFailure(store, model, batch, weights, reason);
+      const failure = await keepFailure(store, model, options.corpus, batch, weights, reason);
       await history.save(true);
       throw failure;
     },

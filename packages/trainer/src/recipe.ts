@@ -7,8 +7,10 @@ import {
   LOC2VEC,
   LOSS_NAMES,
   LOSSES,
+  MOST_HALVINGS,
   NETWORKS,
   networkSchema,
+  TURNS,
 } from "@loc2vec/encoder";
 import { z } from "zod";
 import { explain, group, type Knob, knob, knobsOf, rangeOf, standardText, usageOf } from "./knobs.ts";
@@ -57,6 +59,14 @@ export const decisive = {
     names: Object.keys(NETWORKS),
     help: `layers: ${networkTexts.join(", ")}, {"pooled": […], "pointwise": […], "dense": n, "embedding": n}, or a list: [{"kind": "conv", …}, …]`,
   }),
+  halvings: knob(z.int().min(0).max(MOST_HALVINGS).default(0), {
+    flag: "--halvings",
+    help: "how often tiles are halved for the network: 1 turns 128 pixels into 64, and a step takes a fifth of the time",
+  }),
+  turns: knob(z.literal(TURNS).default(1), {
+    flag: "--turns",
+    help: "turns of a tile that its embedding is the mean of, outside training: 4, its quarter turns; 8, those of its mirror image, too. Embedding takes so many times as long",
+  }),
   seed: knob(z.int().min(0).default(0), {
     flag: "--seed",
     help: "what weights, mini-batches and dropout are drawn by",
@@ -76,6 +86,14 @@ export const decisive = {
       help: "negatives of each pair, among the other locations of the mini-batch",
       before: 1,
     }),
+  }),
+  mix: knob(z.enum(["batch", "turns"]).default("batch"), {
+    flag: "--mix",
+    value: "how",
+    help: "with several data sets: each mini-batch has locations of all of them, or of one by turns, the more often the more locations it has",
+    before: "batch",
+    // A queued training is of the data set that is rendered for it.
+    enqueue: false,
   }),
   loss: knob(z.enum(LOSS_NAMES).default("softpn"), {
     flag: "--loss",
@@ -104,6 +122,12 @@ export const decisive = {
     flag: "--average",
     value: "share",
     help: "what a moving average of the weights keeps of its past in a step: then that average is judged, written and used; 0: none",
+    before: 0,
+  }),
+  halfSizeSteps: knob(z.int().min(0).default(0), {
+    flag: "--half-size-steps",
+    unit: "steps",
+    help: "steps at first in which tiles are halved once more; for networks that tiles of any size pass",
     before: 0,
   }),
   precision: knob(z.enum(["auto", "float32", "mixed"]).default("auto"), {

@@ -1,5 +1,5 @@
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
-import { checkName, distanceM, FarmError, shardCount } from "@loc2vec/core";
+import { checkName, distanceM, FarmError, type Place } from "@loc2vec/core";
 import {
   type AdamState,
   countParameters,
@@ -9,12 +9,21 @@ import {
   precisionOn,
   type Weights,
 } from "@loc2vec/encoder";
-import { type DatasetReader, listShards, type ObjectStore, openDataset } from "@loc2vec/shards";
+import type { ObjectStore } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { type Average, CALIBRATION_BATCHES, openAverage, readOptimizer } from "./average.ts";
 import { planBatches } from "./batches.ts";
 import type { Best } from "./best.ts";
 import { type Resumable, readResumable } from "./checkpoint.ts";
+import {
+  type Corpus,
+  describeNames,
+  listRendered,
+  oneOrAll,
+  openCorpus,
+  readShards,
+  writeShards,
+} from "./corpus.ts";
 import { type EmptyWatch, isUsable, watchEmptyTiles } from "./empty.ts";
 import { type Feed, type MiniBatch, openFeed } from "./feed.ts";
 import type { HistoryEntry } from "./figures.ts";
@@ -24,7 +33,6 @@ import { type Journal, openJournal } from "./journal.ts";
 import { acquireLease, type Lease } from "./lease.ts";
 import { modelPrefix } from "./model.ts";
 import { chooseMinDistance, warnOfBatches, warnOfHoldout } from "./overlap.ts";
-import { readRanges, writeRanges } from "./ranges.ts";
 import { parseRecipe, pickRecipe, type Recipe, type RecipeInput, type RecipeName } from "./recipe.ts";
 import { checkSame, recipeNameOf, type Settings, settle } from "./settings.ts";
 import { surveyTerritory, type Territory } from "./split.ts";
@@ -38,7 +46,8 @@ const WAIT_MS = 2000;
 /** A training: the settings of its recipe, what it trains on, and who is told of it. */
 export interface TrainOptions extends RecipeInput {
   store: ObjectStore;
-  dataset: string;
+  /** One or several; in which order they are named makes no difference. */
+  dataset: string | readonly string[];
   model: string;
   /** To train up to, all sessions together. */
   steps: number;
@@ -79,11 +88,11 @@ export interface TrainResult {
 }
 
 /**
- * Trains an encoder on a data set, from where the model's last checkpoint stands. Each image of a mini-batch passes the
+ * Trains an encoder on a data set, or on several as one, from where the model's last checkpoint stands. Each image of a mini-batch passes the
  * network once, however many triplets it is part of.
  *
  * @throws FarmError `usage` for a setting out of its range; `settings-mismatch` or `dataset-mismatch` when the model was
- *   begun with others; `lease-held` when another process trains it; `shards-missing` or `damaged`; `exploded`; `input` when
+ *   begun with others, `dataset-mismatch` also when several data sets differ in what an encoder reads; `lease-held` when another process trains it; `shards-missing` or `damaged`; `exploded`; `input` when
  *   too little is rendered; `tensorflow-missing` without a TensorFlow that computes as the model was begun
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
@@ -92,13 +101,13 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     throw new FarmError("usage", `cannot train ${steps} steps`, "1 or more");
   checkName("model", model);
   const recipe = parseRecipe(`model ${model}`, pickRecipe(options));
-  const reader = await openDataset(store, options.dataset);
+  const corpus = await openCorpus(store, [options.dataset].flat());
   const lease = await acquireLease(store, `${modelPrefix(model)}/lease`, {
     ...{ what: `model ${model}`, purpose: "training", leaseMs, waitMs: busyMs, signal },
     onWait: onWarning,
   });
   try {
-    return await trainAlone(options, recipe, reader, lease);
+    return await trainAlone(options, recipe, corpus, lease);
   } finally {
     await lease.release();
   }
@@ -108,7 +117,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
 async function trainAlone(
   options: TrainOptions,
   recipe: Recipe,
-  reader: DatasetReader,
+  corpus: Corpus,
   lease: Lease,
 ): Promise<TrainResult> {
   const { store, model, steps, onWarning = () => {} } = options;
@@ -117,21 +126,32 @@ async function trainAlone(
     damaged.push(step);
     onWarning(`checkpoint ${step} is damaged, an older one is used: ${reason}`);
   });
-  const ground = await findGround(options, recipe, reader, before);
+  const ground = await findGround(options, recipe, corpus, before);
   const { settings, parameters, shards, rendered } = ground;
   const resumedFrom = before?.step ?? 0;
   const { checkpointEvery } = recipe;
   const journal = await openJournal({
-    ...{ store, model, settings, parameters, lease, resumedFrom, damaged, checkpointEvery, onWarning },
+    ...{
+      store,
+      model,
+      settings,
+      corpus,
+      parameters,
+      lease,
+      resumedFrom,
+      damaged,
+      checkpointEvery,
+      onWarning,
+    },
   });
   const empty = await watchEmpty(
     options,
-    reader,
+    corpus,
     lease,
     shards.filter((shard) => rendered.has(shard)),
   );
   const result = {
-    ...countEmpty(reader, settings, empty),
+    ...countEmpty(corpus, settings, empty),
     parameters,
     recipe: recipeNameOf(settings),
     resumedFrom,
@@ -141,10 +161,10 @@ async function trainAlone(
     await journal.summarize(resumedFrom);
     return { ...result, step: resumedFrom, interrupted: false, ended: "steps", best: journal.best() };
   }
-  for (const line of warningsOf(ground)) onWarning(line);
+  for (const line of warningsOf(corpus, ground)) onWarning(line);
   const feed = openFeed(
-    reader,
-    planSession(reader, ground, empty, resumedFrom),
+    corpus,
+    planSession(corpus, ground, empty, resumedFrom),
     settings.seed,
     steps - resumedFrom,
   );
@@ -153,12 +173,12 @@ async function trainAlone(
   const average = openAverage({
     ...{ settings, encoder, weights: before?.weights ?? encoder.weights },
     openCalibration: () =>
-      openFeed(reader, planSession(reader, ground, empty, 0), settings.seed, CALIBRATION_BATCHES),
+      openFeed(corpus, planSession(corpus, ground, empty, 0), settings.seed, CALIBRATION_BATCHES),
   });
   /** Not before the first mini-batch is there: then an early training has the shards that it is judged by, too. */
   const findJudge = async (): Promise<Judge | undefined> => {
     const { split, placeOf } = ground.territory;
-    const judge = await openJudge(reader, {
+    const judge = await openJudge(corpus, {
       shards,
       settings,
       split,
@@ -185,27 +205,30 @@ interface Ground {
   settings: Settings;
   /** How many the network has. */
   parameters: number;
-  /** Ids of the shards that it draws from, ascending. */
+  /** Numbers of the shards that it draws from, ascending. */
   shards: readonly number[];
-  /** Ids of the data set's shards that are there. */
+  /** Numbers of all shards that are there. */
   rendered: ReadonlySet<number>;
   territory: Territory;
 }
 
-/** @throws FarmError `settings-mismatch`, `dataset-mismatch` when the model was begun otherwise; `shards-missing` */
+/**
+ * @throws FarmError `settings-mismatch`, `dataset-mismatch` when the model was begun otherwise; `shards-missing`; `input` when of
+ *   one of several data sets nothing is rendered
+ */
 async function findGround(
   { store, model, steps }: Pick<TrainOptions, "store" | "model" | "steps">,
   recipe: Recipe,
-  reader: DatasetReader,
+  corpus: Corpus,
   before: Resumable | undefined,
 ): Promise<Ground> {
-  const { dataset, identity } = reader;
   const { early = false } = recipe;
-  const rendered = await listShards(store, dataset);
-  const fresh = early ? [...Array(shardCount(dataset)).keys()] : [...rendered].sort((a, b) => a - b);
+  const there = await listRendered(store, corpus);
+  const rendered = new Set(there);
   /** Others may have been rendered since the training began: with them the mini-batches would be others. */
-  const shards = before ? readRanges(before.settings.shards) : fresh;
-  const territory = await surveyTerritory(reader, recipe.holdout);
+  const fresh = early ? [...Array(corpus.shards).keys()] : there;
+  const shards = before ? readShards(corpus, before.settings.shards) : fresh;
+  const territory = await surveyTerritory(corpus, recipe.holdout);
   const { trainable, apart, holdout } = territory;
   const precision =
     recipe.precision === "auto" && before
@@ -213,26 +236,64 @@ async function findGround(
       : precisionOn(await loadTensorflow(), recipe.precision);
   const annealed = before?.settings.schedule.anneal || steps;
   const anneal = recipe.anneal === "steps" ? annealed : recipe.anneal;
-  const minDistanceM = recipe.minDistanceM ?? chooseMinDistance(trainable, recipe.batch.locations, apart);
-  const drawn = { shards: writeRanges(shards), early, minDistanceM, holdout };
-  const settings = settle({ ...recipe, precision, anneal }, identity, dataset, drawn);
+  const distances = mixed(recipe, trainable).map((places) =>
+    chooseMinDistance(places, recipe.batch.locations, apart),
+  );
+  const minDistanceM = recipe.minDistanceM ?? Math.min(...distances);
+  const drawn = { shards: writeShards(corpus, shards), early, minDistanceM, holdout };
+  const identity = oneOrAll(corpus.readers.map((reader) => reader.identity));
+  const settings = settle({ ...recipe, precision, anneal }, identity, corpus, drawn);
   const parameters = countParameters(settings.architecture);
   if (before) checkSame(store, model, before.settings, settings);
-  const gone = early ? [] : shards.filter((shard) => !rendered.has(shard));
-  if (gone.length > 0) {
-    throw new FarmError(
-      "shards-missing",
-      `data set ${dataset.name} in ${store.url}: of the shards that model ${model} is trained on, ${writeRanges(gone)} ${gone.length === 1 ? "is" : "are"} gone`,
-      `pnpm farm:verify --dataset ${dataset.name} --repair has them rendered again; or train under another name`,
-    );
-  }
+  if (!early) checkShards(store, model, corpus, shards, rendered);
   return { settings, parameters, shards, rendered, territory };
+}
+
+/** Places that come together in mini-batches: all, or those of each data set by itself. @param places by data set */
+function mixed(
+  { mix }: { mix?: Recipe["mix"] | undefined },
+  places: Territory["trainable"],
+): readonly (readonly Place[])[] {
+  return mix === "turns" ? places : [places.flat()];
+}
+
+/** @throws FarmError `shards-missing` naming those that are gone; `input` when one of several data sets has none to train on */
+function checkShards(
+  store: ObjectStore,
+  model: string,
+  corpus: Corpus,
+  shards: readonly number[],
+  rendered: ReadonlySet<number>,
+): void {
+  const goneOf = [
+    writeShards(
+      corpus,
+      shards.filter((shard) => !rendered.has(shard)),
+    ),
+  ].flat();
+  for (const [set, name] of corpus.names.entries()) {
+    const gone = goneOf[set] as string;
+    if (gone !== "") {
+      throw new FarmError(
+        "shards-missing",
+        `data set ${name} in ${store.url}: of the shards that model ${model} is trained on, ${gone} ${/[-,]/.test(gone) ? "are" : "is"} gone`,
+        `pnpm farm:verify --dataset ${name} --repair has them rendered again; or train under another name`,
+      );
+    }
+    if (corpus.names.length > 1 && !shards.some((shard) => corpus.setOf(shard) === set)) {
+      throw new FarmError(
+        "input",
+        `data set ${name} in ${store.url}: nothing of it is rendered, so ${describeNames(corpus.names)} cannot be trained on together`,
+        "pnpm farm:enqueue and farm:work render it; or train without it",
+      );
+    }
+  }
 }
 
 /** Learns which tiles are empty; waits for shards until the signal is given, or the lease is lost. */
 function watchEmpty(
   { signal, onWait }: TrainOptions,
-  reader: DatasetReader,
+  corpus: Corpus,
   lease: Lease,
   rendered: readonly number[],
 ): Promise<EmptyWatch> {
@@ -240,39 +301,48 @@ function watchEmpty(
     onWait?.(true);
     await sleep(WAIT_MS, undefined, { signal: AbortSignal.any([lease.lost, ...(signal ? [signal] : [])]) });
   };
-  return watchEmptyTiles(reader, rendered, wait, () => onWait?.(false));
+  return watchEmptyTiles(corpus, rendered, wait, () => onWait?.(false));
 }
 
 function countEmpty(
-  { dataset }: DatasetReader,
+  corpus: Corpus,
   { empty: policy, batch }: Settings,
   { byLocation }: EmptyWatch,
 ): Pick<TrainResult, "skippedLocations" | "emptyTiles"> {
   const samples = [...byLocation.values()];
-  const unusable = samples.filter((empty) => !isUsable(dataset.samples - 1, batch.pairs, empty));
+  const unusable = samples.filter((empty) => !isUsable(corpus.samples - 1, batch.pairs, empty));
   return {
     skippedLocations: policy === "skip" ? unusable.length : 0,
     emptyTiles: samples.reduce((sum, { size }) => sum + size, 0),
   };
 }
 
-function warningsOf({ settings, territory: { split, holdout, trainable, apart } }: Ground): string[] {
+function warningsOf(
+  { names }: Corpus,
+  { settings, territory: { split, holdout, trainable, apart } }: Ground,
+): string[] {
+  const groups = mixed(settings, trainable);
   return [
     ...warnOfHoldout(split, holdout, apart),
-    ...warnOfBatches(trainable, settings.batch.locations, settings.minDistanceM, apart),
+    ...groups.flatMap((places, set) =>
+      warnOfBatches(places, settings.batch.locations, settings.minDistanceM, apart).map((line) =>
+        groups.length > 1 ? `data set ${names[set]}: ${line}` : line,
+      ),
+    ),
   ];
 }
 
 function planSession(
-  { dataset }: DatasetReader,
+  corpus: Corpus,
   { settings, shards, territory: { holdout, split, placeOf } }: Ground,
   empty: EmptyWatch,
   resumedFrom: number,
 ): ReturnType<typeof planBatches> {
-  const { batch, seed, early, minDistanceM } = settings;
-  return planBatches(dataset, shards, batch, seed, {
+  const { batch, seed, early, mix, minDistanceM } = settings;
+  return planBatches(corpus, shards, batch, seed, {
     first: resumedFrom + 1,
     early,
+    mix,
     look: async (poolShards) => {
       await empty.learn(poolShards);
       return settings.empty === "skip" ? empty.byLocation : new Map();

@@ -1,5 +1,6 @@
 import {
   type Dataset,
+  type DatasetIdentity,
   datasetIdentitySchema,
   describeIdentity,
   FarmError,
@@ -9,7 +10,9 @@ import {
 import {
   type Architecture,
   architectureSchema,
-  describeNetwork,
+  chosenOf,
+  countParameters,
+  describeArchitecture,
   LOSSES,
   networkOf,
   type Precision,
@@ -29,28 +32,43 @@ import {
   schedule,
 } from "./recipe.ts";
 
-/** The decisive settings that a checkpoint keeps under their own names: not the network, which becomes the architecture. */
-type Plain = Omit<typeof decisive, "network" | keyof typeof schedule>;
+/** What becomes the architecture. */
+const OF_ARCHITECTURE = [
+  "network",
+  "halvings",
+  "turns",
+] as const satisfies readonly (keyof typeof decisive)[];
+type OfArchitecture = (typeof OF_ARCHITECTURE)[number];
+const isOfArchitecture = (name: string): name is OfArchitecture =>
+  (OF_ARCHITECTURE as readonly string[]).includes(name);
+
+/** The decisive settings that a checkpoint keeps under their own names. */
+type Plain = Omit<typeof decisive, OfArchitecture | keyof typeof schedule>;
 const plain = Object.fromEntries(
-  Object.entries(decisive).filter(([name]) => name !== "network" && !(name in schedule)),
+  Object.entries(decisive).filter(([name]) => !isOfArchitecture(name) && !(name in schedule)),
 ) as Plain;
 
 /** Nothing is left out any more: what a recipe leaves open was found out where the training began. */
 type Settled<T> = { [K in keyof T]-?: Exclude<T[K], undefined> };
 
 /** All that decides how a training goes, but for its length: a recipe's decisive settings, and what it was trained on. */
-export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdout" | "precision">> & {
-  /** An encoder reads tiles of that cartography alone. */
-  dataset: z.infer<typeof datasetIdentitySchema>;
+export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdout" | "mix" | "precision">> & {
+  /** Of several, all of them, by name. An encoder reads tiles of their cartography alone. */
+  dataset: DatasetIdentity | DatasetIdentity[];
   channels: string[];
   architecture: Architecture;
   batch: Settled<Recipe["batch"]>;
+  /** Nothing is said of it where there is one data set. */
+  mix?: Recipe["mix"];
   /** `anneal` is a step: what `steps` were where the training began. */
   schedule: Settled<Pick<Recipe, Exclude<keyof typeof schedule, "anneal">>> & { anneal: number };
   /** What `auto` became where the training began. */
   precision: Exclude<Precision, "auto">;
-  /** Ids of the shards that it draws from, `0-99,105`: those rendered when the training began, or with `early` all. */
-  shards: string;
+  /**
+   * Ids of the shards that it draws from, `0-99,105`: those rendered when the training began, or with `early` all. Of several
+   * data sets a list of these.
+   */
+  shards: string | string[];
   holdout: Holdout;
 };
 
@@ -58,14 +76,19 @@ export type Settings = Settled<Omit<Pick<Recipe, keyof Plain>, "batch" | "holdou
 export const settingsSchema = z.preprocess(
   readScale,
   z.object({
-    dataset: datasetIdentitySchema,
+    dataset: z.union([datasetIdentitySchema, z.array(datasetIdentitySchema).min(2)]),
     channels: z.array(z.string()),
     architecture: architectureSchema,
     ...keptShape(plain),
     schedule: z.object(keptShape(schedule)).prefault({}),
-    shards: z.string().regex(RANGES),
+    shards: z.union([z.string().regex(RANGES), z.array(z.string().regex(RANGES)).min(2)]),
   }),
 ) as unknown as z.ZodType<Settings>;
+
+/** The data sets that a model is trained on, by name. */
+export function datasetsOf({ dataset }: Pick<Settings, "dataset">): DatasetIdentity[] {
+  return [dataset].flat();
+}
 
 /** Settings as they are written. */
 export function storedSettings(settings: Settings): object {
@@ -80,22 +103,42 @@ export type SettledRecipe = Omit<Recipe, "precision" | "anneal"> &
   Pick<Settings, "precision"> &
   Pick<Settings["schedule"], "anneal">;
 
-/** The settings of a training on a data set: those of a training that begins, or that goes on as it is told to. */
+/**
+ * The settings of a training on a data set, or several: those of a training that begins, or that goes on as it is told to.
+ *
+ * @param identity of several a list
+ */
 export function settle(
   recipe: SettledRecipe,
   identity: Settings["dataset"],
   { channels, pixels }: Pick<Dataset, "channels" | "pixels">,
   drawn: Drawn,
 ): Settings {
-  const architecture = { channels: channels.length, pixels, layers: networkOf(recipe.network) };
+  const architecture: Architecture = {
+    ...{ channels: channels.length, pixels, layers: networkOf(recipe.network) },
+    ...chosenOf(recipe),
+  };
   const settings: Record<string, unknown> = { dataset: identity, channels, architecture };
   for (const name of Object.keys(decisive) as (keyof typeof decisive)[]) {
     if (name in schedule)
       settings.schedule = { ...(settings.schedule as object | undefined), [name]: recipe[name] };
-    else if (name !== "network" && !(name in drawn)) settings[name] = recipe[name];
+    else if (!isOfArchitecture(name) && !(name in drawn)) settings[name] = recipe[name];
   }
+  if (!Array.isArray(identity)) delete settings.mix;
   settings.temperature ??= LOSSES[recipe.loss].temperature;
+  if (recipe.halfSizeSteps > 0) checkAnySize(architecture);
   return { ...settings, ...drawn } as Settings;
+}
+
+/** @throws FarmError `usage` unless tiles of half the size pass the network, too */
+function checkAnySize(architecture: Architecture): void {
+  const half = { ...architecture, halvings: (architecture.halvings ?? 0) + 1 };
+  if (countParameters(half) === countParameters(architecture)) return;
+  throw new FarmError(
+    "usage",
+    `${describeArchitecture(architecture)} cannot begin with smaller tiles: its weights are for tiles of one size`,
+    "--half-size-steps 0, or a network that pools globally: --network global",
+  );
 }
 
 /** The named recipe whose settings these are, but for what they were trained on and drawn by; undefined where none is. */
@@ -123,12 +166,12 @@ export function checkSame(store: ObjectStore, model: string, was: Settings, is: 
   for (const field of Object.keys(is) as (keyof Settings)[]) {
     const [before, now] = [JSON.stringify(was[field]), JSON.stringify(is[field])];
     if (before === now) continue;
-    if (field === "dataset" && sameDataset(was.dataset, is.dataset)) continue;
+    if (field === "dataset" && sameDatasets(datasetsOf(was), datasetsOf(is))) continue;
     const [had, has] =
       field === "architecture"
-        ? [was, is].map(({ architecture }) => `the network ${describeNetwork(architecture.layers)}`)
+        ? [was, is].map(({ architecture }) => describeArchitecture(architecture))
         : field === "dataset"
-          ? [was, is].map(({ dataset }) => describeIdentity(dataset))
+          ? [was, is].map((settings) => datasetsOf(settings).map(describeIdentity).join(" and "))
           : [`${field} ${before}`, now];
     throw new FarmError(
       field === "dataset" ? "dataset-mismatch" : "settings-mismatch",
@@ -136,4 +179,9 @@ export function checkSame(store: ObjectStore, model: string, was: Settings, is: 
       "train under another name, or with the same settings",
     );
   }
+}
+
+/** Whether two trainings are on the same data sets. */
+export function sameDatasets(a: readonly DatasetIdentity[], b: readonly DatasetIdentity[]): boolean {
+  return a.length === b.length && a.every((one, i) => sameDataset(one, b[i] as DatasetIdentity));
 }

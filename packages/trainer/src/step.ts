@@ -25,7 +25,14 @@ export function takeStep(
   const learningRate = settings.learningRate * rateAt(settings.schedule, plan.step);
   let figures: StepFigures = { ...measured, gradientNorm: 0, learningRate };
   const infinite = encoder.train(
-    { tiles, channelsOn: plan.channelsOn, seed, step: plan.step, dropout },
+    {
+      tiles,
+      channelsOn: plan.channelsOn,
+      seed,
+      step: plan.step,
+      dropout,
+      halvings: halvingsAt(settings, plan.step),
+    },
     (embeddings) => {
       const size = embeddingSize(settings.architecture);
       const structure = structureOf(plan.rows, plan.triplets);
@@ -44,4 +51,9 @@ export function takeStep(
   );
   if (infinite !== undefined) broken = `${infinite} would no longer be finite`;
   return broken === undefined ? figures : { broken };
+}
+
+/** How often the tiles of a step are halved. */
+function halvingsAt({ architecture: { halvings = 0 }, halfSizeSteps }: Settings, step: number): number {
+  return step <= halfSizeSteps ? halvings + 1 : halvings;
 }

@@ -1,12 +1,13 @@
-import { FarmError, shardOf } from "@loc2vec/core";
+import { FarmError } from "@loc2vec/core";
 import {
   type DatasetReader,
   type Decoder,
   decodeTiles,
   openDecoder,
-  type ShardReader,
   type StoredTile,
+  tileBytes,
 } from "@loc2vec/shards";
+import { type Corpus, type CorpusShard, joinDatasets } from "./corpus.ts";
 
 /** Shards kept in memory, compressed, or their indexes: the pool that mini-batches are drawn from, and what is left of the one before. */
 const KEPT_SHARDS = 40;
@@ -15,6 +16,8 @@ const KEPT_SHARDS = 40;
 const REQUESTS = 32;
 
 export interface TileReader {
+  /** Bytes of a tile in memory. */
+  readonly tileBytes: number;
   /**
    * Planar uint8 [channel, y, x] each, in the order of the rows, one after another in one piece of memory.
    *
@@ -42,10 +45,14 @@ let shared: Decoder | undefined;
  * Streams tiles from shards: each shard is fetched once, as a whole, when its first tile is asked for; or with
  * `whole: false` its index alone, and each tile by itself, where few of a shard are asked for.
  */
-export function openTiles(reader: DatasetReader, { whole = true, decoder }: TileOptions = {}): TileReader {
-  const open = new Map<number, Promise<ShardReader>>();
-  const openOnce = (shard: number): Promise<ShardReader> => {
-    const opening = open.get(shard) ?? fetchShard(reader, shard, whole);
+export function openTiles(
+  from: DatasetReader | Corpus,
+  { whole = true, decoder }: TileOptions = {},
+): TileReader {
+  const corpus = "readers" in from ? from : joinDatasets([from]);
+  const open = new Map<number, Promise<CorpusShard>>();
+  const openOnce = (shard: number): Promise<CorpusShard> => {
+    const opening = open.get(shard) ?? fetchShard(corpus, shard, whole);
     // The last one used goes to the end; the first one goes when there are too many.
     open.delete(shard);
     open.set(shard, opening);
@@ -54,25 +61,28 @@ export function openTiles(reader: DatasetReader, { whole = true, decoder }: Tile
     return opening;
   };
   const fetch = async ({ location, sample }: Row): Promise<StoredTile | undefined> =>
-    (await openOnce(shardOf(reader.dataset, location))).stored(location, sample);
+    (await openOnce(corpus.shardOf(location))).stored(location, sample);
+  // Data sets of one corpus have tiles of one size.
+  const layout = (corpus.readers[0] as DatasetReader).dataset;
   return {
+    tileBytes: tileBytes(layout),
     async read(rows, target) {
       const stored: (StoredTile | undefined)[] = [];
       const requests = whole ? rows.length : REQUESTS;
       for (let at = 0; at < rows.length; at += requests)
         stored.push(...(await Promise.all(rows.slice(at, at + requests).map(fetch))));
       shared ??= openDecoder();
-      return decodeTiles(reader.dataset, decoder ?? shared, stored, target);
+      return decodeTiles(layout, decoder ?? shared, stored, target);
     },
   };
 }
 
-async function fetchShard(reader: DatasetReader, shard: number, whole: boolean): Promise<ShardReader> {
-  const opened = await reader.openShard(shard, { whole });
+async function fetchShard(corpus: Corpus, shard: number, whole: boolean): Promise<CorpusShard> {
+  const opened = await corpus.openShard(shard, { whole });
   if (opened === undefined) {
     throw new FarmError(
       "shards-missing",
-      `${reader.shardKey(shard)}: the shard is missing`,
+      `${corpus.shardKey(shard)}: the shard is missing`,
       "pnpm farm:enqueue and farm:work render it",
     );
   }

@@ -15,6 +15,7 @@ import {
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { STRIPES, writeStripes } from "../../../test/support/stripes.ts";
+import { joinDatasets } from "../src/corpus.ts";
 import { findEmptyTiles } from "../src/empty.ts";
 import { openJudge } from "../src/heldout.ts";
 import {
@@ -48,8 +49,7 @@ const placeOf = (i: number) => ({ lon: i / 100, lat: 0 });
 const shards = [...Array(shardCount(DATASET)).keys()];
 const splitBy = (holdout: Holdout) =>
   splitPlaces(
-    DATASET.seed,
-    Array.from({ length: DATASET.locations }, (_, i) => placeOf(i)),
+    [{ seed: DATASET.seed, places: Array.from({ length: DATASET.locations }, (_, i) => placeOf(i)) }],
     holdout,
   );
 const ARCHITECTURE = {
@@ -58,7 +58,7 @@ const ARCHITECTURE = {
   layers: networkOf({ pooled: [1], pointwise: [], dense: 1, embedding: 2 }),
 };
 const judgeOf = async (changes: object = {}, holdout = HOLDOUT) =>
-  openJudge(reader, {
+  openJudge(joinDatasets([reader]), {
     shards,
     settings: {
       ...{ loss: "softpn", temperature: 1, decorrelate: 0, minDistanceM: 0, early: false },
@@ -116,7 +116,9 @@ test("the judge takes tiles of held-out locations alone, and counts the triplets
   seen.length = 0;
   const many = { ...DATASET, shardLocations: 2 };
   const early = await openJudge(
-    { ...reader, dataset: many, openShard: (shard, options) => reader.openShard(shard >> 1, options) },
+    joinDatasets([
+      { ...reader, dataset: many, openShard: (shard, options) => reader.openShard(shard >> 1, options) },
+    ]),
     {
       shards: [...Array(24).keys()],
       settings: {

@@ -46,7 +46,7 @@ test("a border of two footprints leaves no overlap; a narrower one, or small cel
   const holdout = { share: 0.2, cellM: 1000, borderM: APART };
   const warn = (changes: Partial<typeof holdout>): string[] => {
     const given = { ...holdout, ...changes };
-    return warnOfHoldout(splitPlaces(3, places, given), given, APART);
+    return warnOfHoldout(splitPlaces([{ seed: 3, places }], given), given, APART);
   };
   expect(warn({})).toEqual([]);
   expect(warn({ share: 0, borderM: 0 })).toEqual([]);

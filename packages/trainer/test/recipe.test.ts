@@ -21,7 +21,7 @@ import {
   RECIPES,
   recipeTable,
 } from "../src/recipe.ts";
-import { recipeNameOf, settle } from "../src/settings.ts";
+import { recipeNameOf, type Settings, settle } from "../src/settings.ts";
 
 const README = fileURLToPath(new URL("../README.md", import.meta.url));
 const PAPER = parseRecipe("a test", {});
@@ -46,8 +46,8 @@ test("every setting has a flag of its own, a help text, and a unit where its nam
   }
 });
 
-test("a job may be given every setting but what is drawn by chance, and what waits for shards", () => {
-  expect(KNOBS.filter(({ enqueue }) => enqueue === false).map(nameOf)).toEqual(["seed", "early"]);
+test("a job may be given every setting but what is drawn by chance, waits for shards, or is of several data sets", () => {
+  expect(KNOBS.filter(({ enqueue }) => enqueue === false).map(nameOf)).toEqual(["seed", "mix", "early"]);
 });
 
 test("no setting has the name of a job's own field, or of what a training is told beside its recipe", () => {
@@ -186,7 +186,7 @@ test("values of the command line are read, and what is out of range is refused w
     ["anneal", "-1", "must be a whole number, 0 or more, or steps"],
     ["temperature", "0", "must be a number above 0"],
     ["decorrelate", "-1", "must be a number, 0 or more"],
-    ["network", "tiny", "must be small, paper, large or JSON"],
+    ["network", "tiny", "must be small, paper, large, global or JSON"],
     ["network", '{"pooled":[],"pointwise":[],"dense":4,"embedding":4}', /^pooled: /],
     ["network", '{"pooled":[8],"pointwise":[0],"dense":4,"embedding":4}', /^pointwise\.0: /],
     ["network", '{"pooled":[8],"dense":4,"embedding":4}', /^pointwise: /],
@@ -223,7 +223,7 @@ test("an unknown field, or one out of its range, is refused by name", () => {
 
 /** A value of a setting that is not its default. */
 function otherValue(one: Knob): unknown {
-  const texts = [...choicesOf(one), "7", "0.75", "0.5,0.25,0.125", NETWORK];
+  const texts = [...choicesOf(one), "7", "1", "4", "0.75", "0.5,0.25,0.125", NETWORK];
   const values = texts.flatMap((text) => {
     try {
       return [readKnob(one, text)];
@@ -341,13 +341,38 @@ test("all that is decisive is in a checkpoint's settings", () => {
   const drawn = { shards: "0-5", early: false, minDistanceM: 100, holdout: DEFAULT_HOLDOUT };
   const dataset = { channels: ["a", "b", "c"], pixels: 32 };
   const settings = settle({ ...PAPER, precision: "mixed", anneal: 60 }, {} as never, dataset, drawn);
-  const kept = { ...settings, ...settings.schedule, network: settings.architecture };
-  expect(Object.keys(decisive).filter((name) => !(name in kept))).toEqual([]);
+  const missing = (of: Settings): string[] => {
+    const kept = { ...of, ...of.schedule, network: of.architecture, halvings: 0, turns: 1 };
+    return Object.keys(decisive).filter((name) => !(name in kept));
+  };
+  // How data sets are mixed is no setting of a training on one: its checkpoints have the bytes of before there were several.
+  expect(missing(settings)).toEqual(["mix"]);
+  const recipe = parseRecipe("a test", { mix: "turns" });
+  const several = settle({ ...recipe, precision: "mixed", anneal: 60 }, [{}, {}] as never, dataset, drawn);
+  expect(missing(several)).toEqual([]);
+  expect(several.mix).toBe("turns");
   expect(settings).toMatchObject({
     ...drawn,
     precision: "mixed",
     schedule: { warmup: 0, halveEvery: 0, anneal: 60 },
   });
+});
+
+test("how often tiles are halved and turned is the architecture's, which is as of old without", () => {
+  const drawn = { shards: "0-5", early: false, minDistanceM: 100, holdout: DEFAULT_HOLDOUT };
+  const dataset = { channels: ["a", "b", "c"], pixels: 128 };
+  const settled = (chosen: RecipeInput) =>
+    settle({ ...parseRecipe("a test", chosen), precision: "mixed", anneal: 0 }, {} as never, dataset, drawn)
+      .architecture;
+  expect(Object.keys(settled({}))).toEqual(["channels", "pixels", "layers"]);
+  expect(settled({ network: "global", halvings: 1, turns: 4 })).toEqual({
+    ...{ channels: 3, pixels: 128, halvings: 1, turns: 4 },
+    layers: NETWORKS.global,
+  });
+  expect(settled({ network: "global", halfSizeSteps: 9 }).halvings).toBeUndefined();
+  expect(() => settled({ halfSizeSteps: 9 })).toThrow(
+    /the network paper cannot begin with smaller tiles: its weights are for tiles of one size/,
+  );
 });
 
 test("a flag is shown with what its value is called", () => {

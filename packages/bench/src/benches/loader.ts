@@ -3,13 +3,7 @@ import { pathToFileURL } from "node:url";
 import { type Dataset, type Location, shardCount } from "@loc2vec/core";
 import { describeDataset, type FarmContext, machine } from "@loc2vec/farm";
 import { sampleLocations } from "@loc2vec/gis";
-import {
-  createDataset,
-  type DatasetReader,
-  openDataset,
-  openDecoder,
-  openStore,
-} from "@loc2vec/shards";
+import { createDataset, type DatasetReader, openDataset, openDecoder, openStore } from "@loc2vec/shards";
 import { openFeed, planBatches, train } from "@loc2vec/trainer";
 import { renderShard, type TileRenderer } from "@loc2vec/worker";
 import { defineBench, locationsOption, type MapOptions, mapOption } from "../bench.ts";

@@ -47,7 +47,7 @@ export function composedStep(
       const weight = (own: string): Tensor => variables.get(`${name}.${own}`) as Variable;
       if (spec.kind === "pool") x = tf.maxPool(x as Tensor4D, 2, 2, "valid");
       else if (spec.kind === "flatten") x = x.reshape([count, -1]);
-      else {
+      else if (spec.kind === "conv" || spec.kind === "dense") {
         const spatial = spec.kind === "conv";
         x = spatial
           ? tf.conv2d(x as Tensor4D, weight("kernel") as Tensor4D, 1, "same")

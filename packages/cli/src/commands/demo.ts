@@ -180,7 +180,7 @@ async function learn(
   { steps, recipe = "paper", seed }: DemoOptions,
 ): Promise<Learned> {
   const model = `${dataset}-s${steps}${recipe === "paper" ? "" : `-${recipe}`}`;
-  const view = liveView({ context, dataset, model, steps });
+  const view = liveView({ context, dataset: [dataset], model, steps });
   const settings = { steps, recipe, seed, ...WHOLE_MAP };
   const trained = await stage("train", () => trainModel(context, dataset, model, settings, { view }));
   await stage("embed", () => embed(context, dataset, model));

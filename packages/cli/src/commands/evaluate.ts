@@ -2,20 +2,16 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { chartSvg, composeRgb, encodePng, type Line, sheet } from "@loc2vec/atlas";
 import { type CheckpointChoice, formatDuration, type Progress } from "@loc2vec/core";
-import {
-  type Curve,
-  type Evaluated,
-  type Evaluation,
-  evaluate as evaluateModels,
-  type Labels,
-} from "@loc2vec/evaluation";
+import { type Curve, type Evaluation, evaluate as evaluateModels, type Labels } from "@loc2vec/evaluation";
 import { machine, withServices } from "@loc2vec/farm";
-import { channelsOfVenues, nearestVenues, type Profile } from "@loc2vec/gis";
+import type { Profile } from "@loc2vec/gis";
 import { openDataset } from "@loc2vec/shards";
 import { openTiles } from "@loc2vec/trainer";
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { defineCommand } from "../command-line.ts";
 import type { CommandContext } from "../context.ts";
+import { linesOfEvaluation } from "../evaluation-view.ts";
+import { parseSources, readFileLabels, venueLabels } from "../label-sources.ts";
 import { checkpointOption, positive, seedOption, whole } from "../options.ts";
 
 interface EvaluateOptions {
@@ -24,8 +20,10 @@ interface EvaluateOptions {
   checkpoint: CheckpointChoice;
   locations: number;
   positives: number;
-  labels: "map" | "none";
+  labels: string[];
   within: number;
+  logLabels?: string[];
+  skipBad: number;
   seed: number;
   out?: string;
 }
@@ -39,17 +37,22 @@ export const evaluate = defineCommand({
 
 function withEvaluation(command: Command): Command {
   return command
-    .requiredOption("--dataset <name>", "that they were trained on, or one of another city")
-    .requiredOption("--model <names...>", "one or more; bars are held to the first")
+    .requiredOption("--dataset <name>", "one that they were trained on, or one of another city")
+    .requiredOption(
+      "--model <names...>",
+      "one or more; bars are held to the first, and those that differ from it in the seed alone",
+    )
     .addOption(checkpointOption())
     .option("--locations <n>", "of the held-out ones, at most so many", whole(20), 2000)
     .option("--positives <n>", "of each location", whole(1, 1000), 5)
-    .addOption(
-      new Option("--labels <source>", "of the linear probe: venues of the imported map")
-        .choices(["map", "none"])
-        .default("map"),
+    .option(
+      "--labels <sources...>",
+      "of linear probes, one or more: map, for the venues of the imported map; FILE:COLUMN, for points of a file with lon, lat and that column, of words (classes) or of numbers; or none",
+      ["map"],
     )
-    .option("--within <metres>", "farther venues do not count", positive, 100)
+    .option("--within <metres>", "farther venues and points do not count", positive, 100)
+    .option("--log-labels <columns...>", "of numbers, whose logarithm is to be learned")
+    .option("--skip-bad <n>", "leave out at most so many rows of a file that cannot be used", whole(0), 0)
     .addOption(seedOption("of all draws"))
     .option("--out <folder>", "default: evaluations/<dataset>-<model> in FARM_HOME");
 }
@@ -77,14 +80,16 @@ async function evaluateCommand(context: CommandContext, options: EvaluateOptions
   ]);
 }
 
-/** Evaluates with the labels that the options name: those of the map need its database. */
+/** Evaluates with the labels that the options name: those of files are read first, and those of the map need its database. */
 async function judge(
   context: CommandContext,
-  { dataset, model, checkpoint, locations, positives, labels, within, seed }: EvaluateOptions,
+  options: EvaluateOptions,
   profile: Profile,
 ): Promise<Evaluation> {
   const { log, signal } = context;
-  const run = (labelSource: Labels | undefined): Promise<Evaluation> => {
+  const { dataset, model, checkpoint, locations, positives, seed } = options;
+  const { labels, within, logLabels = [], skipBad } = options;
+  const run = (sources: readonly Labels[]): Promise<Evaluation> => {
     let shown: { total: number; progress: Progress } | undefined;
     return evaluateModels({
       store: context.store(),
@@ -96,7 +101,7 @@ async function judge(
       seed,
       signal,
       log,
-      labels: labelSource,
+      labels: sources,
       progress(done, total) {
         if (shown?.total !== total)
           shown = { total, progress: context.progress({ label: "evaluate", total, unit: "images" }) };
@@ -105,32 +110,12 @@ async function judge(
       },
     });
   };
-  if (labels === "none") return run(undefined);
+  const { isMap, files } = parseSources(labels);
+  const read = await readFileLabels(context, files, { within, logLabels, skipBad });
+  if (!isMap) return run(read);
   return withServices(context, ["database"], ({ databaseUrl }) =>
-    run({
-      meaning: `class of the nearest venue within ${within} m`,
-      of: (places) => nearestVenues({ databaseUrl, profile, places, withinM: within }),
-      masked: channelsOfVenues(profile),
-    }),
+    run([venueLabels(databaseUrl, profile, within), ...read]),
   );
-}
-
-function linesOfEvaluation(evaluation: Evaluation): string[] {
-  const { locations, geography, positives, ground, labels } = evaluation;
-  return [
-    `${locations.evaluated} locations of ${locations.heldout} held out${geography.kind === "elsewhere" ? `, all of another data set than ${geography.trained_on}` : ""}, ${positives} positives each; trained near ${locations.train} others, the nearest ${distance(geography.nearest_trained_m)} away${geography.overlaps ? ": their tiles can show the same ground" : ""}`,
-    ...table(evaluation.results),
-    `who knows where every tile was taken: recall@1 ${percent(ground.recall_at_1)}, @10 ${percent(ground.recall_at_10)}; the nearest other location is ${evaluation.nearest_m.toFixed(0)} m away (median)`,
-    ...(labels
-      ? [
-          `probe: ${labels.meaning}, without ${labels.masked.join(", ")}; ${labels.heldout} held out, most frequent class ${percent(labels.majority)}`,
-        ]
-      : []),
-    ...evaluation.bars.map(
-      ({ bar, value, least, met }) =>
-        `${met ? "met   " : "MISSED"} ${bar}: ${value.toFixed(3)}, bar ${least.toFixed(3)}`,
-    ),
-  ];
 }
 
 /** Figure 7: in each column two tiles whose histograms are nearly equal, and whose embeddings are far apart. */
@@ -176,47 +161,4 @@ function linesOf({ model, loss, points, heldout }: Curve, at: number): Line[] {
       points: points.map((point) => [point.step, point.loss]),
     },
   ];
-}
-
-const distance = (metres: number): string =>
-  metres < 10_000 ? `${metres.toFixed(0)} m` : `${(metres / 1000).toFixed(0)} km`;
-
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-
-function table(results: readonly Evaluated[]): string[] {
-  const probes = Object.keys(results[0]?.probe ?? {});
-  const head = [
-    "",
-    "size",
-    "triplets",
-    "hard",
-    "recall@1",
-    "@10",
-    "rank",
-    "align",
-    "uniform",
-    ...probes.map((count) => `probe ${count}`),
-  ];
-  const rows = results.map((result) => [
-    result.kind === "model" ? `${result.name}, ${result.loss}, step ${result.step}` : result.name,
-    String(result.size),
-    percent(result.triplet_accuracy),
-    percent(result.triplet_accuracy_hard),
-    percent(result.recall_at_1),
-    percent(result.recall_at_10),
-    result.effective_rank.toFixed(2),
-    result.alignment.toFixed(3),
-    result.uniformity.toFixed(2),
-    ...probes.map((count) => percent(result.probe?.[count]?.accuracy ?? 0)),
-  ]);
-  const widths = head.map((_, column) =>
-    Math.max(...[head, ...rows].map((row) => (row[column] ?? "").length)),
-  );
-  return [head, ...rows].map((row) =>
-    row
-      .map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
-      )
-      .join("  "),
-  );
 }

@@ -1,12 +1,21 @@
 import type { z } from "zod";
+import { blurPool } from "./blur-pool.ts";
 import { conv } from "./conv.ts";
 import { dense } from "./dense.ts";
 import { flatten } from "./flatten.ts";
+import { globalPool } from "./global-pool.ts";
 import type { LayerKind } from "./kind.ts";
 import { pool } from "./pool.ts";
 
 /** The kinds of layers by name. A new one is a module of its own and a line here. */
-export const LAYER_KINDS = { conv, pool, flatten, dense } as const;
+export const LAYER_KINDS = {
+  conv,
+  pool,
+  "blur pool": blurPool,
+  flatten,
+  "global pool": globalPool,
+  dense,
+} as const;
 
 export type LayerKindName = keyof typeof LAYER_KINDS;
 

@@ -18,9 +18,14 @@ const MEND_QUOTES = "quote cells that hold quotes, and double the quotes in them
  * The rows of CSV with a header: cells separated by commas, semicolons, tabs or bars, as the header shows or a line `sep=`
  * says. Rows without any value are left out. A row is named by the line it begins in.
  *
- * @throws FarmError `input` when the header does not name lon and lat, each by one column
+ * @param label name of the column that holds labels, where it is another than `label`
+ * @throws FarmError `input` when the header does not name lon and lat, each by one column, or not that of the labels
  */
-export async function* csvRows(text: AsyncIterable<string>, file: string): AsyncGenerator<Row> {
+export async function* csvRows(
+  text: AsyncIterable<string>,
+  file: string,
+  label?: string,
+): AsyncGenerator<Row> {
   const format: Format = { separator: undefined };
   let header: { columns: ReturnType<typeof requireColumns>; width: number } | undefined;
   for await (const record of recordsOf(text, file, format)) {
@@ -34,7 +39,8 @@ export async function* csvRows(text: AsyncIterable<string>, file: string): Async
     else if (/[^\s,;|"]/.test(record.text)) {
       format.separator ??= separatorOf(record.text);
       const names = headerOf(record, format.separator, file);
-      header = { columns: requireColumns(names, `${file}, row ${record.row}`), width: names.length };
+      const columns = requireColumns(names, `${file}, row ${record.row}`, label);
+      header = { columns, width: names.length };
     }
   }
 }

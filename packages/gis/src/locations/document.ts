@@ -18,11 +18,16 @@ const STEP = 64;
  * several after each other. One feature or element is held at a time: the file's size does not matter.
  *
  * @param text begins anew with each call
+ * @param label key that holds labels, where it is another than `label`
  * @throws FarmError `input` for what is not JSON, naming the row, and for a reference system that is not WGS 84
  */
-export async function* documentRows(text: () => AsyncIterable<string>, file: string): AsyncGenerator<Row> {
+export async function* documentRows(
+  text: () => AsyncIterable<string>,
+  file: string,
+  label?: string,
+): AsyncGenerator<Row> {
   const parse = openParser();
-  const reader = new Reader(file);
+  const reader = new Reader(file, label);
   for await (const chunk of text()) {
     yield* reader.take(await tokensOf(() => parse(chunk), text, file));
   }
@@ -65,9 +70,11 @@ class Reader {
   private readonly part = new Assembler();
 
   private readonly file: string;
+  private readonly label: string | undefined;
 
-  constructor(file: string) {
+  constructor(file: string, label?: string) {
     this.file = file;
+    this.label = label;
   }
 
   take(tokens: readonly Token[]): Row[] {
@@ -120,7 +127,7 @@ class Reader {
   }
 
   private add(value: unknown, place: string, rows: Row[]): void {
-    rows.push(...rowsOf(value, place, this.file));
+    rows.push(...rowsOf(value, place, this.file, this.label));
     this.last = place;
   }
 }

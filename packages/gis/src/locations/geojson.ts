@@ -12,9 +12,10 @@ const isObject = (value: unknown): value is Json =>
  * own keys. What has no point is a bad row.
  *
  * @param place names the value
+ * @param label key that holds labels, where it is another than `label`
  * @throws FarmError `input` for a reference system that is not WGS 84
  */
-export function* rowsOf(value: unknown, place: string, file: string): Generator<Row> {
+export function* rowsOf(value: unknown, place: string, file: string, label?: string): Generator<Row> {
   if (!isObject(value)) {
     yield badRow(place, `${Array.isArray(value) ? "an array" : JSON.stringify(value)} is not an object`);
     return;
@@ -23,7 +24,7 @@ export function* rowsOf(value: unknown, place: string, file: string): Generator<
   if (value.type === "FeatureCollection" && Array.isArray(value.features)) {
     if (value.features.length === 0) yield badRow(place, "an empty FeatureCollection");
     for (const [at, feature] of value.features.entries())
-      yield* rowsOf(feature, `${place}, feature ${at + 1}`, file);
+      yield* rowsOf(feature, `${place}, feature ${at + 1}`, file, label);
   } else if (value.type === "FeatureCollection") {
     yield badRow(place, "a FeatureCollection without features");
   } else if (value.type === "Topology") {
@@ -36,21 +37,25 @@ export function* rowsOf(value: unknown, place: string, file: string): Generator<
     yield* pointsOf(
       value.geometry,
       place,
-      named(isObject(value.properties) ? value.properties : {}, OTHER_FIELDS),
+      named(isObject(value.properties) ? value.properties : {}, OTHER_FIELDS, label),
     );
   } else if ("coordinates" in value || "geometries" in value) {
     yield* pointsOf(value, place, {});
   } else {
-    yield { place, fields: named(value, FIELDS) };
+    yield { place, fields: named(value, FIELDS, label) };
   }
 }
 
 /** The wanted fields of an object, by its keys. */
-function named(object: Json, wanted: readonly (keyof Fields)[]): Fields | LocationError {
+function named(
+  object: Json,
+  wanted: readonly (keyof Fields)[],
+  label: string | undefined,
+): Fields | LocationError {
   const names = Object.keys(object);
   let columns: ReturnType<typeof matchNames>;
   try {
-    columns = matchNames(names, "keys", wanted);
+    columns = matchNames(names, "keys", wanted, label);
   } catch (error) {
     if (error instanceof FarmError) return new LocationError(error.message, error.mend);
     throw error;

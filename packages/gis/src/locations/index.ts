@@ -23,6 +23,25 @@ const FORMATS = "give a file of CSV, GeoJSON, NDJSON or Parquet";
  *   from 1); see {@link openSource}
  */
 export async function openLocationFile(path: string, options: ReadOptions = {}): Promise<LocationSource> {
+  const { file, rows } = await openRows(path);
+  return openSource(file, rows, options);
+}
+
+/** A file of locations, whose rows nobody has judged yet. */
+export interface RowFile {
+  /** Its name, without folders. */
+  file: string;
+  /** Begins anew with each call. */
+  rows: () => AsyncIterable<Row>;
+}
+
+/**
+ * Opens what {@link openLocationFile} reads.
+ *
+ * @param label name of the column or key that holds labels, where it is another than `label`
+ * @throws FarmError `input` for what is no file, or of no such format
+ */
+export async function openRows(path: string, label?: string): Promise<RowFile> {
   const file = basename(path);
   if (path === "-")
     throw new FarmError("input", "standard input cannot be read twice", `save it to a file; ${FORMATS}`);
@@ -36,22 +55,29 @@ export async function openLocationFile(path: string, options: ReadOptions = {}):
       "save it to a file",
     );
   const opened = await openFile(path, file);
-  return openSource(file, () => rowsOfFile(path, file, opened), options);
+  return { file, rows: () => rowsOfFile(path, file, opened, label) };
 }
 
-function rowsOfFile(path: string, file: string, opened: Opened): AsyncIterable<Row> {
-  if (opened.format === "parquet") return parquetRows(path, file);
+function rowsOfFile(
+  path: string,
+  file: string,
+  opened: Opened,
+  label: string | undefined,
+): AsyncIterable<Row> {
+  if (opened.format === "parquet") return parquetRows(path, file, label);
   const { head, text } = opened;
   const begin = head.trimStart();
-  if (begin.startsWith(RECORD_SEPARATOR)) return sequenceRows(text(), file, true);
+  if (begin.startsWith(RECORD_SEPARATOR)) return sequenceRows(text(), file, true, label);
   if (/^[[{]/.test(begin)) {
-    return isObjectPerLine(begin) ? sequenceRows(text(), file, false) : documentRows(text, file);
+    return isObjectPerLine(begin)
+      ? sequenceRows(text(), file, false, label)
+      : documentRows(text, file, label);
   }
   if (begin.startsWith("<")) {
     const mend = "of KML or GPX, make GeoJSON: ogr2ogr -f GeoJSONSeq OUT.geojsonl FILE";
     throw new FarmError("input", `${file}: XML or HTML`, mend);
   }
-  return csvRows(text(), file);
+  return csvRows(text(), file, label);
 }
 
 /** Whether a text has several lines and at least half of them are JSON objects: not those of one that goes over lines. */

@@ -24,13 +24,14 @@ const DECIMAL_COMMA = /^[+-]?\d+,\d+$/;
 const THOUSANDS = /^[+-]?\d{1,3}(?:[.,'’\s]\d{3})+(?:[.,]\d+)?$/;
 const SEXAGESIMAL = /[°º˚'’′"”″]|^[NSEWO]\s*\d|\d\s*[NSEWO]$/i;
 
-const absent = (value: unknown): boolean => value === undefined || value === null || value === "";
+export const absent = (value: unknown): boolean => value === undefined || value === null || value === "";
 
 /** Whether a number is written with a comma for its decimals. */
-const hasComma = (value: unknown): boolean => typeof value === "string" && DECIMAL_COMMA.test(value.trim());
+export const hasComma = (value: unknown): boolean =>
+  typeof value === "string" && DECIMAL_COMMA.test(value.trim());
 
 /** A number as it was read. @param commas whether 1,234 is 1.234 for sure @throws LocationError */
-function number(name: string, read: unknown, commas: boolean): number {
+export function number(name: string, read: unknown, commas: boolean): number {
   const value = typeof read === "string" ? read.trim().replace("\u2212", "-") : read;
   if (absent(value)) throw new LocationError(`${name} is missing`, MEND_ROW);
   if (typeof value === "bigint") return Number(value);

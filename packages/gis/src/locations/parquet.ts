@@ -10,7 +10,7 @@ import {
 } from "hyparquet";
 import { wkbToGeojson } from "hyparquet/src/wkb.js";
 import { compressors } from "hyparquet-compressors";
-import { type Fields, matchNames, OTHER_FIELDS, requireColumns } from "./columns.ts";
+import { checkLabel, type Fields, matchNames, OTHER_FIELDS, requireColumns } from "./columns.ts";
 import { isWgs84, pointsOf } from "./geojson.ts";
 import { REPROJECT, type Row } from "./location.ts";
 
@@ -18,14 +18,18 @@ import { REPROJECT, type Row } from "./location.ts";
  * The rows of Parquet: points of its geometry column (GeoParquet, WKB or native; Parquet's own GEOMETRY and GEOGRAPHY), else
  * of columns of lon and lat. One row group is held at a time.
  *
+ * @param label name of the column that holds labels, where it is another than `label`
  * @throws FarmError `input` for a damaged file, one without such columns, and a reference system that is not WGS 84
  */
-export async function* parquetRows(path: string, file: string): AsyncGenerator<Row> {
+export async function* parquetRows(path: string, file: string, label?: string): AsyncGenerator<Row> {
   const buffer = await read(file, () => asyncBufferFromFile(path));
   const metadata = await read(file, () => parquetMetadataAsync(buffer, { parsers: PARSERS }));
   const names = parquetSchema(metadata).children.map(({ element }) => element.name);
   const geometry = geometryOf(metadata, file);
-  const columnOf = geometry ? matchNames(names, file, OTHER_FIELDS) : requireColumns(names, file);
+  const columnOf = geometry
+    ? matchNames(names, file, OTHER_FIELDS, label)
+    : requireColumns(names, file, label);
+  checkLabel(names, file, columnOf, label);
   const fields = Object.entries(columnOf).map(
     ([field, at]) => [field as keyof Fields, names[at] as string] as const,
   );

@@ -14,11 +14,13 @@ const MAX_TEXT = 64 * 1024 * 1024;
  * the line its text begins in. A text that is not JSON is a bad row.
  *
  * @param separated whether texts begin with a record separator, and may go over several lines
+ * @param label key that holds labels, where it is another than `label`
  */
 export async function* sequenceRows(
   text: AsyncIterable<string>,
   file: string,
   separated: boolean,
+  label?: string,
 ): AsyncGenerator<Row> {
   let begun = { row: 1, text: "" };
   for await (const lines of linesOf(text, file)) {
@@ -26,11 +28,11 @@ export async function* sequenceRows(
       const [rest = "", ...texts] = line.split(RECORD_SEPARATOR);
       if (separated) begun.text += `\n${rest}`;
       else {
-        yield* rowsOfText(begun, file);
+        yield* rowsOfText(begun, file, label);
         begun = { row, text: rest };
       }
       for (const text of texts) {
-        yield* rowsOfText(begun, file);
+        yield* rowsOfText(begun, file, label);
         begun = { row, text };
       }
       if (begun.text.length > MAX_TEXT)
@@ -41,10 +43,14 @@ export async function* sequenceRows(
         );
     }
   }
-  yield* rowsOfText(begun, file);
+  yield* rowsOfText(begun, file, label);
 }
 
-function* rowsOfText({ row, text }: { row: number; text: string }, file: string): Generator<Row> {
+function* rowsOfText(
+  { row, text }: { row: number; text: string },
+  file: string,
+  label: string | undefined,
+): Generator<Row> {
   const place = `row ${row}`;
   if (text.trim() === "") return;
   let value: unknown;
@@ -54,5 +60,5 @@ function* rowsOfText({ row, text }: { row: number; text: string }, file: string)
     yield badRow(place, "not JSON", "one object a line");
     return;
   }
-  yield* rowsOf(value, place, file);
+  yield* rowsOf(value, place, file, label);
 }
