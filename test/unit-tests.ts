@@ -8,6 +8,7 @@ export const ALL_TESTS: readonly string[] = ["packages/*/test/**/*.test.ts", "te
  */
 export const UNIT_TESTS: readonly string[] = [
   "packages/atlas/test/atlas.test.ts",
+  "packages/bench/test/gpu-ops.test.ts",
   "packages/board/test/access.test.ts",
   "packages/cli/test/doctor.test.ts",
   "packages/cli/test/node.test.ts",
@@ -54,6 +55,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/queue/test/payloads.test.ts",
   "packages/rasterizer/test/window.test.ts",
   "packages/services/test/installations.test.ts",
+  "packages/shards/test/decoder.test.ts",
   "packages/shards/test/file-store.test.ts",
   "packages/shards/test/properties.test.ts",
   "packages/shards/test/shard.test.ts",

@@ -3,6 +3,7 @@ import { all, render, shard, step } from "./benches/basics.ts";
 import { embed } from "./benches/embed.ts";
 import { enqueue } from "./benches/enqueue.ts";
 import { farm } from "./benches/farm.ts";
+import { gpuReady } from "./benches/gpu-ready.ts";
 import { loader } from "./benches/loader.ts";
 import { query } from "./benches/query.ts";
 import { raster } from "./benches/raster.ts";
@@ -17,6 +18,6 @@ await runProgram({
   commands: [
     ...[raster, query, shards, workers, enqueue, farm, loader, train, embed],
     ...[render, shard, step, all],
-    scale,
+    ...[gpuReady, scale],
   ],
 });

@@ -163,10 +163,10 @@ test("all prints one object with machine, medians and rates", { timeout: 200_000
 
 test("the help lists every bench, and of each its own options alone", async () => {
   const { stdout } = await bench(["--help"]);
-  const names = [...stdout.matchAll(/^ {2}(\w+) \[options\]/gm)].map(([, name]) => name);
+  const names = [...stdout.matchAll(/^ {2}([\w-]+) (?:\[options\])/gm)].map(([, name]) => name);
   expect(names).toEqual([
     ...["raster", "query", "shards", "workers", "enqueue", "farm", "loader", "train", "embed"],
-    ...["render", "shard", "step", "all", "scale"],
+    ...["render", "shard", "step", "all", "gpu-ready", "scale"],
   ]);
   expect((await bench(["raster", "--help"])).stdout).toContain("--density <n>");
   expect((await bench(["train", "--help"])).stdout).not.toContain("--density");

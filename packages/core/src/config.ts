@@ -71,7 +71,7 @@ const SETTINGS = {
   tensorflow: {
     env: "FARM_TENSORFLOW",
     schema: z.enum(["cpu", "gpu", "official"]),
-    help: "which TensorFlow to bind: cpu (PyPI's tensorflow-cpu), gpu (its tensorflow with CUDA 12), official (tfjs-node's own)",
+    help: "which TensorFlow to bind: cpu (PyPI's tensorflow-cpu), gpu (its tensorflow with CUDA 12, for tfjs-node-gpu), official (tfjs-node's own)",
   },
   renderer: {
     env: "FARM_RENDERER",

@@ -1,4 +1,7 @@
-import type { WeightArray, Weights } from "./weight-arrays.ts";
+import type { Tensorflow } from "@loc2vec/tensorflow";
+import type { Tensor } from "@tensorflow/tfjs";
+import { flatMath } from "./flat.ts";
+import type { Weights } from "./weight-arrays.ts";
 
 /** What can be chosen of Adam. */
 export interface AdamOptions {
@@ -14,41 +17,38 @@ export interface AdamOptions {
 export const ADAM: AdamOptions = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 };
 
 /** First and second moments by name, `<weight>.m` and `<weight>.v`. */
-export type AdamState = Map<string, WeightArray>;
+export type AdamState = Weights;
+
+/** Weights and their moments: vectors of one length, float32. */
+export interface AdamTensors {
+  weights: Tensor;
+  /** First and second moments. */
+  m: Tensor;
+  v: Tensor;
+}
 
 /**
- * One step of Adam (Kingma & Ba, arXiv 1412.6980, algorithm 1 in the order of its section 2's last paragraph).
+ * One step of Adam (Kingma & Ba, arXiv 1412.6980, algorithm 1 in the order of its section 2's last paragraph) on all weights
+ * together, in TensorFlow. It is computed in float64 and kept in float32.
  *
+ * @param before stay as they are
+ * @param gradient of the loss by the weights, a vector in float64
  * @param step from 1
- * @param state is brought up to date
- * @returns the new weights of those that have a gradient, in arrays of their own
  */
 export function adamStep(
-  weights: Weights,
-  gradients: ReadonlyMap<string, Float32Array>,
-  state: AdamState,
+  tensorflow: Pick<Tensorflow, "tf" | "op">,
+  before: AdamTensors,
+  gradient: Tensor,
   step: number,
   { learningRate, beta1, beta2, epsilon }: AdamOptions = ADAM,
-): Map<string, WeightArray> {
+): AdamTensors {
+  const { widen, narrow, add, subtract, multiply, divide, root, number } = flatMath(tensorflow);
+  const fixed = (value: number): Tensor => number(value, "kept");
   const rate = (learningRate * Math.sqrt(1 - beta2 ** step)) / (1 - beta1 ** step);
-  const updated = new Map<string, WeightArray>();
-  for (const [name, gradient] of gradients) {
-    const { shape, data } = weights.get(name) as WeightArray;
-    const moment = (suffix: string): Float32Array => {
-      const moments = state.get(`${name}.${suffix}`) ?? { shape, data: new Float32Array(data.length) };
-      state.set(`${name}.${suffix}`, moments);
-      return moments.data;
-    };
-    const m = moment("m");
-    const v = moment("v");
-    const next = new Float32Array(data.length);
-    for (let i = 0; i < next.length; i++) {
-      const g = gradient[i] as number;
-      m[i] = beta1 * (m[i] as number) + (1 - beta1) * g;
-      v[i] = beta2 * (v[i] as number) + (1 - beta2) * g * g;
-      next[i] = (data[i] as number) - (rate * (m[i] as number)) / (Math.sqrt(v[i] as number) + epsilon);
-    }
-    updated.set(name, { shape, data: next });
-  }
-  return updated;
+  const part1 = multiply(fixed(1 - beta1), gradient);
+  const part2 = multiply(multiply(fixed(1 - beta2), gradient), gradient);
+  const m = narrow(add(multiply(fixed(beta1), widen(before.m)), part1));
+  const v = narrow(add(multiply(fixed(beta2), widen(before.v)), part2));
+  const change = divide(multiply(number(rate), widen(m)), add(root(widen(v)), fixed(epsilon)));
+  return { weights: narrow(subtract(widen(before.weights), change)), m, v };
 }

@@ -33,6 +33,7 @@ export function drawMask(
   rate: number,
 ): Float32Array | undefined {
   if (rate <= 0) return undefined;
-  const random = randomOf(seed, Purpose.dropout, step, ordinal);
-  return new Float32Array(count).map(() => (random.uniform() < rate ? 0 : 1 / (1 - rate)));
+  const mask = new Float32Array(count);
+  randomOf(seed, Purpose.dropout, step, ordinal).fill(mask, rate, 0, 1 / (1 - rate));
+  return mask;
 }

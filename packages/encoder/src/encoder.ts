@@ -1,6 +1,8 @@
 import type { Tensorflow } from "@loc2vec/tensorflow";
 import type { Tensor } from "@tensorflow/tfjs";
+import type { AdamState } from "./adam.ts";
 import { backward } from "./backward.ts";
+import { type MovingAverage, openDeviceWeights } from "./device-weights.ts";
 import { type Dropout, drawMask } from "./dropout.ts";
 import { convert } from "./engine.ts";
 import { type Folded, foldWeights } from "./fold.ts";
@@ -10,9 +12,9 @@ import { LARGEST_BYTE, toInput } from "./input.ts";
 import { isMap } from "./layers/shape.ts";
 import { type Architecture, layersOf } from "./layout.ts";
 import { checkedPrecision, type Precision } from "./precision.ts";
-import { updateStatistics } from "./statistics.ts";
+import { seenStatistics } from "./statistics.ts";
 import { inferenceSteps, type Step, trainingSteps } from "./steps.ts";
-import { concatTiles } from "./tiles.ts";
+import { openTileTable, type TileTable } from "./tiles.ts";
 import type { WeightArray, Weights } from "./weight-arrays.ts";
 import { checkWeights } from "./weights.ts";
 
@@ -39,17 +41,33 @@ export interface Gradients {
   statistics: Map<string, WeightArray>;
 }
 
+/** How a step changes the weights. */
+export interface UpdateOptions {
+  /** Adam's. */
+  learningRate: number;
+  /**
+   * Says whether the step counts. Else nothing has changed.
+   *
+   * @param gradientNorm Euclidean norm of all gradients together
+   */
+  accept(gradientNorm: number): boolean;
+}
+
 export interface EncoderOptions {
   /** Default: `float32`. */
   precision?: Precision;
+  /** Adam's, of a training that goes on. Default: none, which is 0. */
+  moments?: AdamState | undefined;
 }
 
 export interface Encoder {
   readonly architecture: Architecture;
   /** What training computes in; embedding is float32 always. */
   readonly precision: "float32" | "mixed";
-  /** In force. */
+  /** In force. They are read from the device when they are asked for after a step. */
   readonly weights: Weights;
+  /** Adam's, likewise. */
+  readonly moments: AdamState;
   /**
    * Embeds tiles with running statistics and without dropout, as the mean over the architecture's turns.
    *
@@ -66,13 +84,27 @@ export interface Encoder {
    */
   gradients(batch: TrainBatch, gradientOf: (embeddings: Float32Array) => Float32Array): Gradients;
   /**
+   * One training step: forward, backward, and Adam, all in TensorFlow. The weights stay there.
+   *
+   * @param gradientOf as for `gradients`
+   * @returns the name of a weight that would no longer be finite: then nothing has changed
+   * @throws FarmError `data` for a tile of another size
+   */
+  train(
+    batch: TrainBatch,
+    gradientOf: (embeddings: Float32Array) => Float32Array,
+    options: UpdateOptions,
+  ): string | undefined;
+  /**
    * Batch normalization's running means and variances, brought up to date with a mini-batch that passes forward as in
    * training, and not back. Step after step from 1 on, they become a plain mean for the weights in force.
    *
    * @throws FarmError `data` for a tile of another size
    */
   statistics(batch: TrainBatch): Map<string, WeightArray>;
-  /** Replaces weights by name; the others stay. */
+  /** Begins a moving average of the trained weights, on the device. @param weights that it begins with */
+  average(weights: Weights): MovingAverage;
+  /** Replaces weights by name; the others stay, and so do Adam's moments. */
   update(weights: Weights): void;
   /** Frees what it holds in TensorFlow. */
   dispose(): void;
@@ -89,7 +121,7 @@ export function createEncoder(
   tensorflow: Tensorflow,
   architecture: Architecture,
   weights: Weights,
-  { precision: asked = "float32" }: EncoderOptions = {},
+  { precision: asked = "float32", moments = new Map() }: EncoderOptions = {},
 ): Encoder {
   const { tf } = tensorflow;
   const precision = checkedPrecision(tensorflow, asked);
@@ -97,73 +129,106 @@ export function createEncoder(
   const layers = layersOf(architecture);
   const training = trainingSteps(layers, precision === "mixed" ? "bfloat16" : "float32");
   const inference = inferenceSteps(layers);
-  const inForce = new Map<string, WeightArray>();
-  const tensors = new Map<string, Tensor>();
+  const table = openTileTable();
+  const device = openDeviceWeights(tensorflow, architecture, weights, moments);
   /** Made anew when weights have changed. */
   let folded: Map<string, Folded> | undefined;
   const unfold = (): void => {
     for (const { kernel, bias } of folded?.values() ?? []) tf.dispose([kernel, bias]);
     folded = undefined;
   };
-  const update = (changed: Weights): void => {
-    unfold();
-    for (const [name, { shape, data }] of changed) {
-      tensors.get(name)?.dispose();
-      inForce.set(name, { shape, data });
-      // The tensor may share the array's memory, so it gets a copy of its own.
-      tensors.set(name, tf.tensor(data.slice(), [...shape], "float32"));
+  const first = `${layers.find(({ ordinal }) => ordinal === 1)?.name}.kernel`;
+  const forwardBatch = (batch: TrainBatch): ReturnType<typeof forwardTiles> =>
+    forwardTiles(tensorflow, architecture, training, device.tensors, batch, table);
+  const pass = (batch: TrainBatch, gradientOf: (embeddings: Float32Array) => Float32Array): Pass => {
+    const { output, traces } = forwardBatch(batch);
+    const gradient = gradientOf(output.dataSync() as Float32Array);
+    const back = backward(tensorflow, traces, tf.tensor(gradient, output.shape));
+    back.weights.set(first, tf.mul(back.weights.get(first) as Tensor, inputScale(batch.dropout)));
+    return { gradients: back.weights, seen: seenStatistics(traces) };
+  };
+  /** The tensors of a mini-batch, which share memory with its tiles, are gone before that is used for anything else. */
+  const tidy = (work: () => void): void => {
+    try {
+      tf.tidy(work);
+    } finally {
+      table.clear();
     }
   };
-  update(weights);
   return {
     architecture,
     precision,
-    weights: inForce,
-    update,
+    get weights() {
+      return device.read();
+    },
+    get moments() {
+      return device.moments();
+    },
+    update: (changed) => {
+      unfold();
+      device.update(changed);
+    },
     embed: (tiles) => {
-      folded ??= foldWeights(tf, layers, inForce);
+      folded ??= foldWeights(tf, layers, device.read());
       return infer(tensorflow, architecture, inference, folded, tiles);
     },
     gradients: (batch, gradientOf) => {
       const gradients = new Map<string, Float32Array>();
       let statistics = new Map<string, WeightArray>();
-      tf.tidy(() => {
-        const { output, traces } = forwardTiles(tensorflow, architecture, training, tensors, batch);
-        const gradient = gradientOf(output.dataSync() as Float32Array);
-        const back = backward(tensorflow, traces, tf.tensor(gradient, output.shape));
-        const first = `${layers.find(({ ordinal }) => ordinal === 1)?.name}.kernel`;
-        back.weights.set(first, tf.mul(back.weights.get(first) as Tensor, inputScale(batch.dropout)));
-        statistics = updateStatistics(traces, inForce, batch.step);
-        for (const [name, tensor] of back.weights) gradients.set(name, tensor.dataSync() as Float32Array);
+      tidy(() => {
+        const passed = pass(batch, gradientOf);
+        for (const [name, tensor] of passed.gradients) gradients.set(name, tensor.dataSync() as Float32Array);
+        statistics = device.readRunning(passed.seen, batch.step);
       });
       return { gradients, statistics };
     },
+    train: (batch, gradientOf, { learningRate, accept }) => {
+      let infinite: string | undefined;
+      tidy(() => {
+        const { gradients, seen } = pass(batch, gradientOf);
+        const proposal = device.propose(gradients, seen, { step: batch.step, learningRate });
+        if (!accept(proposal.gradientNorm)) return;
+        infinite = proposal.infinite();
+        if (infinite !== undefined) return;
+        unfold();
+        proposal.accept();
+      });
+      return infinite;
+    },
     statistics: (batch) => {
       let statistics = new Map<string, WeightArray>();
-      tf.tidy(() => {
-        const { traces } = forwardTiles(tensorflow, architecture, training, tensors, batch);
-        statistics = updateStatistics(traces, inForce, batch.step);
+      tidy(() => {
+        statistics = device.readRunning(seenStatistics(forwardBatch(batch).traces), batch.step);
       });
       return statistics;
     },
+    average: device.average,
     dispose: () => {
       unfold();
-      for (const tensor of tensors.values()) tensor.dispose();
-      tensors.clear();
+      device.dispose();
     },
   };
+}
+
+/** What a way forward and back gives. */
+interface Pass {
+  /** By the trained weights' names. */
+  gradients: Map<string, Tensor>;
+  /** Batch normalization's means and variances of the mini-batch, by the running ones' names. */
+  seen: Map<string, Tensor>;
 }
 
 /** Bytes are 0 to 1 in training, and more where others drop out: the first kernel takes that on, in both passes. */
 const inputScale = ({ input }: Dropout): number => 1 / LARGEST_BYTE / (1 - input);
 
-/** The way forward from a mini-batch's tiles. @param weights in force, by name */
+/** The way forward from a mini-batch's tiles. @param weights in force, by name @param table that they are laid on */
 function forwardTiles(
   tensorflow: Tensorflow,
   architecture: Architecture,
   steps: readonly Step[],
   weights: ReadonlyMap<string, Tensor>,
   batch: TrainBatch,
+  table: TileTable,
 ): { output: Tensor; traces: Trace[] } {
   const { tf } = tensorflow;
   const { tiles, channelsOn, dropout } = batch;
@@ -172,7 +237,7 @@ function forwardTiles(
   const on = channelsOn.map((value, i) => (drawn?.[i] === 0 ? 0 : value));
   const type = steps[0]?.type ?? "float32";
   const shape = { ...architecture, halvings: batch.halvings ?? architecture.halvings ?? 0 };
-  const tensor = toInput(tensorflow, shape, concatTiles(shape, tiles, on), count, type);
+  const tensor = toInput(tensorflow, shape, table.lay(shape, tiles, on), count, type);
   return forward(tensorflow, steps, { tensor, type }, ({ layer, part, type }, x) => {
     const own = (name: string): Tensor => weights.get(`${layer.name}.${name}`) as Tensor;
     if (part === "normalization") return { gamma: own("gamma"), beta: own("beta") };

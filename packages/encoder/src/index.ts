@@ -1,4 +1,4 @@
-export { ADAM, type AdamOptions, type AdamState, adamStep } from "./adam.ts";
+export { ADAM, type AdamOptions, type AdamState } from "./adam.ts";
 export {
   architectureSchema,
   chosenOf,
@@ -11,6 +11,7 @@ export {
   type StoredArchitecture,
   storedArchitecture,
 } from "./architecture.ts";
+export type { MovingAverage } from "./device-weights.ts";
 export { DROPOUT, type Dropout } from "./dropout.ts";
 export { createEmbedder, type Embedder } from "./embedder.ts";
 export {
@@ -19,6 +20,7 @@ export {
   type EncoderOptions,
   type Gradients,
   type TrainBatch,
+  type UpdateOptions,
 } from "./encoder.ts";
 export { kerasLoader } from "./keras.ts";
 export { LAYER_KINDS, type LayerKindName, type LayerSpec } from "./layers/index.ts";

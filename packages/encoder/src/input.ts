@@ -1,7 +1,9 @@
 import type { Attributes, Tensorflow } from "@loc2vec/tensorflow";
 import type { Tensor } from "@tensorflow/tfjs";
+import { constant } from "./constants.ts";
 import type { Real } from "./engine.ts";
-import { type Architecture, inputSide } from "./layout.ts";
+import { inputSide } from "./layout.ts";
+import type { TileShape } from "./tiles.ts";
 
 /** A pixel's greatest value. To the network it is 1: the first kernel takes that on, as it is smaller than the tiles. */
 export const LARGEST_BYTE = 255;
@@ -19,14 +21,15 @@ const CAST_BYTES: Readonly<Record<Real, Attributes>> = {
  * @param count of the tiles
  */
 export function toInput(
-  { tf, bytes: tensorOf, op }: Tensorflow,
-  { channels, ...tile }: Pick<Architecture, "channels" | "pixels" | "halvings">,
+  tensorflow: Tensorflow,
+  { channels, ...tile }: TileShape,
   bytes: Uint8Array,
   count: number,
   type: Real,
 ): Tensor {
   const side = inputSide(tile);
-  const planar = tensorOf(bytes, [count, channels, side, side]);
-  const [packed] = op("Transpose", [planar, tf.tensor1d([0, 2, 3, 1], "int32")], TRANSPOSE_BYTES);
-  return op("Cast", [packed as Tensor], CAST_BYTES[type])[0] as Tensor;
+  const planar = tensorflow.bytes(bytes, [count, channels, side, side]);
+  const inputs = [planar, constant(tensorflow, [0, 2, 3, 1])];
+  const [packed] = tensorflow.op("Transpose", inputs, TRANSPOSE_BYTES);
+  return tensorflow.op("Cast", [packed as Tensor], CAST_BYTES[type])[0] as Tensor;
 }

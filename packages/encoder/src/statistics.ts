@@ -1,34 +1,26 @@
 import type { Tensor } from "@tensorflow/tfjs";
 import type { Trace } from "./forward.ts";
 import type { Normalized } from "./parts/normalization.ts";
-import type { WeightArray, Weights } from "./weight-arrays.ts";
 
 /** The running statistics keep at most this share of their past, as in Keras … */
 const MOMENTUM = 0.99;
 
 /**
- * Batch normalization's running means and variances, brought up to date with a mini-batch.
+ * The share of its own that a mini-batch has in batch normalization's running means and variances.
  *
- * @param weights in force
  * @param step from 1: in the first steps they keep less than {@link MOMENTUM}, so that they are a plain mean of what was seen
  *   and not of where they began
  */
-export function updateStatistics(
-  traces: readonly Trace[],
-  weights: Weights,
-  step: number,
-): Map<string, WeightArray> {
-  const share = Math.max(1 - MOMENTUM, 1 / step);
-  const statistics = new Map<string, WeightArray>();
-  for (const { step: taken, saved } of traces) {
-    if (taken.part !== "normalization") continue;
+export const shareOf = (step: number): number => Math.max(1 - MOMENTUM, 1 / step);
+
+/** The means and variances that batch normalization saw on the way forward, by the names of the running ones. */
+export function seenStatistics(traces: readonly Trace[]): Map<string, Tensor> {
+  const seen = new Map<string, Tensor>();
+  for (const { step, saved } of traces) {
+    if (step.part !== "normalization") continue;
     const { mean, variance } = saved as Normalized;
-    for (const [name, tensor] of Object.entries<Tensor>({ mean, variance })) {
-      const running = weights.get(`${taken.layer.name}.${name}`) as WeightArray;
-      const seen = tensor.dataSync() as Float32Array;
-      const data = running.data.map((value, i) => value + share * ((seen[i] as number) - value));
-      statistics.set(`${taken.layer.name}.${name}`, { shape: running.shape, data });
-    }
+    seen.set(`${step.layer.name}.mean`, mean);
+    seen.set(`${step.layer.name}.variance`, variance);
   }
-  return statistics;
+  return seen;
 }

@@ -6,10 +6,10 @@ import { expect, test } from "vitest";
 import {
   ADAM,
   type Architecture,
-  adamStep,
   countParameters,
   createEncoder,
   decodeSafetensors,
+  type Encoder,
   type EncoderOptions,
   encodeSafetensors,
   initialWeights,
@@ -20,6 +20,7 @@ import {
   type TrainBatch,
   type Triplet,
 } from "../src/index.ts";
+import { stepOfAdam } from "./adam.ts";
 import { tripletLoss } from "./losses.ts";
 
 const SMALL: Architecture = {
@@ -130,17 +131,19 @@ async function descend(options: EncoderOptions): Promise<{ losses: number[]; lea
     positive: anchor + 1,
     negative: (anchor + 2) % 6,
   }));
-  const state = new Map();
   const losses: number[] = [];
   let tensors = 0;
   for (let step = 1; step <= 40; step++) {
-    const result = encoder.gradients(batchOf(SMALL, 6, { step }), (embeddings) => {
+    const gradientOf = (embeddings: Float32Array): Float32Array => {
       const { loss, gradient } = tripletLoss(embeddings, SIZE, triplets);
       losses.push(loss);
       return gradient;
+    };
+    const infinite = encoder.train(batchOf(SMALL, 6, { step }), gradientOf, {
+      learningRate: 0.01,
+      accept: () => true,
     });
-    encoder.update(adamStep(encoder.weights, result.gradients, state, step, { ...ADAM, learningRate: 0.01 }));
-    encoder.update(result.statistics);
+    expect(infinite).toBeUndefined();
     if (step === 2) tensors = tensorflow.tf.memory().numTensors;
   }
   const leaked = tensorflow.tf.memory().numTensors - tensors;
@@ -350,10 +353,89 @@ test("SoftPN by hand, and its gradient by differences", () => {
   }
 });
 
-test("Adam's first step moves each weight by the learning rate against its gradient", () => {
-  const weights = new Map([["w", { shape: [3], data: Float32Array.of(1, 1, 1) }]]);
-  const next = adamStep(weights, new Map([["w", Float32Array.of(5, -0.01, 0)]]), new Map(), 1);
-  expect([...(next.get("w")?.data ?? [])]).toEqual([expect.closeTo(0.999, 6), expect.closeTo(1.001, 5), 1]);
+test("Adam's first step moves each weight by the learning rate against its gradient", async () => {
+  const before = { weights: Float32Array.of(1, 1, 1), m: new Float32Array(3), v: new Float32Array(3) };
+  const { weights } = stepOfAdam(await loadTensorflow(), before, Float32Array.of(5, -0.01, 0), 1);
+  expect([...weights]).toEqual([expect.closeTo(0.999, 6), expect.closeTo(1.001, 5), 1]);
+});
+
+test("Adam in TensorFlow has the bits of doubles that are kept as float32", async () => {
+  const tensorflow = await loadTensorflow();
+  const random = randomOf(7);
+  const draw = (scale: number): Float32Array =>
+    Float32Array.from({ length: 1000 }, () => scale * random.normal());
+  let ours = { weights: draw(1), m: draw(0.01), v: draw(0.01).map((value) => value * value) };
+  const theirs = { weights: ours.weights.slice(), m: ours.m.slice(), v: ours.v.slice() };
+  for (const step of [1, 2, 3, 999, 20_000]) {
+    const gradient = draw(10 ** -(step % 7));
+    const learningRate = 0.0123 / step;
+    ours = stepOfAdam(tensorflow, ours, gradient, step, { ...ADAM, learningRate });
+    const rate = (learningRate * Math.sqrt(1 - ADAM.beta2 ** step)) / (1 - ADAM.beta1 ** step);
+    const { weights, m, v } = theirs;
+    for (const [i, g] of gradient.entries()) {
+      m[i] = ADAM.beta1 * (m[i] as number) + (1 - ADAM.beta1) * g;
+      v[i] = ADAM.beta2 * (v[i] as number) + (1 - ADAM.beta2) * g * g;
+      weights[i] =
+        (weights[i] as number) - (rate * (m[i] as number)) / (Math.sqrt(v[i] as number) + ADAM.epsilon);
+    }
+    expect(ours).toEqual(theirs);
+  }
+});
+
+test("a step that is not accepted, or whose weights would not be finite, changes nothing; the norm is of all gradients", async () => {
+  const encoder = createEncoder(await loadTensorflow(), SMALL, initialWeights(SMALL, 1));
+  const batch = batchOf(SMALL, 6);
+  const gradientOf = (embeddings: Float32Array): Float32Array => embeddings.map(Math.sin);
+  const state = () => structuredClone({ weights: encoder.weights, moments: encoder.moments });
+  const before = state();
+  const { gradients } = encoder.gradients(batch, gradientOf);
+  const norm = Math.hypot(...[...gradients.values()].flatMap((each) => [...each]));
+  const norms: number[] = [];
+  const train = (learningRate: number, accepted: boolean) =>
+    encoder.train(batch, gradientOf, {
+      learningRate,
+      accept: (gradientNorm) => norms.push(gradientNorm) > 0 && accepted,
+    });
+  expect(train(0.01, false)).toBeUndefined();
+  expect(state()).toEqual(before);
+  expect(train(1e40, true)).toBe("conv1.kernel");
+  expect(state()).toEqual(before);
+  expect(train(0.01, true)).toBeUndefined();
+  expect(state().weights).not.toEqual(before.weights);
+  expect(norms).toEqual(Array(3).fill(expect.closeTo(norm, 5)));
+  encoder.dispose();
+});
+
+test("weights and moments that are read back go on in another encoder to the same bits; all is freed at the end", async () => {
+  const tensorflow = await loadTensorflow();
+  const gradientOf = (embeddings: Float32Array): Float32Array => embeddings.map(Math.sin);
+  const train = (encoder: Encoder, steps: readonly number[]): void => {
+    for (const step of steps)
+      encoder.train(batchOf(SMALL, 6, { step }), gradientOf, { learningRate: 0.01, accept: () => true });
+  };
+  const whole = createEncoder(tensorflow, SMALL, initialWeights(SMALL, 1));
+  train(whole, [1, 2, 3, 4]);
+  const { numTensors } = tensorflow.tf.memory();
+  const first = createEncoder(tensorflow, SMALL, initialWeights(SMALL, 1));
+  const average = first.average(first.weights);
+  train(first, [1, 2]);
+  average.add(0.25);
+  const second = createEncoder(tensorflow, SMALL, first.weights, { moments: first.moments });
+  train(second, [3, 4]);
+  expect(second.weights).toEqual(whole.weights);
+  expect(second.moments).toEqual(whole.moments);
+  expect([...second.weights.keys()]).toEqual([...initialWeights(SMALL, 1).keys()]);
+
+  // In doubles, kept as float32.
+  const began = initialWeights(SMALL, 1);
+  for (const [name, { data }] of average.read()) {
+    const own = first.weights.get(name)?.data as Float32Array;
+    expect(data).toEqual(began.get(name)?.data.map((mean, i) => mean + 0.25 * ((own[i] as number) - mean)));
+  }
+  first.dispose();
+  second.dispose();
+  expect(tensorflow.tf.memory().numTensors).toBe(numTensors);
+  whole.dispose();
 });
 
 test("safetensors: round trip, and damage is named", () => {

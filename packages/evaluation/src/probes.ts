@@ -38,7 +38,7 @@ export async function probeContestants(
     const together = [...placed.entries()].filter(([, one]) => maskOf(one) === key);
     const { masked } = (together[0] as (typeof together)[number])[1].labels;
     const hide = (tile: Uint8Array): Uint8Array => mask(tile, masked, channels);
-    const hidden: TileReader = { read: async (wanted) => (await tiles.read(wanted)).map(hide) };
+    const hidden: TileReader = { ...tiles, read: async (wanted) => (await tiles.read(wanted)).map(hide) };
     const blind = masked.length > 0 ? await makeContestants(entry, fit.map(hide)) : contestants;
     const locations = [...new Set(together.flatMap(([, { places }]) => locationsOf(places)))].sort(
       (a, b) => a - b,

@@ -32,17 +32,20 @@ export {
   type WrittenShard,
   writeShard,
 } from "./dataset.ts";
+export { type Decoder, openDecoder, sharedMemory } from "./decoder.ts";
 export { writeGroup } from "./group.ts";
 export { STORE_KEY, storeIdentity } from "./identity.ts";
 export { type DataType, describe, readGroup } from "./metadata.ts";
 export { openStore } from "./open-store.ts";
 export { listQuarantine, readQuarantine, writeQuarantine } from "./quarantine.ts";
 export {
+  decodeTiles,
   type EncodedShard,
   encodeShard,
   openShard,
   type ShardReader,
   type ShardTile,
+  type StoredTile,
   shardKey,
   type Tiles,
   tileBytes,

@@ -1,6 +1,7 @@
 import { type Dataset, FarmError, shardRange } from "@loc2vec/core";
 import { appendCrc32c, checkCrc32c } from "./checksum.ts";
 import { DamagedChunk, DEFAULT_ZSTD_LEVEL, packChunk, unpackChunk } from "./compression.ts";
+import { type Decoder, UndecodedTile } from "./decoder.ts";
 import type { ObjectStore } from "./store.ts";
 
 /**
@@ -112,6 +113,14 @@ export interface ShardTile {
   tile: Uint8Array;
 }
 
+/** A tile as it is stored. */
+export interface StoredTile {
+  /** A packed chunk. */
+  bytes: Uint8Array;
+  /** The error for a tile that cannot be decoded, which names it. @param cause with the reason */
+  damaged(cause: Error): FarmError;
+}
+
 /** Reads the tiles of one shard. Every method throws FarmError `data` naming the object and the tile that is damaged. */
 export interface ShardReader {
   readonly shard: number;
@@ -125,6 +134,8 @@ export interface ShardReader {
    * @param location index in the data set, within [first, end)
    */
   tile(location: number, sample: number): Promise<Uint8Array>;
+  /** What {@link tile} is decoded from, for a {@link Decoder}; undefined where the map is empty. */
+  stored(location: number, sample: number): Promise<StoredTile | undefined>;
   /** Whether the tile is all zeros, told by the index alone. */
   isEmpty(location: number, sample: number): boolean;
   /** All tiles, location by location; a few are decoded ahead. */
@@ -153,6 +164,30 @@ export async function openShard(
     fetch: async (offset, length) =>
       whole ? tail.subarray(offset, offset + length) : store.getRange(key, { offset, length }),
   });
+}
+
+/**
+ * Decodes tiles of any shards of a data set.
+ *
+ * @param target of {@link sharedMemory}, that they go into; else it is made
+ * @returns planar uint8 [channel, y, x] each, one after another in one piece of memory
+ * @throws FarmError `damaged` naming the object and the tile
+ */
+export async function decodeTiles(
+  dataset: Layout,
+  decoder: Decoder,
+  tiles: readonly (StoredTile | undefined)[],
+  target?: Uint8Array,
+): Promise<Uint8Array[]> {
+  try {
+    return await decoder.decode(
+      tiles.map((tile) => tile?.bytes),
+      tileBytes(dataset),
+      target,
+    );
+  } catch (error) {
+    throw error instanceof UndecodedTile ? (tiles[error.tile]?.damaged(error) ?? error) : error;
+  }
 }
 
 export function checkShard(dataset: Layout & Pick<Dataset, "name">, shard: number): void {
@@ -224,22 +259,25 @@ function readShard(dataset: Layout, shard: number, tail: Uint8Array, source: Sou
     return { offset: Number(offset), length: Number(length) };
   };
 
-  const tile = async (location: number, sample: number): Promise<Uint8Array> => {
+  const stored = async (location: number, sample: number): Promise<StoredTile | undefined> => {
     const place = entry(location, sample);
-    if (place === undefined) return new Uint8Array(rawLength);
+    if (place === undefined) return undefined;
     const label = `tile of location ${location}, sample ${sample}`;
-    const stored = await source.fetch(place.offset, place.length);
-    if (stored === undefined) throw damaged(`${label}: the object has gone since its index was read`);
-    if (stored.length < place.length) {
-      throw damaged(
-        `${label}: the shard is cut off: ${stored.length} of its ${place.length} bytes are there`,
-      );
+    const bytes = await source.fetch(place.offset, place.length);
+    if (bytes === undefined) throw damaged(`${label}: the object has gone since its index was read`);
+    if (bytes.length < place.length) {
+      throw damaged(`${label}: the shard is cut off: ${bytes.length} of its ${place.length} bytes are there`);
     }
+    return { bytes, damaged: (cause) => damaged(`${label}: ${cause.message}`, cause) };
+  };
+
+  const tile = async (location: number, sample: number): Promise<Uint8Array> => {
+    const found = await stored(location, sample);
+    if (found === undefined) return new Uint8Array(rawLength);
     try {
-      return await unpackChunk(stored, rawLength);
+      return await unpackChunk(found.bytes, rawLength);
     } catch (error) {
-      if (error instanceof DamagedChunk) throw damaged(`${label}: ${error.message}`, error);
-      throw error;
+      throw error instanceof DamagedChunk ? found.damaged(error) : error;
     }
   };
 
@@ -248,6 +286,7 @@ function readShard(dataset: Layout, shard: number, tail: Uint8Array, source: Sou
     first,
     end,
     tile,
+    stored,
     isEmpty: (location, sample) => entry(location, sample) === undefined,
     check(object) {
       let next = 0;

@@ -1,12 +1,11 @@
-import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { errorMessage, FarmError } from "@loc2vec/core";
 import type * as tfjs from "@tensorflow/tfjs";
 import type { NodeBackend } from "./backend.ts";
 import { hasBfloat16 } from "./bfloat16.ts";
 import { opRunner, type RunOp } from "./ops.ts";
-import { bindingPath } from "./setup.ts";
 import { loadWithoutNotices } from "./stderr.ts";
+import { boundPackage } from "./tfjs.ts";
 
 const require = createRequire(import.meta.url);
 const SETUP = "npm run setup binds TensorFlow; pnpm farm:doctor says what is missing";
@@ -29,7 +28,7 @@ export interface Tensorflow {
 let loaded: Promise<Tensorflow> | undefined;
 
 /**
- * Loads tfjs-node with the native TensorFlow that the setup has bound. Never falls back to a slower backend.
+ * Loads tfjs-node or tfjs-node-gpu, whichever the setup has bound, with its native TensorFlow. Never falls back to a slower backend.
  *
  * @throws FarmError `missing` when it is not set up, or does not load
  */
@@ -39,8 +38,8 @@ export function loadTensorflow(): Promise<Tensorflow> {
 }
 
 async function load(): Promise<Tensorflow> {
-  if (!existsSync(bindingPath()))
-    throw new FarmError("tensorflow-missing", "TensorFlow is not set up", SETUP);
+  const tfjsNode = boundPackage();
+  if (tfjsNode === undefined) throw new FarmError("tensorflow-missing", "TensorFlow is not set up", SETUP);
   // Read when the library starts: its notes on CPU features are of no use to users.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
@@ -49,7 +48,7 @@ async function load(): Promise<Tensorflow> {
   util.isNullOrUndefined = (value) => value === null || value === undefined;
   let tf: typeof tfjs;
   try {
-    tf = loadWithoutNotices(() => quietly(() => require("@tensorflow/tfjs-node") as typeof tfjs));
+    tf = loadWithoutNotices(() => quietly(() => require(tfjsNode) as typeof tfjs));
     await tf.ready();
   } catch (error) {
     throw new FarmError("tensorflow-missing", `TensorFlow does not load: ${errorMessage(error)}`, SETUP, {

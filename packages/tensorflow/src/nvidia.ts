@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { tfjsNodeFolder } from "./setup.ts";
+import { besideLibraries } from "./setup.ts";
 import { CUDA_LIBRARIES } from "./wheels.ts";
 
 /** The oldest driver that CUDA 12 runs on (docs.nvidia.com/deploy/cuda-compatibility). */
@@ -93,6 +93,6 @@ export function openCudaLibraries(folders: readonly string[] = cudaFolders()): C
 }
 
 function cudaFolders(): string[] {
-  const nvidia = join(tfjsNodeFolder(), "deps/nvidia");
-  return existsSync(nvidia) ? readdirSync(nvidia).map((name) => join(nvidia, name, "lib")) : [];
+  const nvidia = besideLibraries("nvidia");
+  return nvidia === undefined ? [] : readdirSync(nvidia).map((name) => join(nvidia, name, "lib"));
 }

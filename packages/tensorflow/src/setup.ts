@@ -6,11 +6,19 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { errorMessage, FarmError } from "@loc2vec/core";
+import {
+  bindingOf,
+  boundPackage,
+  depsOf,
+  folderOf,
+  NAPI_VERSION,
+  otherPackage,
+  type TfjsPackage,
+  tfjsPackageOf,
+} from "./tfjs.ts";
 import { CUDA_LIBRARIES, CUDA_PACKAGES, WHEEL_PYTHON, type Wheel, wheelsFor } from "./wheels.ts";
 
 const require = createRequire(import.meta.url);
-/** The version of Node-API that the binding is built for: the highest that tfjs-node names. */
-const NAPI_VERSION = 8;
 const HEADERS = ["tensorflow/c/", "tensorflow/core/platform/", "xla/tsl/c/", "tsl/"];
 const LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
 /** Source of what holds stderr back while TensorFlow is loaded. */
@@ -42,24 +50,20 @@ interface Manifest {
   binding: string;
 }
 
-/** The folder of @tensorflow/tfjs-node. */
-export function tfjsNodeFolder(): string {
-  return dirname(require.resolve("@tensorflow/tfjs-node/package.json"));
+/** What lies beside TensorFlow's libraries as the setup has bound them; undefined where there is nothing of that name. */
+export function besideLibraries(name: string): string | undefined {
+  const bound = boundPackage();
+  const path = bound && join(depsOf(bound), name);
+  return path !== undefined && existsSync(path) ? path : undefined;
 }
 
-export function bindingPath(): string {
-  return join(tfjsNodeFolder(), `lib/napi-v${NAPI_VERSION}/tfjs_binding.node`);
-}
-
-/** What holds stderr back while TensorFlow is loaded; not there beside tfjs-node's own download. */
-export function stderrAddonPath(): string {
-  return join(tfjsNodeFolder(), "deps", STDERR_ADDON);
-}
+/** What holds stderr back while TensorFlow is loaded; undefined where there is none: beside tfjs-node's own download. */
+export const stderrAddonPath = (): string | undefined => besideLibraries(STDERR_ADDON);
 
 /**
- * Binds tfjs-node to a current TensorFlow: fetches PyPI's wheel (checksummed), takes out libraries and C headers, builds
- * tfjs-node's Node-API binding against them, and tries it with a real convolution gradient. Cached: done again in
- * milliseconds, and after `node_modules` was removed without any download.
+ * Binds tfjs-node, or for `gpu` tfjs-node-gpu, to a current TensorFlow: fetches PyPI's wheel (checksummed), takes out
+ * libraries and C headers, builds the package's Node-API binding against them, and tries it with a real convolution gradient.
+ * Cached: done again in milliseconds, and after `node_modules` was removed without any download.
  *
  * @throws FarmError `missing` when no wheel can be had or bound, naming each one's reason
  */
@@ -74,6 +78,7 @@ export async function setupTensorflow({ home, variant, log = () => {} }: SetupOp
       "FARM_TENSORFLOW=cpu on Linux x64 or arm64, or FARM_TENSORFLOW=official",
     );
   }
+  const tfjs = tfjsPackageOf(variant);
   const recipe = recipeHash(variant);
   const folders = wheels.map((wheel) =>
     join(cache, `${wheel.project}-${wheel.version}-${variant}-${process.arch}`),
@@ -81,8 +86,8 @@ export async function setupTensorflow({ home, variant, log = () => {} }: SetupOp
   for (const folder of folders) {
     const manifest = readManifest(folder, variant);
     if (manifest?.recipe !== recipe) continue;
-    if (isLinked(folder, manifest)) return { inPlace: true, source: manifest.source };
-    await link(folder);
+    if (isLinked(tfjs, folder, manifest)) return { inPlace: true, source: manifest.source };
+    await link(tfjs, folder);
     return { inPlace: false, source: manifest.source };
   }
   await mkdir(cache, { recursive: true });
@@ -103,7 +108,7 @@ export async function setupTensorflow({ home, variant, log = () => {} }: SetupOp
       }
       log(`${source}: building the binding`);
       const binding = join(work, "tfjs_binding.node");
-      await build(work, binding);
+      await build(tfjs, work, binding);
       await rm(join(work, "include"), { recursive: true });
       const manifest: Manifest = {
         source,
@@ -114,7 +119,7 @@ export async function setupTensorflow({ home, variant, log = () => {} }: SetupOp
       await writeFile(join(work, "manifest.json"), JSON.stringify(manifest, undefined, 2));
       await rm(folder, { recursive: true, force: true });
       await rename(work, folder);
-      await link(folder);
+      await link(tfjs, folder);
       log(`${source}: trying a convolution gradient`);
       await smoke();
       return { inPlace: false, source };
@@ -141,13 +146,13 @@ export async function smoke(): Promise<void> {
 }
 
 async function setupOfficial(log: (line: string) => void): Promise<Setup> {
-  const folder = tfjsNodeFolder();
+  const tfjs = tfjsPackageOf("official");
+  const folder = folderOf(tfjs);
   const source = "tfjs-node's own download (TensorFlow 2.9)";
   const stamp = join(folder, "lib/official");
-  if (existsSync(stamp) && existsSync(bindingPath())) return { inPlace: true, source };
+  if (existsSync(stamp) && boundPackage() === tfjs) return { inPlace: true, source };
   log(`running the install script of tfjs-node`);
-  await rm(join(folder, "deps"), { recursive: true, force: true });
-  await rm(join(folder, "lib"), { recursive: true, force: true });
+  for (const name of [tfjs, otherPackage(tfjs)]) await unlink(name);
   const preGyp = dirname(
     createRequire(join(folder, "package.json")).resolve("@mapbox/node-pre-gyp/package.json"),
   );
@@ -229,15 +234,15 @@ const FLAGS = [
 ];
 
 /** Node-API's headers come from npm: node-gyp would fetch them, and all of Node's, from nodejs.org. */
-async function build(folder: string, output: string): Promise<void> {
-  const tfjs = tfjsNodeFolder();
+async function build(name: TfjsPackage, folder: string, output: string): Promise<void> {
+  const tfjs = folderOf(name);
   const napi = join(dirname(require.resolve("node-api-headers/package.json")), "include");
   await run("g++", [...FLAGS, `-I${napi}`, STDERR_SOURCE, "-o", join(folder, STDERR_ADDON)]);
   const cuda = cudaFolders(folder);
   await run("g++", [
     ...FLAGS,
     ...[napi, join(folder, "include"), tfjs].map((include) => `-I${include}`),
-    ...sources().map((source) => join(tfjs, source)),
+    ...sources(tfjs).map((source) => join(tfjs, source)),
     ...[join(folder, "lib"), ...cuda.map((name) => join(folder, "nvidia", name, "lib"))].map(
       (path) => `-L${path}`,
     ),
@@ -259,15 +264,15 @@ function cudaFolders(folder: string): string[] {
     : [];
 }
 
-function sources(): string[] {
-  return readdirSync(join(tfjsNodeFolder(), "binding"))
+function sources(tfjs: string): string[] {
+  return readdirSync(join(tfjs, "binding"))
     .filter((name) => name.endsWith(".cc"))
     .sort()
     .map((name) => `binding/${name}`);
 }
 
-function recipeHash(variant: string): string {
-  const folder = join(tfjsNodeFolder(), "binding");
+function recipeHash(variant: SetupOptions["variant"]): string {
+  const folder = join(folderOf(tfjsPackageOf(variant)), "binding");
   const hash = createHash("sha256").update(
     JSON.stringify([1, variant, FLAGS, variant === "gpu" ? CUDA_LIBRARIES : []]),
   );
@@ -276,22 +281,25 @@ function recipeHash(variant: string): string {
   return hash.digest("hex");
 }
 
-/** Lets tfjs-node find the libraries (`deps`) and the binding. */
-async function link(folder: string): Promise<void> {
-  const tfjs = tfjsNodeFolder();
-  const deps = join(tfjs, "deps");
-  await rm(deps, { recursive: true, force: true });
-  await symlink(folder, deps);
-  await rm(join(tfjs, "lib"), { recursive: true, force: true });
-  await mkdir(dirname(bindingPath()), { recursive: true });
-  await copyFile(join(folder, "tfjs_binding.node"), bindingPath());
+/** Lets a package find the libraries (`deps`) and the binding. The other package is bound no more. */
+export async function link(name: TfjsPackage, folder: string): Promise<void> {
+  for (const each of [name, otherPackage(name)]) await unlink(each);
+  await symlink(folder, depsOf(name));
+  await mkdir(dirname(bindingOf(name)), { recursive: true });
+  await copyFile(join(folder, "tfjs_binding.node"), bindingOf(name));
 }
 
-function isLinked(folder: string, manifest: Manifest): boolean {
+async function unlink(name: TfjsPackage): Promise<void> {
+  await rm(join(folderOf(name), "lib"), { recursive: true, force: true });
+  await rm(depsOf(name), { recursive: true, force: true });
+}
+
+function isLinked(name: TfjsPackage, folder: string, manifest: Manifest): boolean {
   try {
     return (
-      readlinkSync(join(tfjsNodeFolder(), "deps")) === folder &&
-      sha256(readFileSync(bindingPath())) === manifest.binding
+      boundPackage() === name &&
+      readlinkSync(depsOf(name)) === folder &&
+      sha256(readFileSync(bindingOf(name))) === manifest.binding
     );
   } catch {
     return false;
@@ -317,15 +325,15 @@ const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).dig
 
 /** What the setup has bound, e.g. `tensorflow-cpu 2.21.0`; undefined when nothing. */
 export async function boundSource(): Promise<string | undefined> {
-  const folder = tfjsNodeFolder();
-  if (existsSync(join(folder, "lib/official"))) return "tfjs-node's own download";
-  const text = await readFile(join(folder, "deps/manifest.json"), "utf8").catch(() => undefined);
-  return text === undefined ? undefined : (JSON.parse(text) as Manifest).source;
+  if (existsSync(join(folderOf(tfjsPackageOf("official")), "lib/official")))
+    return "tfjs-node's own download";
+  const manifest = besideLibraries("manifest.json");
+  return manifest && (JSON.parse(await readFile(manifest, "utf8")) as Manifest).source;
 }
 
 /** Whether what the setup has bound can use a GPU; known without loading it. */
 export function bindsCuda(): boolean {
-  return cudaFolders(join(tfjsNodeFolder(), "deps")).length > 0;
+  return besideLibraries("nvidia") !== undefined;
 }
 
 async function pip(args: string[]): Promise<void> {

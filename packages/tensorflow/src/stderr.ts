@@ -1,4 +1,4 @@
-import { existsSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { stderrAddonPath } from "./setup.ts";
 
@@ -27,7 +27,7 @@ export function withoutNotices(text: string): string {
  */
 export function loadWithoutNotices<T>(load: () => T): T {
   const path = stderrAddonPath();
-  if (process.env.TF_CPP_MIN_LOG_LEVEL === "0" || !existsSync(path)) return load();
+  if (process.env.TF_CPP_MIN_LOG_LEVEL === "0" || path === undefined) return load();
   const stderr = require(path) as { hold(): boolean; release(): string };
   stderr.hold();
   try {

@@ -1,9 +1,19 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import {
   boundSource,
   cpuHasBfloat16,
@@ -13,6 +23,7 @@ import {
   setupTensorflow,
   smoke,
 } from "../src/index.ts";
+import { boundPackage, depsOf, folderOf } from "../src/tfjs.ts";
 import { wheelsFor } from "../src/wheels.ts";
 
 test("the native backend is loaded, and is the TensorFlow that was bound", async () => {
@@ -107,6 +118,55 @@ test("set-up again is in place", async () => {
   const { inPlace, source } = await setupTensorflow({ home, variant });
   expect({ inPlace, source }).toEqual({ inPlace: true, source: await boundSource() });
   expect(performance.now() - started).toBeLessThan(2000);
+});
+
+test("what is bound for a GPU is loaded as tfjs-node-gpu, and tfjs-node is bound no more", async () => {
+  const tree = mkdtempSync(join(tmpdir(), "tfjs-"));
+  onTestFinished(() => rmSync(tree, { recursive: true }));
+  const own = resolve(import.meta.dirname, "..");
+  for (const name of ["package.json", "dist", "native"])
+    cpSync(join(own, name), join(tree, name), { recursive: true });
+  const modules = join(tree, "node_modules");
+  const linkAll = (from: string, to: string): void => {
+    mkdirSync(to, { recursive: true });
+    for (const name of readdirSync(from)) {
+      if (name.startsWith("@")) linkAll(join(from, name), join(to, name));
+      else if (!name.startsWith(".") && !name.startsWith("tfjs-node") && !existsSync(join(to, name)))
+        symlinkSync(realpathSync(join(from, name)), join(to, name));
+    }
+  };
+  linkAll(join(own, "node_modules"), modules);
+  for (const name of ["@tensorflow/tfjs-node", "@tensorflow/tfjs-node-gpu"] as const) {
+    // Beside it lie the packages that it depends on.
+    linkAll(resolve(folderOf(name), "../.."), modules);
+    for (const part of ["package.json", "dist", "binding"])
+      cpSync(join(folderOf(name), part), join(modules, name, part), { recursive: true });
+  }
+  const bound = realpathSync(depsOf(boundPackage() ?? "@tensorflow/tfjs-node"));
+  const script = `
+    import { createRequire } from "node:module";
+    import { loadTensorflow } from "./dist/index.js";
+    import { link } from "./dist/setup.js";
+    import { boundPackage } from "./dist/tfjs.js";
+    const told = [boundPackage() ?? "none"];
+    for (const name of ["@tensorflow/tfjs-node", "@tensorflow/tfjs-node-gpu"]) {
+      await link(name, ${JSON.stringify(bound)});
+      told.push(boundPackage());
+    }
+    const { op, tf } = await loadTensorflow();
+    const [product] = op("MatMul", [tf.ones([2, 3]), tf.ones([3, 2])], {
+      T: { type: "float32" }, transpose_a: { bool: false }, transpose_b: { bool: false },
+    });
+    const loaded = Object.keys(createRequire(import.meta.url + "/x").cache)
+      .map((path) => /@tensorflow[/](tfjs-node[^/]*)[/]dist[/]index.js$/.exec(path)?.[1]).filter(Boolean);
+    console.log(JSON.stringify([...told, ...loaded, ...product.dataSync()]));`;
+  const args = ["--input-type=module", "-e", script];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: tree, encoding: "utf8" });
+  const packages = ["@tensorflow/tfjs-node", "@tensorflow/tfjs-node-gpu", "tfjs-node-gpu"];
+  expect({ stderr, told: JSON.parse(stdout || "0") }).toEqual({
+    stderr: "",
+    told: ["none", ...packages, 3, 3, 3, 3],
+  });
 });
 
 test("where PyPI cannot be reached, the set-up says so and leaves nothing", () => {

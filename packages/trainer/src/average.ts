@@ -1,4 +1,4 @@
-import { type AdamState, type Encoder, parametersOf, type WeightArray, type Weights } from "@loc2vec/encoder";
+import type { AdamState, Encoder, WeightArray, Weights } from "@loc2vec/encoder";
 import type { Feed } from "./feed.ts";
 import type { Settings } from "./settings.ts";
 
@@ -10,8 +10,8 @@ const OWN = ".training";
 
 /** The moving average of a training's weights, which is what is judged, written and used, while the training has its own. */
 export interface Average {
-  /** Takes up the weights after a step. */
-  add(step: number, weights: Weights): void;
+  /** Takes up the encoder's weights after a step. */
+  add(step: number): void;
   /**
    * Puts the averaged weights in force, with statistics of batch normalization made anew for them, while something is done
    * with them; then those that the training goes on with.
@@ -23,7 +23,7 @@ export interface Average {
 
 export interface AverageOptions {
   settings: Pick<Settings, "average" | "seed" | "dropout">;
-  encoder: Pick<Encoder, "architecture" | "weights" | "update" | "statistics">;
+  encoder: Pick<Encoder, "weights" | "update" | "statistics" | "average">;
   /** The averaged weights of the checkpoint that is gone on from; else those that the training begins with. */
   weights: Weights;
   /** Opens a feed of the first {@link CALIBRATION_BATCHES} mini-batches of the training. */
@@ -41,24 +41,13 @@ export interface AverageOptions {
 export function openAverage({ settings, encoder, weights, openCalibration }: AverageOptions): Average {
   const { average: share, seed, dropout } = settings;
   if (share === 0) return { add: () => {}, during: (use) => use(), optimizer: (moments) => moments };
-  const averaged = new Map<string, WeightArray>();
-  for (const { name, trained } of parametersOf(encoder.architecture)) {
-    const { shape, data } = weights.get(name) as WeightArray;
-    if (trained) averaged.set(name, { shape, data: data.slice() });
-  }
+  const averaged = encoder.average(weights);
   return {
-    add(step, after) {
-      const taken = 1 - Math.min(share, (1 + step) / (10 + step));
-      for (const [name, { data: mean }] of averaged) {
-        const { data } = after.get(name) as WeightArray;
-        for (let i = 0; i < mean.length; i++)
-          mean[i] = (mean[i] as number) + taken * ((data[i] as number) - (mean[i] as number));
-      }
-    },
+    add: (step) => averaged.add(1 - Math.min(share, (1 + step) / (10 + step))),
     async during(use) {
       const own = new Map(encoder.weights);
       try {
-        encoder.update(averaged);
+        encoder.update(averaged.read());
         const feed = openCalibration();
         for (let i = 0; i < CALIBRATION_BATCHES; i++) {
           const { plan, tiles } = await feed.next();

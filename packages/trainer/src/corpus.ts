@@ -31,7 +31,7 @@ export interface Corpus extends Pick<Dataset, "channels" | "pixels" | "samples">
 }
 
 /** A shard of which locations are numbered as in its {@link Corpus}. */
-export type CorpusShard = Pick<ShardReader, "first" | "end" | "tile" | "isEmpty">;
+export type CorpusShard = Pick<ShardReader, "first" | "end" | "stored" | "isEmpty">;
 
 /** A tile, by its numbers. */
 interface Row {
@@ -110,7 +110,7 @@ function renumber(shard: ShardReader, start: number): CorpusShard {
   return {
     first: start + shard.first,
     end: start + shard.end,
-    tile: (location, sample) => shard.tile(location - start, sample),
+    stored: (location, sample) => shard.stored(location - start, sample),
     isEmpty: (location, sample) => shard.isEmpty(location - start, sample),
   };
 }

@@ -1,15 +1,17 @@
-import type { DatasetReader } from "@loc2vec/shards";
+import { type DatasetReader, sharedMemory } from "@loc2vec/shards";
 import { type BatchPlan, keepDrawn } from "./batches.ts";
 import type { Corpus } from "./corpus.ts";
-import { openTiles } from "./tiles.ts";
+import { openTiles, type TileOptions } from "./tiles.ts";
 
 /** Mini-batches that are read while others are trained: a step blocks the event loop, so one is not enough to keep ahead. */
 const PREFETCH = 5;
+/** Mini-batches in memory: those, the one that is trained, and the one before, which a session ends with. */
+const HELD = PREFETCH + 2;
 
 /** A mini-batch with its tiles. */
 export interface MiniBatch {
   plan: BatchPlan;
-  /** Planar uint8 [channel, y, x], in the order of the plan's rows. */
+  /** Planar uint8 [channel, y, x], in the order of the plan's rows. They stay until the next mini-batch but one is asked for. */
   tiles: Uint8Array[];
 }
 
@@ -24,19 +26,32 @@ export interface Feed {
  *
  * @param seed of the training, for what is switched off on its tiles
  * @param count of the mini-batches that will be asked for
+ * @param options how tiles are read
  */
 export function openFeed(
   from: DatasetReader | Corpus,
   plans: AsyncGenerator<BatchPlan, never>,
   seed: number,
   count: number,
+  options?: TileOptions,
 ): Feed {
-  const tiles = openTiles(from);
+  const tiles = openTiles(from, options);
   const ahead: Promise<MiniBatch>[] = [];
   let unasked = count;
+  // The same memory serves again and again: the system would clear fresh memory page by page.
+  const memories: Uint8Array[] = [];
+  let turn = 0;
+  const memoryOf = ({ length }: BatchPlan["rows"]): Uint8Array => {
+    const bytes = length * tiles.tileBytes;
+    const at = turn++ % HELD;
+    const held = memories[at];
+    const memory = held && held.length >= bytes ? held : sharedMemory(bytes);
+    memories[at] = memory;
+    return memory;
+  };
   const read = async (): Promise<MiniBatch> => {
     const plan = (await plans.next()).value;
-    const images = await tiles.read(plan.rows);
+    const images = await tiles.read(plan.rows, memoryOf(plan.rows));
     return { plan: { ...plan, channelsOn: keepDrawn(plan, images, seed) }, tiles: images };
   };
   const ask = (): void => {

@@ -1,4 +1,3 @@
-import type { WeightArray } from "@loc2vec/encoder";
 import type { HistoryEntry } from "./figures.ts";
 
 /**
@@ -20,19 +19,6 @@ export function explosion(
     if (!((value ?? 0) <= limit)) return `the ${what} is ${value}, above ${limit}`;
   }
   return undefined;
-}
-
-/** The name of the first of some weights that holds a number which is not finite. */
-export function findInfinite(weights: Iterable<readonly [name: string, WeightArray]>): string | undefined {
-  for (const [name, { data }] of weights) if (!allFinite(data)) return name;
-  return undefined;
-}
-
-/** Whether all of them are: a sum of doubles takes up every NaN and infinity, and no floats overflow it. */
-function allFinite(array: Float32Array): boolean {
-  let sum = 0;
-  for (let i = 0; i < array.length; i++) sum += array[i] as number;
-  return Number.isFinite(sum);
 }
 
 /** Steps whose mean loss is compared. */

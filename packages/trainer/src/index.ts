@@ -4,6 +4,7 @@ export { type Checkpoint, listCheckpoints, readCheckpoint } from "./checkpoint.t
 export { describeNames, oneOrAll } from "./corpus.ts";
 export { type EmbedOptions, type EmbedResult, embedDataset } from "./embed.ts";
 export { type EmptyTiles, findEmptyTiles, isUsable } from "./empty.ts";
+export { type Feed, type MiniBatch, openFeed } from "./feed.ts";
 export type { HeldoutFigures, HistoryEntry } from "./figures.ts";
 export { readHistory } from "./history.ts";
 export { choicesOf, type Knob, readKnob, standardText, usageOf } from "./knobs.ts";
@@ -21,6 +22,7 @@ export {
   type RecipeName,
 } from "./recipe.ts";
 export { type TrainOptions, type TrainResult, train } from "./session.ts";
-export { datasetsOf, type Settings, sameDatasets } from "./settings.ts";
+export { datasetsOf, type Settings, sameDatasets, settle } from "./settings.ts";
 export { partTogether } from "./split.ts";
-export { openTiles, type TileReader } from "./tiles.ts";
+export { type StepFigures, takeStep } from "./step.ts";
+export { openTiles, type TileOptions, type TileReader } from "./tiles.ts";

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { distanceM, FarmError, type Place } from "@loc2vec/core";
 import {
   type AdamState,
@@ -38,8 +38,8 @@ import { surveyTerritory, type Territory } from "./split.ts";
 import { startingWeights } from "./start.ts";
 import { takeStep } from "./step.ts";
 
-/** Turns of the event loop between two steps, a millisecond each: reading a shard takes some. */
-const TURNS = 4;
+/** Turns of the event loop between two steps: reading a shard takes some. */
+const TURNS = 8;
 /** Between looks for a shard that is not there yet. */
 const WAIT_MS = 2000;
 
@@ -169,7 +169,7 @@ async function trainAlone(
     steps - resumedFrom,
   );
   const { moments, own } = readOptimizer(before?.optimizer ?? new Map());
-  const encoder = await openEncoder(options, recipe, settings, own ?? before?.weights);
+  const encoder = await openEncoder(options, recipe, settings, own ?? before?.weights, moments);
   const average = openAverage({
     ...{ settings, encoder, weights: before?.weights ?? encoder.weights },
     openCalibration: () =>
@@ -191,19 +191,7 @@ async function trainAlone(
   };
   options.onStart?.(journal.entries);
   try {
-    const run = {
-      options,
-      recipe,
-      settings,
-      lease,
-      journal,
-      encoder,
-      moments,
-      average,
-      feed,
-      findJudge,
-      resumedFrom,
-    };
+    const run = { options, recipe, settings, lease, journal, encoder, average, feed, findJudge, resumedFrom };
     const { step, ended } = await runSteps(run);
     if (step > 0) await journal.summarize(step);
     return { ...result, step, interrupted: ended === "signal", ended, best: journal.best() };
@@ -364,12 +352,13 @@ function planSession(
   });
 }
 
-/** The encoder with the weights to go on with, or those that a training begins with. */
+/** The encoder with the weights and moments to go on with, or the weights that a training begins with. */
 async function openEncoder(
   { store, model, onWarning }: TrainOptions,
   recipe: Recipe,
   settings: Settings,
   before: Weights | undefined,
+  moments: AdamState,
 ): Promise<Encoder> {
   const { architecture, precision } = settings;
   const tensorflow = await loadTensorflow();
@@ -380,7 +369,7 @@ async function openEncoder(
     );
   }
   const weights = before ?? (await startingWeights(store, model, settings));
-  return createEncoder(tensorflow, architecture, weights, { precision });
+  return createEncoder(tensorflow, architecture, weights, { precision, moments });
 }
 
 /** What the steps of a session work with. */
@@ -391,8 +380,6 @@ interface Run {
   lease: Lease;
   journal: Journal;
   encoder: Encoder;
-  /** Adam's moments by name. */
-  moments: AdamState;
   average: Average;
   feed: Feed;
   findJudge(): Promise<Judge | undefined>;
@@ -401,7 +388,7 @@ interface Run {
 
 /** Takes steps until one of the reasons to end, writing checkpoints. */
 async function runSteps(run: Run): Promise<Pick<TrainResult, "step" | "ended">> {
-  const { options, recipe, settings, lease, journal, encoder, moments, average, feed, resumedFrom } = run;
+  const { options, recipe, settings, lease, journal, encoder, average, feed, resumedFrom } = run;
   const { steps, signal, onStep } = options;
   const { patience, maxSeconds, checkpointEvery } = recipe;
   const started = performance.now();
@@ -437,10 +424,10 @@ async function runSteps(run: Run): Promise<Pick<TrainResult, "step" | "ended">> 
     const waited = (performance.now() - begin) / 1000;
     if (last === undefined) judge = await run.findJudge();
     last = batch;
-    const figures = takeStep(encoder, moments, batch, settings);
+    const figures = takeStep(encoder, batch, settings);
     if ("broken" in figures) return journal.fail(batch, encoder.weights, figures.broken);
     step = batch.plan.step;
-    average.add(step, encoder.weights);
+    average.add(step);
     const seconds = (performance.now() - begin) / 1000;
     const entry: HistoryEntry = { step, ...figures, seconds, waited };
     journal.entries.push(entry);
@@ -451,7 +438,7 @@ async function runSteps(run: Run): Promise<Pick<TrainResult, "step" | "ended">> 
       saved = step;
     }
     // A step blocks the event loop: let signals, and what reads the next mini-batches, have their turns.
-    for (let turn = 0; turn < TURNS; turn++) await sleep(1);
+    for (let turn = 0; turn < TURNS; turn++) await setImmediate();
   }
   if (last !== undefined && step > saved) await keep(run, judge, last, true);
   return { step, ended };
@@ -459,7 +446,7 @@ async function runSteps(run: Run): Promise<Pick<TrainResult, "step" | "ended">> 
 
 /** Judges the weights and writes a checkpoint of them, unless they no longer embed. @param end whether the session ends */
 async function keep(
-  { options, journal, encoder, moments, average }: Run,
+  { options, journal, encoder, average }: Run,
   judge: Judge | undefined,
   batch: MiniBatch,
   end: boolean,
@@ -477,5 +464,5 @@ async function keep(
     entry.heldout = heldout;
     options.onJudged?.(entry);
   }
-  await journal.checkpoint(step, weights, average.optimizer(moments), end);
+  await journal.checkpoint(step, weights, average.optimizer(encoder.moments), end);
 }

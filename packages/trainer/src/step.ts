@@ -1,15 +1,7 @@
-import {
-  ADAM,
-  type AdamState,
-  adamStep,
-  computeObjective,
-  type Encoder,
-  embeddingSize,
-  structureOf,
-} from "@loc2vec/encoder";
+import { computeObjective, type Encoder, embeddingSize, structureOf } from "@loc2vec/encoder";
 import type { MiniBatch } from "./feed.ts";
 import type { HistoryEntry } from "./figures.ts";
-import { explosion, findInfinite } from "./guard.ts";
+import { explosion } from "./guard.ts";
 import { rateAt } from "./schedule.ts";
 import type { Settings } from "./settings.ts";
 
@@ -18,20 +10,21 @@ export type StepFigures = Omit<HistoryEntry, "step" | "seconds" | "waited" | "he
 
 /**
  * One step: from a mini-batch to the loss, its gradients and the update of the encoder's weights, unless that shows that the
- * training has exploded. A pure function of the weights, the moments, the mini-batch and the settings.
+ * training has exploded. A pure function of the encoder's weights and moments, the mini-batch and the settings.
  *
- * @param moments Adam's, brought up to date
- * @returns the figures; or what went wrong, for people, with the weights as they were
+ * @returns the figures; or what went wrong, for people, with weights and moments as they were
  */
 export function takeStep(
-  encoder: Pick<Encoder, "gradients" | "weights" | "update">,
-  moments: AdamState,
+  encoder: Pick<Encoder, "train">,
   { plan, tiles }: MiniBatch,
   settings: Settings,
 ): StepFigures | { broken: string } {
   const { seed, dropout } = settings;
   let measured = { loss: 0, positive: 0, negative: 0, accuracy: 0 };
-  const { gradients, statistics } = encoder.gradients(
+  let broken: string | undefined;
+  const learningRate = settings.learningRate * rateAt(settings.schedule, plan.step);
+  let figures: StepFigures = { ...measured, gradientNorm: 0, learningRate };
+  const infinite = encoder.train(
     {
       tiles,
       channelsOn: plan.channelsOn,
@@ -47,27 +40,20 @@ export function takeStep(
       measured = result;
       return gradient;
     },
+    {
+      learningRate,
+      accept: (gradientNorm) => {
+        figures = { ...measured, gradientNorm, learningRate };
+        broken = explosion(figures);
+        return broken === undefined;
+      },
+    },
   );
-  const learningRate = settings.learningRate * rateAt(settings.schedule, plan.step);
-  const figures = { ...measured, gradientNorm: normOf(gradients.values()), learningRate };
-  const broken = explosion(figures);
-  if (broken !== undefined) return { broken };
-  const updated = adamStep(encoder.weights, gradients, moments, plan.step, { ...ADAM, learningRate });
-  const infinite = findInfinite([...updated, ...statistics]);
-  if (infinite !== undefined) return { broken: `${infinite} would no longer be finite` };
-  encoder.update(updated);
-  encoder.update(statistics);
-  return figures;
+  if (infinite !== undefined) broken = `${infinite} would no longer be finite`;
+  return broken === undefined ? figures : { broken };
 }
 
 /** How often the tiles of a step are halved. */
 function halvingsAt({ architecture: { halvings = 0 }, halfSizeSteps }: Settings, step: number): number {
   return step <= halfSizeSteps ? halvings + 1 : halvings;
-}
-
-/** Euclidean norm of all values together. */
-function normOf(arrays: Iterable<Float32Array>): number {
-  let sum = 0;
-  for (const array of arrays) for (let i = 0; i < array.length; i++) sum += (array[i] as number) ** 2;
-  return Math.sqrt(sum);
 }

@@ -1,5 +1,12 @@
 import { FarmError } from "@loc2vec/core";
-import type { DatasetReader } from "@loc2vec/shards";
+import {
+  type DatasetReader,
+  type Decoder,
+  decodeTiles,
+  openDecoder,
+  type StoredTile,
+  tileBytes,
+} from "@loc2vec/shards";
 import { type Corpus, type CorpusShard, joinDatasets } from "./corpus.ts";
 
 /** Shards kept in memory, compressed, or their indexes: the pool that mini-batches are drawn from, and what is left of the one before. */
@@ -9,9 +16,30 @@ const KEPT_SHARDS = 40;
 const REQUESTS = 32;
 
 export interface TileReader {
-  /** Planar uint8 [channel, y, x] each, in the order of the rows. @throws FarmError `shards-missing`, `damaged` */
-  read(rows: readonly { location: number; sample: number }[]): Promise<Uint8Array[]>;
+  /** Bytes of a tile in memory. */
+  readonly tileBytes: number;
+  /**
+   * Planar uint8 [channel, y, x] each, in the order of the rows, one after another in one piece of memory.
+   *
+   * @param target shared memory that they go into; else it is made
+   * @throws FarmError `shards-missing`, `damaged`
+   */
+  read(rows: readonly Row[], target?: Uint8Array): Promise<Uint8Array[]>;
 }
+
+interface Row {
+  location: number;
+  sample: number;
+}
+
+export interface TileOptions {
+  /** Whether shards are fetched whole. Default: true. */
+  whole?: boolean;
+  /** Default: one that all share, with a thread for each core. */
+  decoder?: Decoder;
+}
+
+let shared: Decoder | undefined;
 
 /**
  * Streams tiles from shards: each shard is fetched once, as a whole, when its first tile is asked for; or with
@@ -19,7 +47,7 @@ export interface TileReader {
  */
 export function openTiles(
   from: DatasetReader | Corpus,
-  { whole = true }: { whole?: boolean } = {},
+  { whole = true, decoder }: TileOptions = {},
 ): TileReader {
   const corpus = "readers" in from ? from : joinDatasets([from]);
   const open = new Map<number, Promise<CorpusShard>>();
@@ -32,15 +60,19 @@ export function openTiles(
     if (open.size > KEPT_SHARDS) open.delete(open.keys().next().value as number);
     return opening;
   };
-  const read = async ({ location, sample }: { location: number; sample: number }): Promise<Uint8Array> =>
-    (await openOnce(corpus.shardOf(location))).tile(location, sample);
+  const fetch = async ({ location, sample }: Row): Promise<StoredTile | undefined> =>
+    (await openOnce(corpus.shardOf(location))).stored(location, sample);
+  // Data sets of one corpus have tiles of one size.
+  const layout = (corpus.readers[0] as DatasetReader).dataset;
   return {
-    async read(rows) {
-      if (whole) return Promise.all(rows.map(read));
-      const tiles: Uint8Array[] = [];
-      for (let at = 0; at < rows.length; at += REQUESTS)
-        tiles.push(...(await Promise.all(rows.slice(at, at + REQUESTS).map(read))));
-      return tiles;
+    tileBytes: tileBytes(layout),
+    async read(rows, target) {
+      const stored: (StoredTile | undefined)[] = [];
+      const requests = whole ? rows.length : REQUESTS;
+      for (let at = 0; at < rows.length; at += requests)
+        stored.push(...(await Promise.all(rows.slice(at, at + requests).map(fetch))));
+      shared ??= openDecoder();
+      return decodeTiles(layout, decoder ?? shared, stored, target);
     },
   };
 }

@@ -70,9 +70,8 @@ test("what is written is the moving average; the training goes on with its own w
   const trained = parametersOf(architecture).filter((each) => each.trained);
   const means = new Map(trained.map(({ name }) => [name, Float64Array.from(dataOf(encoder.weights, name))]));
   const feed = open(steps);
-  const moments = new Map();
   for (let step = 1; step <= steps; step++) {
-    expect(takeStep(encoder, moments, await feed.next(), settings)).not.toHaveProperty("broken");
+    expect(takeStep(encoder, await feed.next(), settings)).not.toHaveProperty("broken");
     // The share itself from step 5 on.
     const kept = Math.min(share, (1 + step) / (10 + step));
     for (const [name, mean] of means)

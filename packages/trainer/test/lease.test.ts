@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -206,8 +207,10 @@ test("two trainings of one model: the second is refused; one that lost the model
     ...given,
     model: "lost",
     steps: 40,
-    onStep: async ({ step }) => {
-      if (step === 6) await write(store, "models/lost/lease/000000002.json", foreign(0));
+    // At once: the training does not wait for it.
+    onStep: ({ step }) => {
+      const file = join(stores.folder, "trained/models/lost/lease/000000002.json");
+      if (step === 6) writeFileSync(file, JSON.stringify(foreign(0)));
     },
   });
   await expect(lost).rejects.toMatchObject({

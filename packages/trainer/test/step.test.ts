@@ -48,8 +48,7 @@ test("a step is a function of weights, moments, mini-batch and settings", async 
   const runs = await Promise.all(
     [settings, settings, settingsOf({ learningRate: 0.01 })].map(async (each) => {
       const encoder = await encoderOf(each);
-      const moments = new Map();
-      return { figures: takeStep(encoder, moments, batch, each), weights: encoder.weights, moments };
+      return { figures: takeStep(encoder, batch, each), weights: encoder.weights, moments: encoder.moments };
     }),
   );
   const [first, again, faster] = runs as [(typeof runs)[0], (typeof runs)[0], (typeof runs)[0]];
@@ -68,7 +67,7 @@ test("a step that explodes says why and leaves the weights as they were", async 
     [...initial].map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => 1e6 * value) }]),
   );
   const encoder = await encoderOf(settings, broken);
-  expect(takeStep(encoder, new Map(), batch, settings)).toEqual({
+  expect(takeStep(encoder, batch, settings)).toEqual({
     broken: expect.stringMatching(/^the mean distance to positives is .*, above 1000$/),
   });
   expect(encoder.weights).toEqual(broken);
@@ -84,6 +83,21 @@ test("mini-batches come in the order of their steps, as many as are asked for", 
     steps.push(plan.step);
   }
   expect(steps).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
+test("a mini-batch's tiles are those of its rows, and stay while the next one is asked for", async () => {
+  const settings = settingsOf();
+  const feed = feedOf(settings, 20);
+  let before: { tiles: Uint8Array[]; were: Uint8Array[] } | undefined;
+  for (let i = 0; i < 20; i++) {
+    const { plan, tiles } = await feed.next();
+    if (before !== undefined) expect(before.tiles).toEqual(before.were);
+    for (const [row, { location, sample }] of plan.rows.entries()) {
+      const shard = await reader.openShard(Math.floor(location / STRIPES.shardLocations));
+      expect(tiles[row]).toEqual(await shard?.tile(location, sample));
+    }
+    before = { tiles, were: tiles.map((tile) => tile.slice()) };
+  }
 });
 
 test("locations that may be together are the first ones, each once, and no more are asked for than it takes", () => {

@@ -18,7 +18,7 @@ import { embedDataset, train } from "@loc2vec/trainer";
 import { defineBench, type MapOptions, mapOption, repeatsOption } from "../bench.ts";
 import { measure, withFolder } from "../harness.ts";
 import { withMap } from "../map.ts";
-import { runPython } from "../python.ts";
+import { runPython, tensorflowPackages } from "../python.ts";
 
 interface EmbedReport {
   tensorflow: string;
@@ -77,7 +77,7 @@ async function measureEmbedding(
     await writeFile(input as string, Buffer.concat(tiles));
     await writeFile(onnx as string, encodeOnnx(LOC2VEC, weights));
     await writeFile(stored as string, encodeSafetensors(weights));
-    return runPython<EmbedReport>(context, tensorflow, "embed.py", {
+    return runPython<EmbedReport>(context, tensorflowPackages(tensorflow), "embed.py", {
       tiles: input,
       onnx,
       weights: stored,

@@ -1,9 +1,10 @@
+import { availableParallelism } from "node:os";
 import { pathToFileURL } from "node:url";
 import { type Dataset, type Location, shardCount } from "@loc2vec/core";
 import { describeDataset, type FarmContext, machine } from "@loc2vec/farm";
 import { sampleLocations } from "@loc2vec/gis";
-import { createDataset, openDataset, openStore } from "@loc2vec/shards";
-import { openTiles, planBatches, train } from "@loc2vec/trainer";
+import { createDataset, type DatasetReader, openDataset, openDecoder, openStore } from "@loc2vec/shards";
+import { openFeed, planBatches, train } from "@loc2vec/trainer";
 import { renderShard, type TileRenderer } from "@loc2vec/worker";
 import { defineBench, locationsOption, type MapOptions, mapOption } from "../bench.ts";
 import { withFolder } from "../harness.ts";
@@ -11,7 +12,9 @@ import { withMap } from "../map.ts";
 
 const BATCH = { locations: 20, pairs: 5 };
 /** Mini-batches that are read without training, and steps that are trained. */
-const [READ, TRAINED] = [60, 15];
+const [READ, TRAINED] = [120, 15];
+/** Mini-batches that are read before it counts: threads start, shards are fetched, and what is read ahead is used up. */
+const WARM_UP = 20;
 
 export const loader = defineBench({
   name: "loader",
@@ -41,12 +44,10 @@ async function measureLoader(
     for (const shard of shards)
       await renderShard({ store, job: { dataset: dataset.name, shard }, rasterizer });
     log("bench: reading");
-    const tiles = openTiles(await openDataset(store, dataset.name));
-    const plans = planBatches(dataset, shards, BATCH, 1);
-    let read = 0;
-    const begin = performance.now();
-    for (let i = 0; i < READ; i++) read += (await tiles.read((await plans.next()).value.rows)).length;
-    const seconds = (performance.now() - begin) / 1000;
+    const reader = await openDataset(store, dataset.name);
+    const rates: { threads: number; tiles_per_s: number }[] = [];
+    for (const threads of powersOfTwo(availableParallelism()))
+      rates.push({ threads, tiles_per_s: Math.round(await readTiles(reader, shards, threads)) });
     log("bench: training");
     const whole = { minDistanceM: 0, holdout: { share: 0 } };
     const options = { store, dataset: dataset.name, model: "bench", steps: TRAINED, batch: BATCH, ...whole };
@@ -59,7 +60,8 @@ async function measureLoader(
       machine: machine(),
       locations: dataset.locations,
       batches: READ,
-      tiles_per_s: Math.round(read / seconds),
+      tiles_per_s: rates.at(-1)?.tiles_per_s,
+      by_threads: rates,
       steps: later.length,
       trainer_wait_pct: Number(
         ((100 * sum(({ waited }) => waited)) / sum((entry) => entry.seconds)).toFixed(2),
@@ -67,4 +69,24 @@ async function measureLoader(
       peak_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
     };
   });
+}
+
+/** Tiles a second that the trainer's loader delivers where its decoder has so many threads. */
+async function readTiles(reader: DatasetReader, shards: readonly number[], threads: number): Promise<number> {
+  const decoder = openDecoder(threads);
+  const plans = planBatches(reader.dataset, shards, BATCH, 1);
+  const feed = openFeed(reader, plans, 1, WARM_UP + READ, { decoder });
+  for (let i = 0; i < WARM_UP; i++) await feed.next();
+  let read = 0;
+  const begin = performance.now();
+  for (let i = 0; i < READ; i++) read += (await feed.next()).tiles.length;
+  const seconds = (performance.now() - begin) / 1000;
+  await decoder.close();
+  return read / seconds;
+}
+
+/** 1, 2, 4 … up to a number, and that. */
+function powersOfTwo(most: number): number[] {
+  const powers = Array.from({ length: Math.ceil(Math.log2(most)) }, (_, i) => 2 ** i);
+  return [...powers, most];
 }

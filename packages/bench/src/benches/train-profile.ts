@@ -1,6 +1,8 @@
-import type { Tensor, Tensorflow } from "@loc2vec/tensorflow";
+import { median } from "@loc2vec/numeric";
+import type { Tensorflow } from "@loc2vec/tensorflow";
+import { withBinding } from "../binding.ts";
 
-/** A part of a training step: an op by TensorFlow's name, or in parentheses what JavaScript does; `(other)` is freeing memory, too. */
+/** A part of a training step: an op by TensorFlow's name, or in parentheses what is none; `(other)` is JavaScript. */
 export interface ProfileRow {
   op: string;
   calls: number;
@@ -9,30 +11,19 @@ export interface ProfileRow {
   share: number;
 }
 
-/** All that tfjs asks of its backend to run ops and to read their results. */
-interface Executor {
-  executeSingleOutput(name: string, ...rest: unknown[]): Tensor;
-  executeMultipleOutputs(name: string, ...rest: unknown[]): Tensor[];
-  readSync(id: object): unknown;
-}
-
-/** Runs work of JavaScript's own and notes its time. */
-export type Part = <T>(name: string, work: () => T) => T;
+/** Steps until JavaScript is compiled. */
+const WARM_UP = 4;
 
 /**
  * Times every op of a step, those that tfjs runs as well, each with a synchronisation: times are the ops' own.
  *
- * @param prepare makes the step, on a TensorFlow that takes the times; it runs once before it counts
+ * @param step runs a few times before it counts
  */
-export function profileStep(
-  tensorflow: Tensorflow,
-  prepare: (tensorflow: Tensorflow, part: Part) => () => void,
-  steps: number,
-): ProfileRow[] {
+export function profileStep(tensorflow: Tensorflow, step: () => void, steps: number): ProfileRow[] {
   const { tf, device } = tensorflow;
-  const spent = new Map<string, { calls: number; ms: number }>();
+  let spent = new Map<string, Spent>();
   let inside = false;
-  const part: Part = (name, work) => {
+  const part = <T>(name: string, work: () => T): T => {
     if (inside) return work();
     inside = true;
     const begin = performance.now();
@@ -43,45 +34,57 @@ export function profileStep(
       return result;
     } finally {
       inside = false;
-      const entry = spent.get(name) ?? { calls: 0, ms: 0 };
-      spent.set(name, { calls: entry.calls + 1, ms: entry.ms + performance.now() - begin });
+      const ms = performance.now() - begin;
+      const entry = spent.get(name);
+      if (entry === undefined) spent.set(name, { calls: 1, ms });
+      else {
+        entry.calls++;
+        entry.ms += ms;
+      }
     }
   };
-  const backend = tf.backend() as unknown as Executor;
-  const { executeSingleOutput, executeMultipleOutputs, readSync } = backend;
-  const timed: Executor = {
-    executeSingleOutput: (name, ...rest) =>
-      part(name, () => executeSingleOutput.call(backend, name, ...rest)),
-    executeMultipleOutputs: (name, ...rest) =>
-      part(name, () => executeMultipleOutputs.call(backend, name, ...rest)),
-    readSync: (id) => part("(results to JavaScript)", () => readSync.call(backend, id)),
-  };
-  const step = prepare(
-    {
-      ...tensorflow,
-      op: (name, ...rest) => part(name, () => tensorflow.op(name, ...rest)),
-    },
-    part,
-  );
-  Object.assign(backend, timed);
-  try {
-    step();
-    spent.clear();
+  const timeStep = (): Map<string, Spent> => {
+    spent = new Map();
     const begin = performance.now();
-    for (let i = 0; i < steps; i++) step();
-    const total = performance.now() - begin;
-    let rest = total;
+    step();
+    let rest = performance.now() - begin;
     for (const { ms } of spent.values()) rest -= ms;
-    spent.set("(other)", { calls: steps, ms: rest });
-    return [...spent]
-      .map(([op, { calls, ms }]) => ({
-        op,
-        calls: calls / steps,
-        ms: Number((ms / steps).toFixed(1)),
-        share: Number((ms / total).toFixed(3)),
-      }))
-      .sort((a, b) => b.ms - a.ms);
-  } finally {
-    Object.assign(backend, { executeSingleOutput, executeMultipleOutputs, readSync });
-  }
+    return spent.set("(other)", { calls: 1, ms: rest });
+  };
+  return withBinding(
+    tensorflow,
+    (binding) => ({
+      executeOp: (name, ...rest) => part(name, () => binding.executeOp(name, ...rest)),
+      createTensor: (...args) => part("(to TensorFlow)", () => binding.createTensor(...args)),
+      tensorDataSync: (...args) => part("(to JavaScript)", () => binding.tensorDataSync(...args)),
+      deleteTensor: (...args) => part("(freeing memory)", () => binding.deleteTensor(...args)),
+    }),
+    () => {
+      for (let i = 0; i < WARM_UP; i++) step();
+      return rowsOf(Array.from({ length: steps }, timeStep));
+    },
+  );
 }
+
+interface Spent {
+  calls: number;
+  ms: number;
+}
+
+/** Medians of the steps: another process that takes the core for a while falls on one of them. */
+function rowsOf(steps: readonly Map<string, Spent>[]): ProfileRow[] {
+  const names = [...new Set(steps.flatMap((spent) => [...spent.keys()]))];
+  const rows = names.map((op) => {
+    const all = steps.map((spent) => spent.get(op) ?? { calls: 0, ms: 0 });
+    const middle = (value: (spent: Spent) => number): number => median(all.map(value)) ?? 0;
+    return { op, calls: middle(({ calls }) => calls), ms: middle(({ ms }) => ms) };
+  });
+  const total = rows.reduce((sum, { ms }) => sum + ms, 0);
+  return rows
+    .map(({ ms, ...row }) => ({ ...row, ms: Number(ms.toFixed(2)), share: Number((ms / total).toFixed(4)) }))
+    .sort((a, b) => b.ms - a.ms);
+}
+
+/** Milliseconds of a step that are not TensorFlow's ops. */
+export const hostMs = (rows: readonly ProfileRow[]): number =>
+  rows.filter(({ op }) => op.startsWith("(")).reduce((sum, { ms }) => sum + ms, 0);

@@ -1,38 +1,31 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { whole } from "@loc2vec/cli";
-import { randomOf } from "@loc2vec/core";
+import { FarmError } from "@loc2vec/core";
 import {
-  ADAM,
-  type AdamState,
-  adamStep,
   countParameters,
   createEncoder,
-  DROPOUT,
-  embeddingSize,
   initialWeights,
   LOC2VEC,
-  LOSSES,
   layersOf,
-  type Precision,
   sizeOf,
-  structureOf,
   type Triplet,
 } from "@loc2vec/encoder";
 import { type FarmContext, machine } from "@loc2vec/farm";
 import { sampleLocations } from "@loc2vec/gis";
 import { median } from "@loc2vec/numeric";
 import { loadTensorflow, type Tensorflow } from "@loc2vec/tensorflow";
+import { takeStep } from "@loc2vec/trainer";
 import { defineBench, type MapOptions, mapOption, repeatsOption } from "../bench.ts";
-import { withFolder } from "../harness.ts";
 import { withMap } from "../map.ts";
-import { runPython } from "../python.ts";
+import { drawTriplets, miniBatchOf, settingsOf } from "../mini-batch.ts";
 import { composedStep } from "./train-composed.ts";
-import { type Part, type ProfileRow, profileStep } from "./train-profile.ts";
+import { hostMs, type ProfileRow, profileStep } from "./train-profile.ts";
+import { timeRivals } from "./train-rivals.ts";
 
-const [LOCATIONS, PAIRS] = [20, 5];
+const SHAPE = { locations: 20, pairs: 5 };
 /** Steps between two looks at the clock. */
 const STEPS = 4;
+/** Steps that are profiled. */
+const PROFILED = 8;
 /** Looks at memory, after the first. */
 const LOOKS = 8;
 
@@ -43,7 +36,7 @@ interface TrainOptions extends MapOptions {
 
 export const train = defineBench({
   name: "train",
-  description: "training steps a second, beside Keras on the same TensorFlow",
+  description: "training steps a second, beside Keras on the same TensorFlow, and PyTorch",
   options: (command) =>
     command
       .addOption(mapOption())
@@ -51,8 +44,8 @@ export const train = defineBench({
       .addOption(repeatsOption()),
   measure: (context, { pbf, repeats, steps }: TrainOptions) =>
     withMap(context, pbf, async ({ databaseUrl, render }) => {
-      const sampled = await sampleLocations({ databaseUrl, count: LOCATIONS, seed: 1 });
-      const tiles = (await render(sampled)).flatMap((samples) => samples.slice(0, 1 + PAIRS));
+      const sampled = await sampleLocations({ databaseUrl, count: SHAPE.locations, seed: 1 });
+      const tiles = (await render(sampled)).flatMap((samples) => samples.slice(0, 1 + SHAPE.pairs));
       return measureTraining({ context, tiles, repeats, steps });
     }),
 });
@@ -67,40 +60,56 @@ interface TrainSubject {
 }
 
 /**
- * Training steps per second, ours and those of the same network and loss in Keras, on one mini-batch of 120 images, on the
- * same TensorFlow; ours per op, and what it were of tfjs's own ops.
+ * Training steps per second, ours and those of the same network and loss in Keras on the same TensorFlow and in PyTorch, on
+ * one mini-batch of 120 images; ours per op, and what it were of tfjs's own ops.
  */
 async function measureTraining({ context, tiles, repeats, steps }: TrainSubject): Promise<object> {
   const { log } = context;
   const tensorflow = await loadTensorflow();
-  const triplets = drawTriplets();
+  const triplets = drawTriplets(SHAPE);
   log("bench: ours");
-  const ours = timeOurs(tensorflow, tiles, triplets, repeats, steps);
+  const ours = timeOurs(tensorflow, tiles, repeats, steps);
   const peak = Math.round(process.resourceUsage().maxRSS / 1024);
   log("bench: ours in mixed precision, per op, and composed of tfjs's ops");
-  const mixed = stepper(tensorflow, tiles, triplets, "mixed");
+  const mixed = stepper(tensorflow, tiles, "mixed");
   const mixedRate = timeSteps(mixed.train, repeats);
+  const mixedOps = profileStep(tensorflow, mixed.train, PROFILED);
   mixed.dispose();
-  const ops = profileOurs(tensorflow, tiles, triplets);
+  const ops = profileOurs(tensorflow, tiles);
   const composed = timeComposed(tensorflow, tiles, triplets);
-  log("bench: Keras");
-  const keras = await timeKeras(context, tensorflow, tiles, triplets, repeats);
+  const parameters = countParameters(LOC2VEC);
+  const task = { tiles, triplets, steps: STEPS, repeats };
+  const { keras, torch, fastest } = await timeRivals(context, tensorflow, parameters, task);
   const round = (value: number, digits = 3): number => Number(value.toFixed(digits));
+  const roundOr = (value: number | undefined, reason: string | undefined): number | string =>
+    value === undefined ? `not compiled: ${reason}` : round(value);
   const gflop = flopsPerStep(tiles.length) / 1e9;
   return {
     machine: machine(),
     tensorflow: tensorflow.version,
     keras_tensorflow: keras.tensorflow,
+    torch: torch.torch,
     device: tensorflow.device,
     images: tiles.length,
-    parameters: countParameters(LOC2VEC),
+    parameters,
     keras_parameters: keras.parameters,
+    torch_parameters: torch.parameters,
     ours_steps_per_s: round(ours.rate),
     keras_steps_per_s: round(keras.steps_per_s),
+    torch_steps_per_s: round(torch.float32_steps_per_s),
+    torch_compiled_steps_per_s: roundOr(torch.compiled_float32_steps_per_s, torch.not_compiled),
     keras_naive_steps_per_s: round(keras.naive_steps_per_s),
     mixed_steps_per_s: round(mixedRate),
+    keras_mixed_steps_per_s: round(keras.mixed_steps_per_s),
+    torch_mixed_steps_per_s: round(torch.mixed_steps_per_s),
+    torch_compiled_mixed_steps_per_s: roundOr(torch.compiled_mixed_steps_per_s, torch.not_compiled),
     composed_steps_per_s: round(composed.rate),
-    ratio: round(ours.rate / keras.steps_per_s),
+    // All that is not an op of TensorFlow's.
+    host_ms_per_step: round(hostMs(ops), 2),
+    mixed_host_ms_per_step: round(hostMs(mixedOps), 2),
+    // Beside the fastest of Keras and PyTorch, as they are and compiled.
+    ratio: round(ours.rate / fastest.float32),
+    ratio_mixed: round(mixedRate / fastest.mixed),
     ratio_naive: round(ours.rate / keras.naive_steps_per_s),
     // Multiplications and additions of convolutions and matrices, forward and twice backward.
     gflops: round(gflop * ours.rate, 1),
@@ -108,6 +117,8 @@ async function measureTraining({ context, tiles, repeats, steps }: TrainSubject)
     keras_peak_gflops: round(keras.matmul_gflops, 1),
     peak_rss_mb: peak,
     keras_peak_rss_mb: keras.peak_rss_mb,
+    torch_peak_rss_mb: torch.peak_rss_mb,
+    torch_threads: torch.threads,
     steps_watched: steps,
     rss_mb: ours.rss,
     tensors: ours.tensors,
@@ -116,55 +127,25 @@ async function measureTraining({ context, tiles, repeats, steps }: TrainSubject)
   };
 }
 
-/** As the trainer draws them: 100 triplets of 120 images. */
-function drawTriplets(): Triplet[] {
-  const random = randomOf(1);
-  const rows = 1 + PAIRS;
-  return Array.from({ length: LOCATIONS * PAIRS }, (_, i) => {
-    const own = Math.floor(i / PAIRS);
-    const other = (own + 1 + random.int(LOCATIONS - 1)) % LOCATIONS;
-    return {
-      anchor: own * rows,
-      positive: own * rows + 1 + (i % PAIRS),
-      negative: other * rows + random.int(rows),
-    };
-  });
-}
-
 interface Stepper {
   train: () => void;
   dispose: () => void;
 }
 
-/** One mini-batch again and again. @param part notes the times of what JavaScript does */
+/** One mini-batch again and again, as the trainer takes its steps. */
 function stepper(
   tensorflow: Tensorflow,
   tiles: readonly Uint8Array[],
-  triplets: readonly Triplet[],
-  precision: Precision,
-  part: Part = (_, work) => work(),
+  precision: "float32" | "mixed",
 ): Stepper {
   const encoder = createEncoder(tensorflow, LOC2VEC, initialWeights(LOC2VEC, 0), { precision });
-  const channelsOn = new Uint8Array(tiles.length * LOC2VEC.channels).fill(1);
-  const state: AdamState = new Map();
-  const size = embeddingSize(LOC2VEC);
-  const rows = tiles.map((_, row) => ({
-    location: Math.floor(row / (1 + PAIRS)),
-    sample: row % (1 + PAIRS),
-  }));
-  const structure = structureOf(rows, triplets);
+  const settings = settingsOf(LOC2VEC.layers, LOC2VEC, precision);
+  const batch = miniBatchOf(tiles, SHAPE, LOC2VEC, 1);
   let step = 0;
   const train = (): void => {
     step++;
-    const batch = { tiles, channelsOn, seed: 0, step, dropout: DROPOUT };
-    const { gradients, statistics } = encoder.gradients(batch, (embeddings) =>
-      part("(loss)", () => LOSSES.softpn.compute(embeddings, size, structure, { temperature: 1 }).gradient),
-    );
-    const weights = part("(Adam)", () => adamStep(encoder.weights, gradients, state, step, ADAM));
-    part("(weights to TensorFlow)", () => {
-      encoder.update(weights);
-      encoder.update(statistics);
-    });
+    const figures = takeStep(encoder, { ...batch, plan: { ...batch.plan, step } }, settings);
+    if ("broken" in figures) throw new FarmError("internal", `step ${step}: ${figures.broken}`);
   };
   return { train, dispose: encoder.dispose };
 }
@@ -184,12 +165,11 @@ function timeSteps(train: () => void, repeats: number): number {
 function timeOurs(
   tensorflow: Tensorflow,
   tiles: readonly Uint8Array[],
-  triplets: readonly Triplet[],
   repeats: number,
   long: number,
 ): { rate: number; matmulGflops: number; rss: number[]; tensors: number[] } {
   const { tf } = tensorflow;
-  const { train, dispose } = stepper(tensorflow, tiles, triplets, "float32");
+  const { train, dispose } = stepper(tensorflow, tiles, "float32");
   try {
     const rate = timeSteps(train, repeats);
     const rss: number[] = [];
@@ -209,18 +189,9 @@ function timeOurs(
   }
 }
 
-function profileOurs(
-  tensorflow: Tensorflow,
-  tiles: readonly Uint8Array[],
-  triplets: readonly Triplet[],
-): ProfileRow[] {
-  let dispose = (): void => {};
-  const prepare = (timed: Tensorflow, part: Part): (() => void) => {
-    const made = stepper(timed, tiles, triplets, "float32", part);
-    dispose = made.dispose;
-    return made.train;
-  };
-  const rows = profileStep(tensorflow, prepare, STEPS);
+function profileOurs(tensorflow: Tensorflow, tiles: readonly Uint8Array[]): ProfileRow[] {
+  const { train, dispose } = stepper(tensorflow, tiles, "float32");
+  const rows = profileStep(tensorflow, train, PROFILED);
   dispose();
   return rows;
 }
@@ -232,7 +203,7 @@ function timeComposed(
 ): { rate: number; ops: ProfileRow[] } {
   const { step, dispose } = composedStep(tensorflow, tiles, triplets);
   try {
-    const ops = profileStep(tensorflow, () => step, 1);
+    const ops = profileStep(tensorflow, step, 1);
     const begin = performance.now();
     for (let i = 0; i < STEPS; i++) step();
     return { rate: STEPS / ((performance.now() - begin) / 1000), ops };
@@ -268,32 +239,4 @@ function flopsPerStep(images: number): number {
     sum += 2 * sizeOf(kernel) * height * width;
   }
   return 3 * sum * images;
-}
-
-interface KerasReport {
-  tensorflow: string;
-  parameters: number;
-  steps_per_s: number;
-  naive_steps_per_s: number;
-  matmul_gflops: number;
-  peak_rss_mb: number;
-}
-
-async function timeKeras(
-  context: FarmContext,
-  tensorflow: Tensorflow,
-  tiles: readonly Uint8Array[],
-  triplets: readonly Triplet[],
-  repeats: number,
-): Promise<KerasReport> {
-  return withFolder(async (folder) => {
-    const path = join(folder, "tiles");
-    await writeFile(path, Buffer.concat(tiles));
-    return runPython<KerasReport>(context, tensorflow, "keras_train.py", {
-      tiles: path,
-      triplets: triplets.map(({ anchor, positive, negative }) => [anchor, positive, negative]),
-      steps: STEPS,
-      repeats,
-    });
-  });
 }

@@ -1,5 +1,6 @@
 import type { Tensor } from "@tensorflow/tfjs";
 import { z } from "zod";
+import { constant } from "../constants.ts";
 import { byType, convert, NHWC } from "../engine.ts";
 import { intsAttribute } from "../onnx-graph.ts";
 import { FOLLOWED } from "../parts/followed.ts";
@@ -39,7 +40,7 @@ export const conv: LayerKind<z.infer<typeof schema>, { x: Tensor; kernel: Tensor
   }),
   backward: (engine, dy, { x, kernel }, wanted) => {
     const { tensorflow, type } = engine;
-    const shapeOf = (tensor: Tensor): Tensor => tensorflow.tf.tensor1d(tensor.shape, "int32");
+    const shapeOf = (tensor: Tensor): Tensor => constant(tensorflow, tensor.shape);
     const byKernel = engine.op("Conv2DBackpropFilter", [x, shapeOf(kernel), dy], ATTRIBUTES);
     const operands = { kernel: convert(tensorflow, byKernel, type, "float32") };
     if (!wanted) return { operands };

@@ -1,4 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs";
+import { nothing } from "../constants.ts";
 import { byType, NHWC } from "../engine.ts";
 import { floatAttribute } from "../onnx-graph.ts";
 import type { Part } from "./part.ts";
@@ -41,7 +42,7 @@ export const normalization: Part<{ gamma: Tensor; beta: Tensor }, Normalized> = 
   rises: false,
   forward: ({ tensorflow, type }, x, { gamma, beta }) => {
     const image = asImage(x);
-    const empty = tensorflow.tf.tensor1d([], "float32");
+    const empty = nothing(tensorflow);
     const outputs = tensorflow.op(
       "FusedBatchNormV3",
       [image, gamma, beta, empty, empty],
