@@ -452,6 +452,14 @@ test("the network is kept, and another one is refused by name", async () => {
   );
 });
 
+test("a model of halved tiles and several turns goes on under its recipe's name", async () => {
+  const given = { store, model: "halved", ...settings, recipe: "best" } as const;
+  await train({ ...given, steps: 2 });
+  const result = await train({ ...given, steps: 3 });
+  expect(result).toMatchObject({ resumedFrom: 2, step: 3 });
+  expect(await embedDataset({ store, dataset: "stripes", model: "halved" })).toMatchObject({ size: 16 });
+});
+
 test("a training may begin with another model's weights, if they are of its network and channels", async () => {
   const options = { store, steps: 1, ...settings, network: JSON.parse(NETWORK) };
   await train({ ...options, model: "first", steps: 4 });
