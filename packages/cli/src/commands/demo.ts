@@ -35,6 +35,9 @@ import { liveView } from "../training-view.ts";
 /** Locations per shard of the demo: small, so that two workers have something to share. */
 const SHARD_LOCATIONS = 32;
 
+/** The recipe where none is named. */
+const STANDARD: RecipeName = "best";
+
 /** A small map is trained on as a whole. */
 const WHOLE_MAP = { holdout: { share: 0 } };
 
@@ -54,7 +57,7 @@ export const demo = defineCommand({
       .option("--pbf <file>", "map to use instead of a small one that is fetched")
       .option("--locations <n>", "to sample", whole(20), 1000)
       .option("--steps <n>", "to train", whole(1), 150)
-      .addOption(recipeOption("training: "))
+      .addOption(recipeOption("training: ", STANDARD))
       .addOption(seedOption("of all draws")),
   action: demoCommand,
 });
@@ -190,7 +193,7 @@ async function learn(
   context: CommandContext,
   stage: Stage,
   { name: dataset, source }: Dataset,
-  { steps, recipe = "best", seed }: DemoOptions,
+  { steps, recipe = STANDARD, seed }: DemoOptions,
 ): Promise<Learned> {
   const known = await isKnown(source.styleHash);
   if (known) {
