@@ -67,6 +67,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/trainer/test/mix.test.ts",
   "packages/trainer/test/overlap.test.ts",
   "packages/trainer/test/properties.test.ts",
+  "packages/trainer/test/pretrained.test.ts",
   "packages/trainer/test/recipe.test.ts",
   "packages/trainer/test/step.test.ts",
   "packages/worker/test/rest.test.ts",

@@ -12,13 +12,16 @@ export interface Embeddings {
 /**
  * Reads what a model made of a data set.
  *
- * @throws FarmError `embeddings-missing` when there are none; `dataset-mismatch` when they are of what had the data set's
+ * @param trained whether the model was trained in that store
+ * @throws FarmError `embeddings-missing` when there are none, `model-missing` when there is no such model either;
+ *   `dataset-mismatch` when they are of what had the data set's
  *   name before; `damaged` when they are not of all locations
  */
 export async function readEmbeddings(
   store: ObjectStore,
   reader: DatasetReader,
   model: string,
+  trained: boolean,
 ): Promise<Embeddings> {
   const { dataset } = reader;
   const prefix = `models/${checkName("model", model)}/embeddings/${dataset.name}`;
@@ -26,6 +29,12 @@ export async function readEmbeddings(
   // The group is written last: until then not all vectors are there.
   const group = await readGroup(store, prefix);
   const vectors = group && (await readArray(store, `${prefix}/embedding`, "float32"));
+  if (vectors === undefined && !trained)
+    throw new FarmError(
+      "model-missing",
+      `there is no model ${model} in ${store.url}`,
+      "make it with pnpm farm:train",
+    );
   if (vectors === undefined)
     throw new FarmError(
       "embeddings-missing",

@@ -2,19 +2,13 @@ import { checkName, FarmError } from "@loc2vec/core";
 import type { ObjectStore } from "@loc2vec/shards";
 
 /**
- * The loss of each step of a model's training.
+ * The loss of each step of a model's training; none of a model that was not trained in that store.
  *
- * @throws FarmError `model-missing` when there is no history; `damaged` for a line that is none of its
+ * @throws FarmError `damaged` for a line that is none of its
  */
 export async function readLosses(store: ObjectStore, model: string): Promise<number[]> {
   const keys: string[] = [];
   for await (const key of store.list(`models/${checkName("model", model)}/history`)) keys.push(key);
-  if (keys.length === 0)
-    throw new FarmError(
-      "model-missing",
-      `there is no model ${model} in ${store.url}`,
-      "make it with pnpm farm:train",
-    );
   // `history.ndjson`, then `history-<first step>.ndjson`: a later file replaces what an earlier one says of its steps.
   const losses = new Map<number, number>();
   for (const key of keys.sort((a, b) => a.length - b.length || a.localeCompare(b))) {

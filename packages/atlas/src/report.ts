@@ -6,6 +6,7 @@ import type { Profile } from "@loc2vec/gis";
 import { type ObjectStore, openDataset } from "@loc2vec/shards";
 import type { Drawing, FigureMaker } from "./drawing.ts";
 import { readEmbeddings } from "./embeddings.ts";
+import { loss as LOSS } from "./figures/loss.ts";
 import { DATASET_FIGURES, MODEL_FIGURES } from "./figures/table.ts";
 import { readLosses } from "./losses.ts";
 import { openDrawing } from "./open-drawing.ts";
@@ -81,9 +82,11 @@ async function writePage(
   const figures = await drawAll(DATASET_FIGURES, drawing, log);
   if (model !== undefined) {
     const losses = await readLosses(store, model);
-    const embeddings = await readEmbeddings(store, reader, model);
-    facts.push(["model", model], ["steps", String(losses.length)]);
-    figures.push(...(await drawAll(MODEL_FIGURES, { ...drawing, losses, embeddings }, log)));
+    const embeddings = await readEmbeddings(store, reader, model, losses.length > 0);
+    facts.push(["model", model]);
+    if (losses.length > 0) facts.push(["steps", String(losses.length)]);
+    const makers = MODEL_FIGURES.filter((maker) => maker !== LOSS || losses.length > 0);
+    figures.push(...(await drawAll(makers, { ...drawing, losses, embeddings }, log)));
   }
   const title = `Loc2Vec: ${dataset.name}`;
   const page = renderPage({ title, facts, figures, attribution: dataset.attribution });

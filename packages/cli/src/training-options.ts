@@ -8,6 +8,7 @@ import {
   RECIPE_NAMES,
   RECIPES,
   type RecipeInput,
+  type RecipeName,
   readKnob,
   standardText,
   usageOf,
@@ -20,11 +21,11 @@ export type TrainingOptions = Readonly<Record<string, unknown>>;
 /** The settings that `farm enqueue` has options for, for the training that it queues. */
 const ENQUEUED = KNOBS.filter(({ enqueue }) => enqueue !== false);
 
-/** `--recipe`. @param about before its help */
-export function recipeOption(about = ""): Option {
+/** `--recipe`. @param about before its help @param standard the recipe where none is named */
+export function recipeOption(about = "", standard: RecipeName = "paper"): Option {
   const recipes = RECIPE_NAMES.map((name) => `${name}: ${aboutRecipe(RECIPES[name])}`).join("; ");
   const help = `${about}settings by name; those that are given beside it win. ${recipes}`;
-  return new Option("--recipe <name>", `${help} (default: ${RECIPE_NAMES[0]})`).choices(RECIPE_NAMES);
+  return new Option("--recipe <name>", `${help} (default: ${standard})`).choices(RECIPE_NAMES);
 }
 
 /** Adds the options of a training. */

@@ -37,11 +37,16 @@ test("a real city through every part, from nothing but a map; again, only the pi
   expect(first.stderr).toContain("© OpenStreetMap contributors");
   expect(first).toMatchObject({
     code: 0,
-    json: { locations: 60, tiles: 1260, parameters: 305_040, steps: 6 },
+    json: { locations: 60, tiles: 1260, parameters: 316_176, steps: 6 },
   });
   expect(first.json.bytesPerTile).toBeGreaterThan(100);
   expect(first.json.bytesPerTile).toBeLessThan(12 * 128 * 128);
+  const [, look = ""] = /neighbours before any training here: (\S+)/.exec(first.stderr) ?? [];
+  const looked = await readFile(look, "utf8");
+  expect(looked).toContain("figure 18");
+  expect(looked).not.toContain("Loss by step");
   const page = await readFile(first.json.report, "utf8");
+  expect(page).toContain("Loss by step");
   expect(page).toContain("figure 18");
   for (const [, file = ""] of page.matchAll(/src="([^"]+)"/g))
     expect(existsSync(join(first.json.report, "..", file)), file).toBe(true);
@@ -61,7 +66,7 @@ test("a real city through every part, from nothing but a map; again, only the pi
 });
 
 test("stopped while it trains, it says so and goes on from there", { timeout: 300_000 }, async () => {
-  const args = ["demo", "--pbf", pbf, "--locations", "60", "--steps", "12", "--recipe", "best", "--json"];
+  const args = ["demo", "--pbf", pbf, "--locations", "60", "--steps", "12", "--recipe", "paper", "--json"];
   const stopped = await farm(args, settings, (kill, progress) => {
     // TensorFlow is only being loaded then: no machine has trained 12 steps by the time that the signal comes.
     progress.on("data", (text: string) => text.includes("demo: train") && kill("SIGINT"));
@@ -72,5 +77,5 @@ test("stopped while it trains, it says so and goes on from there", { timeout: 30
     json: { error: { kind: "interrupted" } },
   });
   const done = await farm(args, settings);
-  expect(done).toMatchObject({ code: 0, json: { steps: 12, model: expect.stringMatching(/-s12-best$/) } });
+  expect(done).toMatchObject({ code: 0, json: { steps: 12, model: expect.stringMatching(/-s12$/) } });
 });

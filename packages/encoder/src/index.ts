@@ -52,6 +52,7 @@ export { encodeOnnx } from "./onnx.ts";
 export { LEAK } from "./parts/activation.ts";
 export { BN_EPSILON } from "./parts/normalization.ts";
 export { type Precision, precisionOn } from "./precision.ts";
+export { PRETRAINED_FOLDER } from "./pretrained.ts";
 export { double, type Field, float, integer, join, message } from "./protobuf.ts";
 export { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
 export { concatTiles } from "./tiles.ts";

@@ -57,7 +57,8 @@ export function decodeSafetensors(bytes: Uint8Array, place: string): Weights {
     const [begin, end] = offsets as [number, number];
     if (end - begin !== 4 * sizeOf(shape) || 8 + length + end > bytes.length)
       throw damaged(`${name} is cut off`);
-    const copy = bytes.slice(8 + length + begin, 8 + length + end);
+    // A copy, aligned; a Buffer's own `slice` would be none.
+    const copy = Uint8Array.prototype.slice.call(bytes, 8 + length + begin, 8 + length + end);
     weights.set(name, { shape, data: new Float32Array(copy.buffer) });
   }
   return weights;

@@ -442,6 +442,9 @@ test("safetensors: round trip, and damage is named", () => {
   const weights = initialWeights(SMALL, 3);
   const bytes = encodeSafetensors(weights, { step: "3" });
   expect(decodeSafetensors(bytes, "file")).toEqual(weights);
+  const fromFile = decodeSafetensors(Buffer.from(bytes), "file");
+  expect(fromFile).toEqual(weights);
+  for (const { data } of fromFile.values()) expect(data.buffer.byteLength).toBe(data.byteLength);
   expect(() => decodeSafetensors(bytes.subarray(0, bytes.length - 1), "file")).toThrow(/file: .*is cut off/);
   expect(() => decodeSafetensors(bytes.subarray(0, 4), "file")).toThrow(/header is cut off/);
 });

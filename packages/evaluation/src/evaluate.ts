@@ -1,4 +1,5 @@
 import type { CheckpointChoice } from "@loc2vec/core";
+import type { Turns } from "@loc2vec/encoder";
 import { median } from "@loc2vec/numeric";
 import type { ObjectStore } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
@@ -15,6 +16,7 @@ import { quality, type Vectors } from "./metrics.ts";
 import { findGeography, type Geography } from "./places.ts";
 import { probeContestants } from "./probes.ts";
 import type { Evaluated, Evaluation, Group, ProbeScores } from "./result.ts";
+import { entrantsOf } from "./turned.ts";
 import { barsOf } from "./verdict.ts";
 
 export interface EvaluateOptions {
@@ -27,6 +29,8 @@ export interface EvaluateOptions {
   models: readonly string[];
   /** Which checkpoint of each model. Default `best`. */
   checkpoint?: CheckpointChoice | undefined;
+  /** Numbers of turns to judge each model with, by and by. Default: its own. */
+  turns?: readonly Turns[] | undefined;
   /** Held-out locations that are drawn, at most. Default 2000. */
   locations?: number;
   /** Positives per location. Default 5. */
@@ -48,10 +52,10 @@ export interface EvaluateOptions {
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { store, models, positives = 5, seed = 0, labels = [], log = () => {} } = options;
   const watch = { signal: options.signal, progress: options.progress };
-  const checkpoints = await Promise.all(
-    models.map((model) => openCheckpoint(store, model, options.checkpoint)),
-  );
-  const geography = await findGeography(store, options.dataset, models, checkpoints, positives);
+  const opened = await Promise.all(models.map((model) => openCheckpoint(store, model, options.checkpoint)));
+  const geography = await findGeography(store, options.dataset, models, opened, positives);
+  const entrants = entrantsOf(models, opened, options.turns ?? []);
+  const checkpoints = entrants.map(({ checkpoint }) => checkpoint);
   const { evaluated, trained, heldout, seen } = geography;
   if (seen > 0)
     log(`evaluate: ${seen} locations are left out: their tiles can show ground that was trained on`);
@@ -64,7 +68,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const placed = await Promise.all(labels.map((each) => placeLabels(each, evaluated, log)));
 
   log("evaluate: fitting baselines");
-  const entry = { tensorflow: await loadTensorflow(), models, checkpoints, dataset, seed };
+  const names = entrants.map(({ name }) => name);
+  const entry = { tensorflow: await loadTensorflow(), models: names, checkpoints, dataset, seed };
   const fit = await readFitTiles(trained, seed);
   const contestants = await makeContestants(entry, fit);
   log(`evaluate: ${images.locations.length} held-out locations`);
@@ -112,7 +117,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     bars: barsOf({ ...mean, size }, results),
     lookalikes: pairs,
     curves: await Promise.all(
-      checkpoints.map(({ settings }, at) => readCurve(store, models[at] as string, settings.loss)),
+      opened.map(({ settings }, at) => readCurve(store, models[at] as string, settings.loss)),
     ),
   };
 }

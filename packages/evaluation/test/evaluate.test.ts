@@ -143,6 +143,23 @@ test("all are measured on the same images of places that were held out", async (
   expect(await evaluate(options)).toEqual(evaluation);
 });
 
+test("a model may be judged with several numbers of turns", async () => {
+  const options = { store, dataset: "stripes", models: ["softpn", "ratio"], positives: 2 };
+  const alone = await evaluate(options);
+  const { results, curves, groups } = await evaluate({ ...options, turns: [1, 4] });
+  const models = results.filter(({ kind }) => kind === "model");
+  expect(models.map(({ name }) => name)).toEqual([
+    ...["softpn, 1 turn", "ratio, 1 turn"],
+    ...["softpn, 4 turns", "ratio, 4 turns"],
+  ]);
+  for (const at of [0, 1]) {
+    expect({ ...models[at], name: "" }).toEqual({ ...alone.results[at], name: "" });
+    expect(models[at + 2]?.alignment).not.toBe(models[at]?.alignment);
+  }
+  expect(curves).toEqual(alone.curves);
+  expect(groups).toEqual([]);
+});
+
 test("a model's figures are those of its vectors, ranked by sorting", async () => {
   const { results, geography, nearest_m } = await evaluate({
     store,

@@ -8,7 +8,8 @@ import {
   readCheckpoint,
   removeCheckpoint,
 } from "./checkpoint.ts";
-import { encodeJson, modelPrefix } from "./model.ts";
+import { encodeJson, modelPrefix, PRETRAINED } from "./model.ts";
+import { openPretrained } from "./pretrained.ts";
 
 const bestSchema = z.object({
   step: z.int(),
@@ -78,8 +79,19 @@ export async function keepBest(
   return best;
 }
 
+/** It has one checkpoint, by whatever name. */
+async function pretrainedOf(which: CheckpointChoice): Promise<Checkpoint> {
+  const checkpoint = await openPretrained();
+  if (typeof which === "string" || which === checkpoint.step) return checkpoint;
+  throw new FarmError(
+    "input",
+    `model ${PRETRAINED} has one checkpoint, that of step ${checkpoint.step}`,
+    "leave out --checkpoint",
+  );
+}
+
 /**
- * One of a model's checkpoints.
+ * One of a model's checkpoints; {@link PRETRAINED} is in every store.
  *
  * @throws FarmError `model-missing`; `input` when none of that step is kept; `damaged`; `checkpoint-missing` when it cannot
  *   be told which is the best
@@ -89,6 +101,7 @@ export async function openCheckpoint(
   model: string,
   which: CheckpointChoice = "best",
 ): Promise<Checkpoint> {
+  if (model === PRETRAINED) return pretrainedOf(which);
   const steps = await listCheckpoints(store, model);
   const last = steps.at(-1);
   if (last === undefined) {

@@ -52,11 +52,36 @@ export async function listBegun(store: ObjectStore, model: string): Promise<Set<
   return steps;
 }
 
+/** Where the files of a checkpoint lie. */
+export interface CheckpointFiles {
+  /** The checkpoint, for messages. */
+  what: string;
+  /** @returns undefined where there is none */
+  read(name: string): Promise<Uint8Array | undefined>;
+  /** A file, for messages. */
+  nameOf(name: string): string;
+}
+
+/** Those of a model in a store. */
+function filesIn(store: ObjectStore, model: string, step: number): CheckpointFiles {
+  const keyOf = (name: string): string => `${checkpointPrefix(model, step)}/${name}`;
+  return {
+    what: `checkpoint ${step} of model ${model} in ${store.url}`,
+    read: (name) => store.get(keyOf(name)),
+    nameOf: (name) => `${keyOf(name)} in ${store.url}`,
+  };
+}
+
 /** Reads settings and weights. @throws FarmError `damaged` naming the object that is missing or damaged */
-export async function readCheckpoint(store: ObjectStore, model: string, step: number): Promise<Checkpoint> {
-  const { settings, sha256 } = await readState(store, model, step);
-  const weights = await readWeights(store, model, step, "weights", sha256.weights);
-  checkWeights(settings.architecture, weights, `checkpoint ${step} of model ${model} in ${store.url}`);
+export function readCheckpoint(store: ObjectStore, model: string, step: number): Promise<Checkpoint> {
+  return readFiles(filesIn(store, model, step));
+}
+
+/** Reads settings and weights. @throws FarmError `damaged` naming the file that is missing or damaged */
+export async function readFiles(files: CheckpointFiles): Promise<Checkpoint> {
+  const { step, settings, sha256 } = await readState(files);
+  const weights = await readWeights(files, "weights", sha256.weights);
+  checkWeights(settings.architecture, weights, files.what);
   return { step, settings, weights, weightsSha256: sha256.weights };
 }
 
@@ -79,9 +104,10 @@ export async function readResumable(
   let newest: FarmError | undefined;
   for (const step of (await listCheckpoints(store, model)).reverse()) {
     try {
-      const { sha256 } = await readState(store, model, step);
-      const optimizer = await readWeights(store, model, step, "optimizer", sha256.optimizer);
-      return { ...(await readCheckpoint(store, model, step)), optimizer };
+      const files = filesIn(store, model, step);
+      const { sha256 } = await readState(files);
+      const optimizer = await readWeights(files, "optimizer", sha256.optimizer);
+      return { ...(await readFiles(files)), optimizer };
     } catch (error) {
       if (!(error instanceof FarmError && error.kind === "data")) throw error;
       newest ??= error;
@@ -97,32 +123,25 @@ export async function readResumable(
   );
 }
 
-async function readState(
-  store: ObjectStore,
-  model: string,
-  step: number,
-): Promise<z.infer<typeof stateSchema>> {
-  const key = `${checkpointPrefix(model, step)}/state.json`;
-  const text = new TextDecoder().decode(await need(store, key));
+async function readState(files: CheckpointFiles): Promise<z.infer<typeof stateSchema>> {
+  const text = new TextDecoder().decode(await need(files, "state.json"));
   try {
     return stateSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw new FarmError("damaged", `${key} in ${store.url}: ${describe(error)}`, DAMAGED);
+    throw new FarmError("damaged", `${files.nameOf("state.json")}: ${describe(error)}`, DAMAGED);
   }
 }
 
 async function readWeights(
-  store: ObjectStore,
-  model: string,
-  step: number,
-  name: "weights" | "optimizer",
+  files: CheckpointFiles,
+  which: "weights" | "optimizer",
   sha256: string,
 ): Promise<Weights> {
-  const key = `${checkpointPrefix(model, step)}/${name}.safetensors`;
-  const bytes = await need(store, key);
-  const weights = decodeSafetensors(bytes, `${key} in ${store.url}`);
+  const name = `${which}.safetensors`;
+  const bytes = await need(files, name);
+  const weights = decodeSafetensors(bytes, files.nameOf(name));
   if (hashOf(bytes) !== sha256)
-    throw new FarmError("damaged", `${key} in ${store.url}: not the bytes that were written`, DAMAGED);
+    throw new FarmError("damaged", `${files.nameOf(name)}: not the bytes that were written`, DAMAGED);
   return weights;
 }
 
@@ -157,8 +176,8 @@ export async function removeCheckpoint(store: ObjectStore, model: string, step: 
     await store.remove(`${checkpointPrefix(model, step)}/${name}`);
 }
 
-async function need(store: ObjectStore, key: string): Promise<Uint8Array> {
-  const bytes = await store.get(key);
-  if (bytes === undefined) throw new FarmError("damaged", `${key} in ${store.url}: missing`, DAMAGED);
+async function need({ read, nameOf }: CheckpointFiles, name: string): Promise<Uint8Array> {
+  const bytes = await read(name);
+  if (bytes === undefined) throw new FarmError("damaged", `${nameOf(name)}: missing`, DAMAGED);
   return bytes;
 }

@@ -8,6 +8,8 @@ export { type Feed, type MiniBatch, openFeed } from "./feed.ts";
 export type { HeldoutFigures, HistoryEntry } from "./figures.ts";
 export { readHistory } from "./history.ts";
 export { choicesOf, type Knob, readKnob, standardText, usageOf } from "./knobs.ts";
+export { checkTrainable, PRETRAINED } from "./model.ts";
+export { openPretrained } from "./pretrained.ts";
 export {
   aboutRecipe,
   composeRecipe,

@@ -122,6 +122,7 @@ export function rangeOf({ schema, names }: Pick<Knob, "schema" | "names">): stri
     const fields = Object.entries(form.properties);
     return `${fields.length} numbers by commas (${fields.map(([name]) => name).join(", ")}), each ${spanOf(fields[0]?.[1] ?? {})}`;
   }
+  if (form.type === "string") return "a name";
   const span = spanOf(form);
   const what = form.type === "integer" ? "a whole number" : "a number";
   return [/^\d/.test(span) ? `${what}, ${span}` : `${what} ${span}`, ...words].join(", or ");

@@ -14,6 +14,7 @@ import {
 } from "@loc2vec/encoder";
 import { z } from "zod";
 import { explain, group, type Knob, knob, knobsOf, rangeOf, standardText, usageOf } from "./knobs.ts";
+import { PRETRAINED } from "./model.ts";
 
 /**
  * The schema of a training, said once: the options of `farm train` and `farm enqueue --train`, a job's payload, what
@@ -66,6 +67,12 @@ export const decisive = {
   turns: knob(z.literal(TURNS).default(1), {
     flag: "--turns",
     help: "turns of a tile that its embedding is the mean of, outside training: 4, its quarter turns; 8, those of its mirror image, too. Embedding takes so many times as long",
+  }),
+  from: knob(z.string().min(1).default("none"), {
+    flag: "--from",
+    value: "model",
+    help: `a model whose best weights it begins with, e.g. ${PRETRAINED}, which comes with the farm; none: with drawn ones`,
+    before: "none",
   }),
   seed: knob(z.int().min(0).default(0), {
     flag: "--seed",
@@ -212,7 +219,10 @@ type Chosen = z.input<typeof recipeSchema>;
  */
 export const RECIPES = {
   paper: {},
-  best: { loss: "softpn-all", warmup: 30, anneal: "steps" },
+  best: {
+    ...{ network: "global", halvings: 1, turns: 4 },
+    ...{ loss: "softpn-all", learningRate: 0.003, warmup: 30, anneal: "steps" },
+  },
 } as const satisfies Record<string, Chosen>;
 
 export type RecipeName = keyof typeof RECIPES;

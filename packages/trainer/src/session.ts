@@ -1,11 +1,10 @@
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
-import { checkName, distanceM, FarmError, type Place } from "@loc2vec/core";
+import { distanceM, FarmError, type Place } from "@loc2vec/core";
 import {
   type AdamState,
   countParameters,
   createEncoder,
   type Encoder,
-  initialWeights,
   precisionOn,
   type Weights,
 } from "@loc2vec/encoder";
@@ -31,11 +30,12 @@ import { watchPlateau } from "./guard.ts";
 import { type Judge, openJudge } from "./heldout.ts";
 import { type Journal, openJournal } from "./journal.ts";
 import { acquireLease, type Lease } from "./lease.ts";
-import { modelPrefix } from "./model.ts";
+import { checkTrainable, modelPrefix } from "./model.ts";
 import { chooseMinDistance, warnOfBatches, warnOfHoldout } from "./overlap.ts";
 import { parseRecipe, pickRecipe, type Recipe, type RecipeInput, type RecipeName } from "./recipe.ts";
 import { checkSame, recipeNameOf, type Settings, settle } from "./settings.ts";
 import { surveyTerritory, type Territory } from "./split.ts";
+import { startingWeights } from "./start.ts";
 import { takeStep } from "./step.ts";
 
 /** Turns of the event loop between two steps: reading a shard takes some. */
@@ -99,7 +99,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { store, model, steps, leaseMs, busyMs, signal, onWarning } = options;
   if (!Number.isInteger(steps) || steps < 1)
     throw new FarmError("usage", `cannot train ${steps} steps`, "1 or more");
-  checkName("model", model);
+  checkTrainable(model);
   const recipe = parseRecipe(`model ${model}`, pickRecipe(options));
   const corpus = await openCorpus(store, [options.dataset].flat());
   const lease = await acquireLease(store, `${modelPrefix(model)}/lease`, {
@@ -354,12 +354,13 @@ function planSession(
 
 /** The encoder with the weights and moments to go on with, or the weights that a training begins with. */
 async function openEncoder(
-  { model, onWarning }: TrainOptions,
+  { store, model, onWarning }: TrainOptions,
   recipe: Recipe,
-  { architecture, precision, seed }: Settings,
+  settings: Settings,
   before: Weights | undefined,
   moments: AdamState,
 ): Promise<Encoder> {
+  const { architecture, precision } = settings;
   const tensorflow = await loadTensorflow();
   const ofDevice = precisionOn(tensorflow, recipe.precision);
   if (ofDevice !== precision) {
@@ -367,7 +368,7 @@ async function openEncoder(
       `model ${model} began in ${precision} precision and goes on in it; this device would choose ${ofDevice}`,
     );
   }
-  const weights = before ?? initialWeights(architecture, seed);
+  const weights = before ?? (await startingWeights(store, model, settings));
   return createEncoder(tensorflow, architecture, weights, { precision, moments });
 }
 

@@ -115,8 +115,9 @@ export function settle(
   drawn: Drawn,
 ): Settings {
   const architecture: Architecture = {
-    ...{ channels: channels.length, pixels, layers: networkOf(recipe.network) },
-    ...chosenOf(recipe),
+    // In the order in which checkpoints are read: settings are compared as JSON.
+    ...{ channels: channels.length, pixels, ...chosenOf(recipe) },
+    layers: networkOf(recipe.network),
   };
   const settings: Record<string, unknown> = { dataset: identity, channels, architecture };
   for (const name of Object.keys(decisive) as (keyof typeof decisive)[]) {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { DEFAULT_HOLDOUT, FarmError } from "@loc2vec/core";
-import { compactNetwork, NETWORKS } from "@loc2vec/encoder";
+import { architectureSchema, compactNetwork, NETWORKS, storedArchitecture } from "@loc2vec/encoder";
 import { openStore } from "@loc2vec/shards";
 import { expect, onTestFinished, test } from "vitest";
 import { NETWORK, writeStripes } from "../../../test/support/stripes.ts";
@@ -369,6 +369,9 @@ test("how often tiles are halved and turned is the architecture's, which is as o
     ...{ channels: 3, pixels: 128, halvings: 1, turns: 4 },
     layers: NETWORKS.global,
   });
+  const all = settled({ network: "global", halvings: 1, turns: 8 });
+  const read = architectureSchema.parse(JSON.parse(JSON.stringify(storedArchitecture(all))));
+  expect(JSON.stringify(read)).toBe(JSON.stringify(all));
   expect(settled({ network: "global", halfSizeSteps: 9 }).halvings).toBeUndefined();
   expect(() => settled({ halfSizeSteps: 9 })).toThrow(
     /the network paper cannot begin with smaller tiles: its weights are for tiles of one size/,

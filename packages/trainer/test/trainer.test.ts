@@ -452,6 +452,42 @@ test("the network is kept, and another one is refused by name", async () => {
   );
 });
 
+test("a model of halved tiles and several turns goes on under its recipe's name", async () => {
+  const given = { store, model: "halved", ...settings, recipe: "best" } as const;
+  await train({ ...given, steps: 2 });
+  const result = await train({ ...given, steps: 3 });
+  expect(result).toMatchObject({ resumedFrom: 2, step: 3 });
+  expect(await embedDataset({ store, dataset: "stripes", model: "halved" })).toMatchObject({ size: 16 });
+});
+
+test("a training may begin with another model's weights, if they are of its network and channels", async () => {
+  const options = { store, steps: 1, ...settings, network: JSON.parse(NETWORK) };
+  await train({ ...options, model: "first", steps: 4 });
+  const first = await readCheckpoint(store, "first", 4);
+  // So slowly that it learns nothing.
+  const begun = { ...options, model: "second", from: "first", learningRate: 1e-12, seed: 3 } as const;
+  await train(begun);
+  const second = await readCheckpoint(store, "second", 1);
+  for (const [name, { data }] of first.weights) {
+    if (/\.(mean|variance)$/.test(name)) continue;
+    for (const [i, value] of data.entries())
+      expect(second.weights.get(name)?.data[i], name).toBeCloseTo(value, 6);
+  }
+  await expect(train({ ...begun, from: "none", steps: 2 })).rejects.toThrow(/from "first", not "none"/);
+  await expect(train({ ...options, model: "third", from: "nobody" })).rejects.toThrow(/no model nobody/);
+  await expect(train({ ...options, model: "third", from: "first", network: "global" })).rejects.toMatchObject(
+    {
+      code: "settings-mismatch",
+      message: expect.stringMatching(
+        /model third is to begin with the weights of model first, but has the network global/,
+      ),
+    },
+  );
+  await expect(train({ ...options, model: "pretrained" })).rejects.toThrow(
+    /pretrained is the name of the model that comes with the farm/,
+  );
+});
+
 test("training begins early, waits for shards, and gives the weights of a training that did not have to", async () => {
   const { part: late, land } = await partly("late", []);
   const rest = (async () => {

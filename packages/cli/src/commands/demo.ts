@@ -24,7 +24,7 @@ import {
 } from "@loc2vec/gis";
 import type { Services } from "@loc2vec/services";
 import { listShards, shardKey } from "@loc2vec/shards";
-import type { RecipeName, TrainResult } from "@loc2vec/trainer";
+import { openPretrained, PRETRAINED, type RecipeName, type TrainResult } from "@loc2vec/trainer";
 import type { WorkerSummary } from "@loc2vec/worker";
 import { defineCommand } from "../command-line.ts";
 import type { CommandContext } from "../context.ts";
@@ -34,6 +34,9 @@ import { liveView } from "../training-view.ts";
 
 /** Locations per shard of the demo: small, so that two workers have something to share. */
 const SHARD_LOCATIONS = 32;
+
+/** The recipe where none is named. */
+const STANDARD: RecipeName = "best";
 
 /** A small map is trained on as a whole. */
 const WHOLE_MAP = { holdout: { share: 0 } };
@@ -54,7 +57,7 @@ export const demo = defineCommand({
       .option("--pbf <file>", "map to use instead of a small one that is fetched")
       .option("--locations <n>", "to sample", whole(20), 1000)
       .option("--steps <n>", "to train", whole(1), 150)
-      .addOption(recipeOption("training: "))
+      .addOption(recipeOption("training: ", STANDARD))
       .addOption(seedOption("of all draws")),
   action: demoCommand,
 });
@@ -172,16 +175,36 @@ interface Learned {
   pictures: readonly string[];
 }
 
-/** Trains a model, embeds with it, and draws the report. */
+/** Whether the model that comes with the farm reads tiles of a cartography: an edited profile draws others. */
+async function isKnown(styleHash: string): Promise<boolean> {
+  const { settings } = await openPretrained();
+  return [settings.dataset].flat()[0]?.source.styleHash === styleHash;
+}
+
+/** Draws the report of the model that comes with the farm. @returns the path of its page */
+async function lookAt(context: CommandContext, dataset: string): Promise<string> {
+  await embed(context, dataset, PRETRAINED);
+  const folder = join(context.config.home, "reports", `${dataset}-${PRETRAINED}`);
+  return (await report(context, dataset, PRETRAINED, folder)).index;
+}
+
+/** Shows what the model that comes with the farm makes of the city; then trains one, embeds with it, and draws the report. */
 async function learn(
   context: CommandContext,
   stage: Stage,
-  { name: dataset }: Dataset,
-  { steps, recipe = "paper", seed }: DemoOptions,
+  { name: dataset, source }: Dataset,
+  { steps, recipe = STANDARD, seed }: DemoOptions,
 ): Promise<Learned> {
+  const known = await isKnown(source.styleHash);
+  if (known) {
+    const look = await stage("first look", () => lookAt(context, dataset));
+    context.log(`demo: places and their neighbours before any training here: ${look}`);
+  }
   const model = `${dataset}-s${steps}${recipe === "paper" ? "" : `-${recipe}`}`;
   const view = liveView({ context, dataset: [dataset], model, steps });
-  const settings = { steps, recipe, seed, ...WHOLE_MAP };
+  // Loc2Vec's network has other weights: it begins with drawn ones.
+  const from = recipe === "paper" || !known ? "none" : PRETRAINED;
+  const settings = { steps, recipe, from, seed, ...WHOLE_MAP };
   const trained = await stage("train", () => trainModel(context, dataset, model, settings, { view }));
   await stage("embed", () => embed(context, dataset, model));
   const folder = join(context.config.home, "reports", dataset);

@@ -9,6 +9,7 @@ import {
   withServices,
 } from "@loc2vec/farm";
 import type { Follow } from "@loc2vec/queue";
+import { checkTrainable } from "@loc2vec/trainer";
 import { type Command, Option } from "commander";
 import { defineCommand } from "../command-line.ts";
 import type { CommandContext } from "../context.ts";
@@ -100,7 +101,7 @@ function followOf(options: EnqueueOptions): Follow {
     if (!embed && steps === undefined) return {};
     throw new FarmError("usage", "--steps and --embed are of a model that is trained", "add --train MODEL");
   }
-  checkName("model", model);
+  checkTrainable(model);
   if (steps === undefined) throw new FarmError("usage", `model ${model}: how many steps?`, "add --steps N");
   return { train: { dataset, model, steps, ...trainingOf(options) }, embed, checkpoint };
 }

@@ -2,12 +2,13 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { chartSvg, composeRgb, encodePng, type Line, sheet } from "@loc2vec/atlas";
 import { type CheckpointChoice, formatDuration, type Progress } from "@loc2vec/core";
+import { TURNS, type Turns } from "@loc2vec/encoder";
 import { type Curve, type Evaluation, evaluate as evaluateModels, type Labels } from "@loc2vec/evaluation";
 import { machine, withServices } from "@loc2vec/farm";
 import type { Profile } from "@loc2vec/gis";
 import { openDataset } from "@loc2vec/shards";
 import { openTiles } from "@loc2vec/trainer";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { defineCommand } from "../command-line.ts";
 import type { CommandContext } from "../context.ts";
 import { linesOfEvaluation } from "../evaluation-view.ts";
@@ -18,6 +19,7 @@ interface EvaluateOptions {
   dataset: string;
   model: string[];
   checkpoint: CheckpointChoice;
+  turns?: string[];
   locations: number;
   positives: number;
   labels: string[];
@@ -43,6 +45,12 @@ function withEvaluation(command: Command): Command {
       "one or more; bars are held to the first, and those that differ from it in the seed alone",
     )
     .addOption(checkpointOption())
+    .addOption(
+      new Option(
+        "--turns <n...>",
+        "of a tile that an embedding is the mean of, one or more numbers to judge each model with; default: the model's own",
+      ).choices(TURNS.map(String)),
+    )
     .option("--locations <n>", "of the held-out ones, at most so many", whole(20), 2000)
     .option("--positives <n>", "of each location", whole(1, 1000), 5)
     .option(
@@ -88,6 +96,7 @@ async function judge(
 ): Promise<Evaluation> {
   const { log, signal } = context;
   const { dataset, model, checkpoint, locations, positives, seed } = options;
+  const turns = options.turns?.map((text) => Number(text) as Turns);
   const { labels, within, logLabels = [], skipBad } = options;
   const run = (sources: readonly Labels[]): Promise<Evaluation> => {
     let shown: { total: number; progress: Progress } | undefined;
@@ -96,6 +105,7 @@ async function judge(
       dataset,
       models: model,
       checkpoint,
+      turns,
       locations,
       positives,
       seed,
