@@ -234,10 +234,12 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
         steps: 2,
         seed: 0,
         loss: "softpn",
-        learningRate: 0.001,
+        learningRate: 0.003,
       },
       ...{
         batch: { locations: 20, pairs: 4, negatives: 2 },
+        mix: "batch",
+        from: "none",
         checkpointEvery: 1,
         average: 0,
         empty: "skip",
@@ -251,7 +253,7 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
         dropout: { input: 0.1, conv: 0.05, dense: 0.2 },
       },
       ...{ warmup: 2, halveEvery: 50, anneal: "steps", patience: 900, maxSeconds: 300 },
-      ...{ halvings: 0, halfSizeSteps: 0, turns: 1 },
+      ...{ halvings: 1, halfSizeSteps: 0, turns: 4 },
     });
     expect((await run("work", "--until", "empty", "--json")).json).toMatchObject({ shards: 2, failures: 0 });
     expect((await run("work", "--queues", "train,embed", "--until", "empty", "--json")).json).toMatchObject({
@@ -341,7 +343,11 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     expect(await run(...evaluate, "m")).toMatchObject({
       code: 3,
       json: {
-        error: { message: expect.stringMatching(/wide overlaps data set town, that model m was trained on/) },
+        error: {
+          message: expect.stringMatching(
+            /wide overlaps data set town, trained on: tiles of 160 of its locations/,
+          ),
+        },
       },
     });
   });

@@ -53,7 +53,9 @@ def flatten(x, spec, name):
 
 
 def global_pool(x, spec, name):
-    return layers.Concatenate(name=name)([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
+    maps = x if isinstance(x, list) else [x]
+    pools = [pool for x in maps for pool in (layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x))]
+    return layers.Concatenate(name=name)(pools)
 
 
 def dense(x, spec, name):
@@ -109,6 +111,22 @@ def followed(x, spec, name):
     return x
 
 
+def stacked(x, specs, dropped=lambda x: x):
+    """What the layers make of x. Dropout follows each layer with a kernel but the last, and the pooling after it."""
+    outputs, taken = {}, {name for spec in specs for name in spec.get("also", [])}
+    dropout_due = False
+    for spec, name in zip(specs, names_of(specs)):
+        if dropout_due and spec["kind"] not in SELECTING:
+            x, dropout_due = dropped(x), False
+        x = [*(outputs[other] for other in spec["also"]), x] if "also" in spec else x
+        x = followed(LAYERS[spec["kind"]](x, spec, name), spec, name)
+        dropout_due = dropout_due or "normalization" in spec
+        if name in taken:
+            x, dropout_due = dropped(x) if dropout_due else x, False
+            outputs[name] = x
+    return x
+
+
 def halved(x):
     """The rounded mean of 2 x 2 whole numbers, half up."""
     return tf.keras.ops.floor(layers.AveragePooling2D(2)(x) + 0.5)
@@ -125,8 +143,7 @@ def turned(x, turns):
 def encoder(architecture=LOC2VEC, dropout=(0.02, 0.01, 0.02)):
     """The network as it is trained, by default the published one of 305,040 parameters.
 
-    dropout: rates of the input's channels, of feature maps, of vectors. It follows each layer with a kernel but the last,
-    and the pooling after it."""
+    dropout: rates of the input's channels, of feature maps, of vectors."""
 
     def dropped(x):
         return layers.SpatialDropout2D(dropout[1])(x) if len(x.shape) == 4 else layers.Dropout(dropout[2])(x)
@@ -137,13 +154,7 @@ def encoder(architecture=LOC2VEC, dropout=(0.02, 0.01, 0.02)):
     for _ in range(architecture.get("halvings", 0)):
         x = halved(x)
     x = layers.SpatialDropout2D(dropout[0])(layers.Rescaling(1 / 255)(x))
-    dropout_due = False
-    for spec, name in zip(specs, names_of(specs)):
-        if dropout_due and spec["kind"] not in SELECTING:
-            x, dropout_due = dropped(x), False
-        x = followed(LAYERS[spec["kind"]](x, spec, name), spec, name)
-        dropout_due = dropout_due or "normalization" in spec
-    return tf.keras.Model(inputs, x)
+    return tf.keras.Model(inputs, stacked(x, specs, dropped))
 
 
 def read_safetensors(path):

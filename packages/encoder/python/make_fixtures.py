@@ -9,7 +9,7 @@ import sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 import numpy as np
 import tensorflow as tf
-from loc2vec_keras import LAYERS, encoder, followed, names_of, set_weights
+from loc2vec_keras import LAYERS, encoder, set_weights, stacked
 
 
 def numbers(shape, key, scale=1.0):
@@ -290,6 +290,17 @@ EXAMPLES = [
             {"kind": "dense", "units": 2, **NONE},
         ],
     },
+    {
+        "input": [8, 8, 2],
+        "layers": [
+            {"kind": "conv", "filters": 3, "size": 3, **BOTH},
+            {"kind": "pool"},
+            {"kind": "conv", "filters": 2, "size": 3, **BOTH},
+            {"kind": "pool"},
+            {"kind": "global pool", "also": ["conv1", "pool1", "conv2"]},
+            {"kind": "dense", "units": 2, **NONE},
+        ],
+    },
 ]
 
 
@@ -308,10 +319,7 @@ def layer_examples():
     for example in EXAMPLES:
         specs = example["layers"]
         inputs = tf.keras.Input(example["input"])
-        y = inputs
-        for spec, name in zip(specs, names_of(specs)):
-            y = followed(LAYERS[spec["kind"]](y, spec, name), spec, name)
-        model = tf.keras.Model(inputs, y)
+        model = tf.keras.Model(inputs, stacked(inputs, specs))
         weights = {}
         for key, (name, variable) in enumerate(parts(model).items()):
             weights[name] = numbers(variable.shape, 80 + key) + (1 if name.endswith(".gamma") else 0)

@@ -1,8 +1,10 @@
 import type { Tensorflow } from "@loc2vec/tensorflow";
 import type { Tensor } from "@tensorflow/tfjs";
-import { convert, engineOf, type Real } from "./engine.ts";
-import type { Trace } from "./forward.ts";
-import { operationOf } from "./steps.ts";
+import { byType, convert, engineOf, type Real } from "./engine.ts";
+import type { Trace, Typed } from "./forward.ts";
+import { computes, operationOf } from "./steps.ts";
+
+const SUM = byType((T) => ({ T }));
 
 /**
  * The way back, step by step: the chain rule (Rumelhart, Hinton & Williams 1986).
@@ -19,6 +21,8 @@ export function backward(
   byInput = false,
 ): { weights: Map<string, Tensor>; input: Tensor | undefined } {
   const weights = new Map<string, Tensor>();
+  /** Gradients by what layers gave to others than the next one. */
+  const byOutput = new Map<string, Typed[]>();
   let dy: Tensor | undefined = gradient;
   let type: Real = "float32";
   for (const { step, saved } of traces.toReversed()) {
@@ -26,17 +30,21 @@ export function backward(
     const { layer, part } = step;
     const wanted = byInput || part !== "layer" || layer.ordinal !== 1;
     const engine = engineOf(tensorflow, step.type);
-    const back = operationOf(step).backward(
-      engine,
-      convert(tensorflow, dy, type, step.type),
-      saved,
-      wanted,
-      layer,
-    );
+    dy = convert(tensorflow, dy, type, step.type);
+    type = step.type;
+    if (!computes(step)) {
+      for (const { tensor, type: given } of byOutput.get(layer.name) ?? [])
+        dy = engine.op("AddV2", [dy, convert(tensorflow, tensor, given, type)], SUM);
+      continue;
+    }
+    const back = operationOf(step).backward(engine, dy, saved, wanted, layer);
+    for (const [i, tensor] of back.also?.entries() ?? []) {
+      const name = layer.also[i] as string;
+      byOutput.set(name, [...(byOutput.get(name) ?? []), { tensor, type }]);
+    }
     for (const [name, tensor] of Object.entries(back.operands ?? {}))
       weights.set(`${layer.name}.${name}`, tensor);
     dy = back.dx;
-    type = step.type;
   }
   return { weights, input: dy && convert(tensorflow, dy, type, "float32") };
 }

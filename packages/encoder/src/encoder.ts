@@ -249,7 +249,7 @@ function forwardTiles(
       const shape = isMap(layer.output) ? [count, 1, 1, channels] : [count, channels];
       return mask && { mask: convert(tensorflow, tf.tensor(mask, shape), "float32", type) };
     }
-    if (part === "activation" || layer.kernel === undefined) return {};
+    if (part !== "layer" || layer.kernel === undefined) return {};
     const kernel = layer.ordinal === 1 ? tf.mul(own("kernel"), inputScale(dropout)) : own("kernel");
     return { kernel: convert(tensorflow, kernel, "float32", type) };
   });

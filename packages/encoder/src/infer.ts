@@ -7,7 +7,7 @@ import { toInput } from "./input.ts";
 import { kindOf } from "./layers/index.ts";
 import type { Architecture } from "./layout.ts";
 import { partOf } from "./parts/index.ts";
-import type { Step } from "./steps.ts";
+import { computes, type Step } from "./steps.ts";
 import { concatTiles } from "./tiles.ts";
 import { turned } from "./turns.ts";
 
@@ -58,13 +58,20 @@ export function inferSteps(
   input: Tensor,
 ): Tensor {
   const engine = engineOf(tensorflow, "float32");
+  const outputs = new Map<string, Tensor>();
   let x = input;
-  for (const { layer, part } of steps) {
+  for (const step of steps) {
+    const { layer } = step;
+    if (!computes(step)) {
+      outputs.set(layer.name, x);
+      continue;
+    }
     const operands = folded.get(layer.name) as Folded;
+    const also = layer.also.map((name) => outputs.get(name) as Tensor);
     x =
-      part === "layer"
-        ? kindOf(layer.spec).infer(engine, x, operands, layer)
-        : partOf(part).forward(engine, x, operands, layer).y;
+      step.part === "layer"
+        ? kindOf(layer.spec).infer(engine, x, { ...operands, also }, layer)
+        : partOf(step.part).forward(engine, x, operands, layer).y;
   }
   return x;
 }

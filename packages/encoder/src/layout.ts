@@ -54,20 +54,41 @@ export function layersOf({ channels, layers, ...tile }: Architecture): Layer<Lay
 /** {@link layersOf}, of any layers for any input. */
 export function layOut(tile: Shape, layers: readonly LayerSpec[]): Layer<LayerSpec>[] {
   const counts = new Map<string, number>();
+  /** What layers gave from the first kernel on, by name. */
+  const given = new Map<string, Shape>();
   let input = tile;
   let kernels = 0;
   return layers.map((spec, at): Layer<LayerSpec> => {
     const kind = kindOf(spec);
     const count = (counts.get(spec.kind) ?? 0) + 1;
     counts.set(spec.kind, count);
-    const output = kind.outputOf(spec, input, { name: placeName(spec, at), pixels: tile[0] });
+    const place = { name: placeName(spec, at), pixels: tile[0] };
+    const also = ("also" in spec && spec.also) || [];
+    const output = kind.outputOf(
+      spec,
+      input,
+      place,
+      also.map((name) => shapeOf(name, given, place.name)),
+    );
     const kernel = kind.kernelOf(spec, input);
     const name = at === layers.length - 1 ? "embedding" : nameOf(spec.kind, count);
     const ordinal = kernel === undefined ? 0 : ++kernels;
-    const layer = { spec, name, input, output, kernel, ordinal };
+    const layer = { spec, name, input, output, also, kernel, ordinal };
     input = output;
+    if (kernels > 0) given.set(name, output);
     return layer;
   });
+}
+
+function shapeOf(name: string, given: ReadonlyMap<string, Shape>, place: string): Shape {
+  const shape = given.get(name);
+  if (shape !== undefined) return shape;
+  const names = [...given.keys()];
+  throw new FarmError(
+    "usage",
+    `${place}: "also" names ${JSON.stringify(name)}, which is no layer from the first convolution to the one before it`,
+    names.length === 0 ? "put a convolution before it" : `one or more of: ${names.join(", ")}`,
+  );
 }
 
 const placeName = ({ kind }: LayerSpec, at: number): string => `layer ${at + 1} (${kind})`;

@@ -29,12 +29,15 @@ export function encodeOnnx(architecture: Architecture, weights: Weights): Uint8A
   let x = graph.node("Cast", ["tiles"], [intAttribute("to", TYPES.float32)]);
   for (let time = 0; time < halvings; time++) x = halved(graph, x);
   x = onnxTurned(graph, x, turns);
+  const outputs = new Map<string, string>();
   for (const layer of layersOf(architecture)) {
     const weightOf = (name: string): WeightArray => weights.get(`${layer.name}.${name}`) as WeightArray;
     const { shape, data } = layer.kernel ? weightOf("kernel") : { shape: [], data: new Float32Array() };
     const kernel = { shape, data: layer.ordinal === 1 ? data.map((value) => value / LARGEST_BYTE) : data };
-    x = kindOf(layer.spec).onnx(graph, x, kernel, layer);
+    const also = layer.also.map((name) => outputs.get(name) as string);
+    x = kindOf(layer.spec).onnx(graph, x, kernel, layer, also);
     for (const part of followingParts(layer)) x = partOf(part).onnx(graph, x, layer, weightOf);
+    outputs.set(layer.name, x);
   }
   onnxMean(graph, x, turns, size);
   const { nodes, constants } = graph.fields("embedding");

@@ -5,10 +5,13 @@ import { isMap } from "./layers/shape.ts";
 import { followedBy } from "./parts/followed.ts";
 import { type PartName, partOf } from "./parts/index.ts";
 
-/** A step of a pass through the network: a layer itself, or a part that follows it. */
+/**
+ * A step of a pass through the network: a layer itself, a part that follows it, or `output`: what has come of the layer is
+ * kept for one that takes it later, beside its input.
+ */
 export interface Step {
   readonly layer: Layer;
-  readonly part: "layer" | PartName;
+  readonly part: "layer" | PartName | "output";
   /** What it computes in. */
   readonly type: Real;
 }
@@ -48,19 +51,26 @@ export function inferenceSteps(layers: readonly Layer[]): Step[] {
  */
 function fused(layers: readonly Layer[], mapType: Real, partsOf: (layer: Layer) => PartName[]): Step[] {
   const steps: Step[] = [];
+  const taken = new Set(layers.flatMap(({ also }) => also));
   for (const layer of layers) {
     const type = isMap(layer.output) ? mapType : "float32";
     let at = steps.length;
     if (kindOf(layer.spec).selects) while (at > 0 && rises(steps[at - 1] as Step)) at--;
     steps.splice(at, 0, { layer, part: "layer", type });
     steps.push(...partsOf(layer).map((part) => ({ layer, part, type })));
+    if (taken.has(layer.name)) steps.push({ layer, part: "output", type });
   }
   return steps;
 }
 
-const rises = ({ part }: Step): boolean => part !== "layer" && partOf(part).rises;
+const rises = ({ part }: Step): boolean => part !== "layer" && part !== "output" && partOf(part).rises;
 
 /** What a step computes, forward and backward. */
-export function operationOf({ layer, part }: Step): Operation {
-  return part === "layer" ? kindOf(layer.spec) : partOf(part);
+export function operationOf({ layer, part }: ComputingStep): Operation {
+  return part === "layer" ? (kindOf(layer.spec) as Operation) : partOf(part);
 }
+
+/** A step that is more than keeping. */
+export type ComputingStep = Step & { readonly part: Exclude<Step["part"], "output"> };
+
+export const computes = (step: Step): step is ComputingStep => step.part !== "output";

@@ -290,7 +290,7 @@ test("a network that pools globally trains on tiles of either size", async () =>
   const layers = networkOf([
     { kind: "conv", filters: 4, size: 3, normalization: "batch", activation: "leaky relu" },
     { kind: "blur pool" },
-    { kind: "global pool" },
+    { kind: "global pool", also: ["conv1"] },
     { kind: "dense", units: 4 },
   ]);
   const encoder = createEncoder(

@@ -90,7 +90,7 @@ const GLOBAL = {
     { kind: "conv", filters: 6, size: 3, normalization: "batch", activation: "leaky relu" },
     { kind: "blur pool" },
     { kind: "conv", filters: 7, size: 3, activation: "leaky relu" },
-    { kind: "global pool" },
+    { kind: "global pool", also: ["conv1", "blur_pool1"] },
     { kind: "dense", units: 5 },
   ]),
 } as const;

@@ -136,6 +136,18 @@ test.each([
     [FLATTEN, { ...EMBEDDING, activation: "leaky relu" }],
     /^the network: layer 2 \(dense\): the last layer is the embedding/,
   ],
+  [
+    [CONV, POOL, { kind: "global pool", also: ["pool2"] }, EMBEDDING],
+    /^the network: layer 3 \(global pool\): "also" names "pool2", which is no layer from the first convolution .*: conv1, pool1\)$/,
+  ],
+  [
+    [POOL, CONV, { kind: "global pool", also: ["pool1"] }, EMBEDDING],
+    /^the network: layer 3 \(global pool\): "also" names "pool1", .*\(mend: one or more of: conv1\)$/,
+  ],
+  [
+    [CONV, { kind: "global pool", also: ["conv1", "conv1"] }, EMBEDDING],
+    /^the network: layer 2, also: a layer that is named twice$/,
+  ],
 ])("what makes no sense is a usage error that names the layer: %j", (input, message) => {
   const problem = problemOf(() => networkOf(input));
   expect(problem.line).toMatch(message);

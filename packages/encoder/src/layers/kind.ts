@@ -13,6 +13,8 @@ export interface Layer<Spec = { kind: string }> {
   /** Shapes of what it takes and gives for one tile. */
   readonly input: Shape;
   readonly output: Shape;
+  /** Names of the earlier layers whose outputs it takes beside its input. */
+  readonly also: readonly string[];
   /** Undefined for a layer without weights. */
   readonly kernel: readonly number[] | undefined;
   /** From 1 among the network's layers with a kernel; 0 for the others. */
@@ -42,14 +44,22 @@ export interface Gradient {
   dx?: Tensor;
   /** By what is trained, float32. */
   operands?: Readonly<Record<string, Tensor>>;
+  /** By what other layers gave, in the order of the layer's `also`; of the engine's type. */
+  also?: readonly Tensor[];
+}
+
+/** What a layer computes with beside its input. */
+export interface LayerOperands {
+  kernel: Tensor;
+  /** Outputs of other layers, of the engine's type, in the order of the layer's `also`. */
+  also: readonly Tensor[];
 }
 
 /**
  * A kind of layer: all that is known about it, but for the normalization, bias, activation and dropout that follow those
  * with a kernel (see `parts/`).
  */
-export interface LayerKind<Spec = { kind: string }, Saved = unknown>
-  extends Operation<{ kernel: Tensor }, Saved> {
+export interface LayerKind<Spec = { kind: string }, Saved = unknown> extends Operation<LayerOperands, Saved> {
   /** What can be chosen of it, `kind` among it. */
   readonly schema: z.ZodType<Spec>;
   /**
@@ -57,26 +67,30 @@ export interface LayerKind<Spec = { kind: string }, Saved = unknown>
    * alone. Then what rises and is applied to each number of a channel alike may as well follow it, where there is less.
    */
   readonly selects: boolean;
-  /** @throws FarmError `usage` where it cannot stand */
-  outputOf(spec: Spec, input: Shape, place: Place): Shape;
+  /**
+   * @param also what the other layers give that it takes
+   * @throws FarmError `usage` where it cannot stand
+   */
+  outputOf(spec: Spec, input: Shape, place: Place, also: readonly Shape[]): Shape;
   /**
    * Shape of its kernel: its last axis is that of the output's channels, and the output is linear in it. Undefined for a
    * layer without weights; then a multiple of its input gives the same multiple of its output.
    */
   kernelOf(spec: Spec, input: Shape): readonly number[] | undefined;
   /** What it makes of tiles outside training, where nothing is kept for a way back. */
-  infer(engine: Engine, x: Tensor, operands: { kernel: Tensor }, layer: Layer<Spec>): Tensor;
+  infer(engine: Engine, x: Tensor, operands: LayerOperands, layer: Layer<Spec>): Tensor;
   /**
    * Adds what it computes to an ONNX graph, whose feature maps are [tile, channel, y, x].
    *
    * @param x name of its input
    * @param kernel as in training, but scaled where it takes bytes
+   * @param also names of the outputs of the layer's `also`
    * @returns name of its output
    */
-  onnx(graph: OnnxGraph, x: string, kernel: WeightArray, layer: Layer<Spec>): string;
+  onnx(graph: OnnxGraph, x: string, kernel: WeightArray, layer: Layer<Spec>, also: readonly string[]): string;
   /**
    * Python for `loc2vec_keras.py` that defines a function with the kind's name (see `identifierOf`): from (x, spec, name) to
-   * what Keras layers make of x, [tile, y, x, channel]. The Keras layer with its weights has that name.
+   * what Keras layers make of x, [tile, y, x, channel]; with `also` x is a list, its input the last. The Keras layer with its weights has that name.
    */
   readonly keras: string;
 }
