@@ -16,7 +16,14 @@ const bestSchema = z.object({
   /** Mean of the mini-batches since the checkpoint before. */
   loss: z.number(),
   /** Where something is held out. */
-  heldout: z.object({ accuracy: z.number(), loss: z.number() }).optional(),
+  heldout: z
+    .object({
+      accuracy: z.number(),
+      /** Checkpoints of old were not judged by it: any that is, is better. */
+      nearest: z.number().default(0),
+      loss: z.number(),
+    })
+    .optional(),
 });
 
 /** What a checkpoint is chosen by. */
@@ -40,11 +47,14 @@ export async function readBest(store: ObjectStore, model: string): Promise<Best 
   }
 }
 
-/** By held-out triplets that are right, among equals by their loss; where nothing is held out, by the mini-batches' loss. */
+/**
+ * By held-out tiles whose nearest one is of their location, among equals by their loss; where nothing is held out, by the
+ * mini-batches' loss. The triplets that are right would not do: with random negatives soon all of them are.
+ */
 function isBetter(a: Best, b: Best): boolean {
   if (a.heldout === undefined || b.heldout === undefined)
     return a.heldout === b.heldout ? a.loss < b.loss : a.heldout !== undefined;
-  if (a.heldout.accuracy !== b.heldout.accuracy) return a.heldout.accuracy > b.heldout.accuracy;
+  if (a.heldout.nearest !== b.heldout.nearest) return a.heldout.nearest > b.heldout.nearest;
   return a.heldout.loss < b.heldout.loss;
 }
 

@@ -25,6 +25,8 @@ export interface HistoryEntry {
 export interface HeldoutFigures {
   /** Share of triplets whose positive is nearer than its negative. */
   accuracy: number;
+  /** Share of the tiles whose nearest other one, of all of them, shows the same location. */
+  nearest: number;
   /** As of a mini-batch of all those tiles; in it, a loss of all negatives has no regard to how far apart locations lie. */
   loss: number;
 }

@@ -7,6 +7,7 @@ import {
   structureOf,
   type Triplet,
 } from "@loc2vec/encoder";
+import { squaredDistance } from "@loc2vec/numeric";
 import { chooseSamples, POOL_SHARDS, spreadSets } from "./batches.ts";
 import type { Corpus } from "./corpus.ts";
 import { type EmptyTiles, isUsable } from "./empty.ts";
@@ -82,9 +83,27 @@ export async function openJudge(
         await new Promise((resolve) => setImmediate(resolve));
       }
       const { accuracy, loss } = computeObjective(vectors, size, structure, settings);
-      return { accuracy, loss };
+      const locations = rows.map(({ location }) => location);
+      return { accuracy, nearest: shareOfNearest(vectors, size, locations), loss };
     },
   };
+}
+
+/** The share of vectors whose nearest other one is of the same location. @param vectors float32 [images, size] */
+export function shareOfNearest(vectors: Float32Array, size: number, locations: readonly number[]): number {
+  let right = 0;
+  for (const [own, location] of locations.entries()) {
+    let [least, nearest] = [Number.POSITIVE_INFINITY, own];
+    for (let other = 0; other < locations.length; other++) {
+      if (other === own) continue;
+      const distance = squaredDistance(vectors, own * size, vectors, other * size, size);
+      // Ties count against.
+      if (distance < least || (distance === least && locations[other] !== location))
+        [least, nearest] = [distance, other];
+    }
+    if (nearest !== own && locations[nearest] === location) right++;
+  }
+  return right / locations.length;
 }
 
 /** Up to {@link LOCATIONS} usable locations, a share of each data set's, and of each of some of its shards at random. */

@@ -22,6 +22,7 @@ export function encodeEvents(history: readonly HistoryEntry[], from = 0): Uint8A
       ["learning_rate", entry.learningRate],
       ["steps_per_second", 1 / entry.seconds],
       ["heldout/triplet_accuracy", entry.heldout?.accuracy],
+      ["heldout/nearest", entry.heldout?.nearest],
       ["heldout/loss", entry.heldout?.loss],
     ];
     // Summary.Value: tag = 1 (string), simple_value = 2 (float).

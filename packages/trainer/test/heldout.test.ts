@@ -96,7 +96,7 @@ test("the judge takes tiles of held-out locations alone, and counts the triplets
   });
   // Who knows the place is always right: samples lie within 4 of one another, locations 100 apart.
   const right = await judge.measure(knows((location) => 100 * location));
-  expect(right.accuracy).toBe(1);
+  expect(right).toMatchObject({ accuracy: 1, nearest: 1 });
   expect(right.loss).toBeLessThan(1e-6);
   const split = splitBy(HOLDOUT);
   const heldout = Array.from({ length: 48 }, (_, i) => i).filter((i) => split.partOf(i) === "heldout");
@@ -108,6 +108,7 @@ test("the judge takes tiles of held-out locations alone, and counts the triplets
   // Who knows only the sample is as good as chance is: the same each time, and no better than half.
   const blind = await judge.measure(knows(() => 0));
   expect(blind.accuracy).toBeLessThan(0.5);
+  expect(blind.nearest).toBe(0);
   expect(await judge.measure(knows(() => 0))).toEqual(blind);
   const again = await judgeOf();
   if (typeof again === "string") throw new Error(again);
@@ -159,10 +160,10 @@ test("each checkpoint is judged by held-out triplets, and the best is chosen by 
   expect(judged).toEqual([4, 8, 12, 16, 20, 24]);
   const scores = whole.history.flatMap(({ step, heldout }) => (heldout ? [{ step, ...heldout }] : []));
   expect(scores.map(({ step }) => step)).toEqual(judged);
-  const [best] = [...scores].sort((a, b) => b.accuracy - a.accuracy || a.loss - b.loss);
+  const [best] = [...scores].sort((a, b) => b.nearest - a.nearest || a.loss - b.loss);
   expect(whole.best).toMatchObject({
     step: best?.step,
-    heldout: { accuracy: best?.accuracy, loss: best?.loss },
+    heldout: { accuracy: best?.accuracy, nearest: best?.nearest, loss: best?.loss },
   });
   expect(await readBest(store, "whole")).toEqual(whole.best);
   expect(await readHistory(store, "whole")).toEqual(whole.history);
@@ -193,7 +194,7 @@ test("the best checkpoint is used unless another one is named; what is not kept,
   await train({ store, model: "named", steps: 12, ...SETTINGS });
   // As if the first one were the best by far.
   const key = "models/named/best.json";
-  const first = { step: 8, loss: 0.1, heldout: { accuracy: 1, loss: 0 } };
+  const first = { step: 8, loss: 0.1, heldout: { accuracy: 1, nearest: 1, loss: 0 } };
   await put(key, JSON.stringify(first));
   await train({ store, model: "named", steps: 24, ...SETTINGS });
   expect(await listCheckpoints(store, "named")).toEqual([8, 20, 24]);

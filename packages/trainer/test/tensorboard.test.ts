@@ -33,7 +33,7 @@ test("TensorBoard reads every scalar of every step", async () => {
     learningRate: 1 / 1024,
     seconds: 0.5,
     waited: 0,
-    ...(i % 100 === 99 ? { heldout: { accuracy: i / 512, loss: 1 / (i + 1) } } : {}),
+    ...(i % 100 === 99 ? { heldout: { accuracy: i / 512, nearest: i / 1024, loss: 1 / (i + 1) } } : {}),
   }));
   await writeFile(join(folder, "events.out.tfevents.0.loc2vec"), encodeEvents(history));
   const { stdout, stderr } = spawnSync(inject("python"), ["-c", READER, folder], { encoding: "utf8" });
@@ -51,6 +51,7 @@ test("TensorBoard reads every scalar of every step", async () => {
     learning_rate: column(({ learningRate }) => learningRate as number),
     steps_per_second: column(({ seconds }) => 1 / seconds),
     "heldout/triplet_accuracy": judged(({ accuracy }) => accuracy),
+    "heldout/nearest": judged(({ nearest }) => nearest),
     "heldout/loss": judged(({ loss }) => loss),
   });
 });

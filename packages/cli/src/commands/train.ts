@@ -42,7 +42,7 @@ async function trainCommand(context: CommandContext, options: TrainCommandOption
       `model ${model}: ${result.recipe ? `recipe ${result.recipe}, ` : ""}${result.parameters} parameters, step ${result.step}, loss ${first?.loss.toFixed(4)} at first, ${last?.loss.toFixed(4)} at last`,
       ...(best
         ? [
-            `best: step ${best.step}, ${best.heldout ? `${(100 * best.heldout.accuracy).toFixed(1)}% of held-out triplets right` : `mean loss ${best.loss.toFixed(4)}`}`,
+            `best: step ${best.step}, ${best.heldout ? `${(100 * best.heldout.nearest).toFixed(1)}% of held-out tiles nearest to one of their location` : `mean loss ${best.loss.toFixed(4)}`}`,
           ]
         : []),
     ],
