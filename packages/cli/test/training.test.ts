@@ -87,7 +87,7 @@ test("on a terminal a training is shown in its place; elsewhere in lines", { tim
     expect.stringMatching(/^held out {7}\d+\.\d% of triplets right, \d+\.\d% at best [▁▂▃▄▅▆▇█]{2}$/),
     expect.stringMatching(/^waited {9}\d+\.\d% of the time for tiles$/),
     expect.stringMatching(/^model shown: 5152 parameters, step 120, loss /),
-    expect.stringMatching(/^best: step 1[02]0, \d+\.\d% of held-out triplets right$/),
+    expect.stringMatching(/^best: step 1[02]0, \d+\.\d% of held-out tiles nearest to one of their location$/),
   ]);
   const piped = await farm(train("shown", "--steps", "210", ...half), settings);
   expect(piped.stderr).toMatch(
