@@ -72,7 +72,9 @@ export interface TileTable {
 
 export function openTileTable(): TileTable {
   let buffer = new ArrayBuffer(0);
-  let blackened: { at: Uint8Array; was: Uint8Array }[] = [];
+  /** Channels that were blackened where they are, and what they were, one after another: in memory that serves again and again. */
+  let blackened: Uint8Array[] = [];
+  let were = new Uint8Array(0);
   const copy = (length: number): Uint8Array => {
     if (buffer.byteLength < ALIGNED + length) buffer = new ArrayBuffer(ALIGNED + length);
     return new Uint8Array(buffer, ALIGNED, length);
@@ -82,16 +84,18 @@ export function openTileTable(): TileTable {
       const bytes = (architecture.halvings ?? 0) === 0 ? inOnePiece(architecture, tiles) : undefined;
       if (bytes === undefined) return concatTiles(architecture, tiles, on, copy);
       const channel = architecture.pixels ** 2;
-      for (let i = 0; i < on.length; i++) {
-        if (on[i] !== 0) continue;
-        const at = bytes.subarray(i * channel, (i + 1) * channel);
-        blackened.push({ at, was: at.slice() });
-        at.fill(0);
+      for (let i = 0; i < on.length; i++)
+        if (on[i] === 0) blackened.push(bytes.subarray(i * channel, (i + 1) * channel));
+      if (were.length < blackened.length * channel) were = new Uint8Array(blackened.length * channel);
+      for (const [i, plane] of blackened.entries()) {
+        were.set(plane, i * channel);
+        plane.fill(0);
       }
       return bytes;
     },
     clear() {
-      for (const { at, was } of blackened) at.set(was);
+      for (const [i, { length }] of blackened.entries())
+        blackened[i]?.set(were.subarray(i * length, (i + 1) * length));
       blackened = [];
     },
   };

@@ -11,8 +11,8 @@ export interface ProfileRow {
   share: number;
 }
 
-/** Steps until JavaScript is compiled. */
-const WARM_UP = 4;
+/** Steps until V8 has optimized what a step runs in JavaScript: after four of them it takes twice as long as after these. */
+const WARM_UP = 40;
 
 /**
  * Times every op of a step, those that tfjs runs as well, each with a synchronisation: times are the ops' own.
