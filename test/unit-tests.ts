@@ -22,6 +22,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/core/test/secrets.test.ts",
   "packages/core/test/source.test.ts",
   "packages/core/test/tile.test.ts",
+  "packages/encoder/test/dropout.test.ts",
   "packages/encoder/test/encoder.test.ts",
   "packages/encoder/test/fixtures.test.ts",
   "packages/encoder/test/keras.test.ts",

@@ -30,41 +30,12 @@ export interface Random {
   uniform(): number;
   /** Uniform integer in [0, n). `n` in 1 … 2^32. */
   int(n: number): number;
-  /** Fills an array: each number is `chosen` where a uniform draw is below a limit, else `other`. As {@link uniform} in a loop, and faster. */
-  fill(target: Float32Array, limit: number, chosen: number, other: number): void;
   /** Standard normal (Box–Muller). */
   normal(): number;
   /** Fisher–Yates, in place; returns the same array. */
   shuffle<T>(items: T[]): T[];
   /** The generator's four state words, to checkpoint with; `randomFromState` continues from them. */
   state(): [number, number, number, number];
-}
-
-/** {@link Random.fill}, and the state after it: a function that is one for all generators is compiled once. */
-function fillFrom(
-  state: readonly [number, number, number, number],
-  target: Float32Array,
-  limit: number,
-  chosen: number,
-  other: number,
-): [number, number, number, number] {
-  let [w, x, y, z] = state;
-  // The limit is scaled, which is exact, instead of each draw.
-  const below = limit * 9007199254740992;
-  for (let i = 0; i < target.length; i++) {
-    const high = (((w + x) | 0) + z) | 0;
-    z = (z + 1) | 0;
-    w = x ^ (x >>> 9);
-    x = (y + (y << 3)) | 0;
-    y = (((y << 21) | (y >>> 11)) + high) | 0;
-    const low = (((w + x) | 0) + z) | 0;
-    z = (z + 1) | 0;
-    w = x ^ (x >>> 9);
-    x = (y + (y << 3)) | 0;
-    y = (((y << 21) | (y >>> 11)) + low) | 0;
-    target[i] = (high >>> 5) * 67108864 + (low >>> 6) < below ? chosen : other;
-  }
-  return [w, x, y, z];
 }
 
 /** sfc32 (Doty-Humphrey, PractRand): 128 bits of state, passes BigCrush. */
@@ -83,9 +54,6 @@ export function randomFromState(state: readonly [number, number, number, number]
   return {
     uniform,
     int: (n) => Math.floor(uniform() * n),
-    fill(target, limit, chosen, other) {
-      [a, b, c, d] = fillFrom([a, b, c, d], target, limit, chosen, other);
-    },
     normal: () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
     shuffle(items) {
       for (let i = items.length - 1; i > 0; i--) {

@@ -65,11 +65,3 @@ describe("randomOf", () => {
     expect(variance).toBeCloseTo(1, 1);
   });
 });
-
-test("an array is filled with what draws one by one would give, and the draws go on after it", () => {
-  const [whole, single] = [randomOf(3, 1), randomOf(3, 1)];
-  const filled = new Float32Array(5000);
-  whole.fill(filled, 0.3, 1, 2);
-  expect(filled).toEqual(Float32Array.from(filled, () => (single.uniform() < 0.3 ? 1 : 2)));
-  expect(whole.state()).toEqual(single.state());
-});

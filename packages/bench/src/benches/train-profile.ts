@@ -11,15 +11,23 @@ export interface ProfileRow {
   share: number;
 }
 
-/** Steps until V8 has optimized what a step runs in JavaScript: after four of them it takes twice as long as after these. */
+/**
+ * Steps until V8 has optimized what a step runs in JavaScript, anew where it ran before: what is called is wrapped now. After
+ * four of them it takes twice as long as after these.
+ */
 const WARM_UP = 40;
 
 /**
  * Times every op of a step, those that tfjs runs as well, each with a synchronisation: times are the ops' own.
  *
- * @param step runs a few times before it counts
+ * @param step runs `warmUp` times before it counts
  */
-export function profileStep(tensorflow: Tensorflow, step: () => void, steps: number): ProfileRow[] {
+export function profileStep(
+  tensorflow: Tensorflow,
+  step: () => void,
+  steps: number,
+  warmUp = WARM_UP,
+): ProfileRow[] {
   const { tf, device } = tensorflow;
   let spent = new Map<string, Spent>();
   let inside = false;
@@ -60,7 +68,7 @@ export function profileStep(tensorflow: Tensorflow, step: () => void, steps: num
       deleteTensor: (...args) => part("(freeing memory)", () => binding.deleteTensor(...args)),
     }),
     () => {
-      for (let i = 0; i < WARM_UP; i++) step();
+      for (let i = 0; i < warmUp; i++) step();
       return rowsOf(Array.from({ length: steps }, timeStep));
     },
   );

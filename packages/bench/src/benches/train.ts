@@ -203,7 +203,7 @@ function timeComposed(
 ): { rate: number; ops: ProfileRow[] } {
   const { step, dispose } = composedStep(tensorflow, tiles, triplets);
   try {
-    const ops = profileStep(tensorflow, step, 1);
+    const ops = profileStep(tensorflow, step, 1, 2);
     const begin = performance.now();
     for (let i = 0; i < STEPS; i++) step();
     return { rate: STEPS / ((performance.now() - begin) / 1000), ops };
