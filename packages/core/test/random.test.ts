@@ -1,4 +1,4 @@
-import { describe, expect, it, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { hashKeys, randomFromState, randomOf } from "../src/random.ts";
 
 describe("randomOf", () => {
