@@ -124,10 +124,13 @@ export function firstPositions(
   const axes = Math.min(dimensions, size);
   const scores = applyProjection(fitPca(vectors, size, axes), vectors);
   const rows = scores.length / axes;
+  // About the scores' own mean: equal rows have equal scores, though not quite 0.
   const spreadOf = (axis: number): number => {
-    let sum = 0;
-    for (let row = 0; row < rows; row++) sum += (scores[row * axes + axis] as number) ** 2;
-    return Math.sqrt(sum / rows);
+    const own = Float64Array.from({ length: rows }, (_, row) => scores[row * axes + axis] as number);
+    const middle = own.reduce((sum, score) => sum + score / rows, 0);
+    const first = own[0] as number;
+    if (own.every((score) => score === first)) return 0;
+    return Math.sqrt(own.reduce((sum, score) => sum + (score - middle) ** 2, 0) / rows);
   };
   const spreads = Array.from({ length: axes }, (_, axis) => spreadOf(axis));
   const widest = spreads[0] as number;

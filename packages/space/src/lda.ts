@@ -102,18 +102,19 @@ function axesOf(between: Matrix, within: Matrix, components: number): Pick<Proje
   return { axes, explained };
 }
 
-/** How small a pivot may be beside its diagonal entry before the matrix counts as singular. */
-const SINGULAR = 1e-10;
+/** How small a pivot may be beside its diagonal entry, and that beside the greatest one, before the matrix counts as singular. */
+const [SINGULAR, FLAT] = [1e-10, 1e-20];
 
 /** The lower triangle L of a positive definite matrix L Lᵀ (Golub & Van Loan, §4.2). */
 function cholesky(matrix: Matrix): Matrix {
   const lower = zeros(matrix.length);
+  const greatest = matrix.reduce((most, line, i) => Math.max(most, line[i] as number), 0);
   for (let i = 0; i < matrix.length; i++) {
     for (let k = 0; k <= i; k++) {
       let sum = get(matrix, i, k);
       for (let j = 0; j < k; j++) sum -= get(lower, i, j) * get(lower, k, j);
       if (k < i) set(lower, i, k, sum / get(lower, k, k));
-      else if (sum > SINGULAR * get(matrix, i, i)) set(lower, i, i, Math.sqrt(sum));
+      else if (sum > SINGULAR * get(matrix, i, i) && sum > FLAT * greatest) set(lower, i, i, Math.sqrt(sum));
       else
         throw new FarmError(
           "data",
