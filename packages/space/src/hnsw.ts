@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import usearch from "usearch";
+import { errorMessage, FarmError } from "@loc2vec/core";
 
 /** Rows that are added before others get a turn. */
 const PIECE = 1000;
@@ -15,6 +15,20 @@ export interface BuildOptions {
 /** Rows near a query, most of them the nearest, in no order to rely on. */
 export type Approximate = (query: Float32Array, count: number) => Int32Array;
 
+/** Native code, loaded when there is something to index. */
+async function loadUsearch() {
+  try {
+    return (await import("usearch")).default;
+  } catch (error) {
+    throw new FarmError(
+      "missing",
+      `usearch does not load: ${errorMessage(error)}`,
+      "npm run setup; without an index, ask for the method exact",
+      { cause: error },
+    );
+  }
+}
+
 /**
  * A graph for approximate search (HNSW, by usearch). It is built by one thread, row by row: the same vectors give the same
  * graph on the same kind of CPU.
@@ -26,6 +40,7 @@ export async function buildHnsw(
   size: number,
   { onProgress, signal }: BuildOptions,
 ): Promise<Approximate> {
+  const usearch = await loadUsearch();
   const index = new usearch.Index({
     dimensions: size,
     metric: usearch.MetricKind.L2sq,

@@ -19,6 +19,8 @@ const [MOMENTUM, LATE_MOMENTUM] = [0.5, 0.8];
 const LEAST_RATE = 50;
 /** Deviation of the first axis at the beginning. */
 const FIRST_DEVIATION = 1e-4;
+/** Rows whose neighbours a thread looks for before it is asked whether to stop. */
+const PIECE = 1000;
 /** Threads that are more than these find little to do. */
 const MOST_THREADS = 8;
 
@@ -60,8 +62,7 @@ export async function tsne(
       Math.max(1, asked ?? Math.min(MOST_THREADS, availableParallelism())),
     );
     try {
-      const affinities = await findAffinities(drawn, size, perplexity, threads);
-      signal?.throwIfAborted();
+      const affinities = await findAffinities(drawn, size, perplexity, threads, signal);
       const first = firstPositions(drawn, size, dimensions, FIRST_DEVIATION, random);
       const memory = createMemory(affinities, first, dimensions, theta);
       await descend(memory, threads, rows, iterations, (done) => {
@@ -102,6 +103,7 @@ export async function findAffinities(
   size: number,
   perplexity: number,
   threads: Threads<TsneTask>,
+  signal?: AbortSignal,
 ): Promise<Affinities> {
   const rows = vectors.length / size;
   const count = Math.min(rows - 1, Math.floor(3 * perplexity) + 1);
@@ -111,12 +113,14 @@ export async function findAffinities(
     neighbours: new Int32Array(new SharedArrayBuffer(rows * count * 4)),
     shares: new Float64Array(new SharedArrayBuffer(rows * count * 8)),
   };
-  await threads.run(
-    ranges(rows, threads.count).map(({ from, to }) => ({
-      ...{ kind: "affinities" as const, vectors: copy, size, perplexity, target },
-      range: { from, to, count },
-    })),
-  );
+  const tasks = ranges(rows, threads.count * Math.ceil(rows / threads.count / PIECE)).map(({ from, to }) => ({
+    ...{ kind: "affinities" as const, vectors: copy, size, perplexity, target },
+    range: { from, to, count },
+  }));
+  for (let at = 0; at < tasks.length; at += threads.count) {
+    signal?.throwIfAborted();
+    await threads.run(tasks.slice(at, at + threads.count));
+  }
   return symmetrize(target, count);
 }
 

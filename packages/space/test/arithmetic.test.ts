@@ -94,3 +94,12 @@ test("clouds far apart are the regions, the largest first", () => {
   expect([regions[0], regions[10], regions[59]]).toEqual([2, 0, 1]);
   expect(() => findRegions(vectors, 1, 61, randomOf(5))).toThrow(/61 regions of 60 vectors/);
 });
+
+test("of very many rows, the centres are found with some, and all rows get their region", () => {
+  const random = randomOf(6);
+  const vectors = Float32Array.from({ length: 51_000 }, (_, i) => (i % 3 === 0 ? 10 : 0) + random.uniform());
+  const { regions, sizes, centres } = findRegions(vectors, 1, 2, randomOf(5));
+  expect(sizes).toEqual([34_000, 17_000]);
+  expect(regions.every((region, row) => region === (row % 3 === 0 ? 1 : 0))).toBe(true);
+  expect(centres.map(([centre]) => centre)).toEqual([expect.closeTo(0.5, 1), expect.closeTo(10.5, 1)]);
+});

@@ -232,6 +232,8 @@ test("it stops between two iterations when told, and refuses what it cannot do",
   await expect(running).rejects.toThrow("enough");
   expect(seen.at(-1)).toBe(7);
   const options = { random: randomOf(1), threads: 1 };
+  const signal = AbortSignal.abort(new Error("not even begun"));
+  await expect(tsne(vectors, 4, { ...options, signal })).rejects.toThrow("not even begun");
   await expect(tsne(vectors.subarray(0, 200), 4, options)).rejects.toThrow(/perplexity 30 of 50 vectors/);
   await expect(tsne(vectors.subarray(0, 12), 4, options)).rejects.toThrow(/3 vectors are too few/);
   await expect(tsne(vectors, 7, options)).rejects.toThrow(/no whole rows of 7/);
