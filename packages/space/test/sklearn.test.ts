@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { json } from "node:stream/consumers";
 import { randomOf } from "@loc2vec/core";
-import { beforeAll, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { applyProjection, fitLda, trustworthiness, tsne } from "../src/index.ts";
 import { openThreads } from "../src/threads.ts";
 import { divergenceOf, findAffinities } from "../src/tsne.ts";
@@ -39,8 +39,12 @@ const lines = (values: ArrayLike<number>, size: number): number[][] =>
 const flat = Float32Array.from({ length: 2 * ROWS }, (_, i) => vectors[(i >> 1) * SIZE + (i & 1)] as number);
 
 let reference: Reference;
+let stop = (): void => {};
 beforeAll(async () => {
-  const python = spawn(inject("python"), [SCRIPT], { stdio: ["pipe", "pipe", "inherit"] });
+  // Its threads wait for one another by spinning, which takes minutes where other tests have the cores.
+  const env = { ...process.env, OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1" };
+  const python = spawn(inject("python"), [SCRIPT], { stdio: ["pipe", "pipe", "inherit"], env });
+  stop = () => python.kill();
   python.stdin.end(
     JSON.stringify({
       vectors: lines(vectors, SIZE),
@@ -52,6 +56,7 @@ beforeAll(async () => {
   );
   reference = (await json(python.stdout)) as Reference;
 }, 300_000);
+afterAll(() => stop());
 
 test.each([...SHRINKAGES.entries()])("LDA %i, of shrinkage %f, is scikit-learn's", (at, shrinkage) => {
   const theirs = reference.lda[at] as Reference["lda"][number];
@@ -100,7 +105,8 @@ test.each(["2", "3"] as const)(
     // Both say of their own arrangement what all pairs say of it, so both mean the same by affinities and divergence.
     expect(Math.abs(own.divergence / exact - 1)).toBeLessThan(0.02);
     expect(Math.abs(theirs.divergence / theirExact - 1)).toBeLessThan(0.02);
-    expect(exact).toBeLessThan(1.05 * theirExact);
+    // In three dimensions, theirs do not quite follow the gradient: see docs/decisions.md.
+    expect(exact).toBeLessThan((dimensions === 2 ? 1.05 : 1) * theirExact);
     const trust = (positions: Float32Array): number =>
       trustworthiness(vectors, SIZE, positions, dimensions, 12);
     const their = trust(Float32Array.from(theirs.positions.flat()));
