@@ -13,6 +13,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   services: ["core", "postgres"],
   gis: ["core", "numeric", "postgres"],
   shards: ["core", "numeric"],
+  space: ["core", "numeric"],
   queue: ["core"],
   tensorflow: ["core"],
   rasterizer: ["core", "gis", "postgres"],
@@ -21,7 +22,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   worker: ["core", "queue", "shards"],
   board: ["core", "queue"],
   trainer: ["core", "encoder", "numeric", "shards", "tensorflow"],
-  atlas: ["core", "gis", "numeric", "shards"],
+  atlas: ["core", "gis", "numeric", "shards", "space"],
   evaluation: ["core", "encoder", "numeric", "shards", "tensorflow", "trainer"],
   farm: [
     ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "services", "shards", "trainer", "worker"],
@@ -32,7 +33,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   bench: [
     ...["core", "postgres", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder"],
-    ...["worker", "trainer", "atlas", "farm", "cli", "numeric"],
+    ...["worker", "trainer", "atlas", "farm", "cli", "numeric", "space"],
   ],
 };
 

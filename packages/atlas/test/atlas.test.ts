@@ -17,7 +17,6 @@ import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { embeddingColours, place } from "../src/citymap.ts";
 import { composeRgb, writeReport } from "../src/index.ts";
-import { nearest } from "../src/nearest.ts";
 
 const PROFILE = parseProfile(
   `
@@ -209,13 +208,7 @@ test("channels are painted in the order of z, as opaque as they are bright", () 
   expect([...data.subarray(12, 15)]).toEqual([242, 239, 233]);
 });
 
-test("neighbours, distances, colours and places", () => {
-  const points = Float32Array.of(0, 0, 3, 4, 1, 0, 0, 9);
-  expect(nearest(points, 2, 0, 2)).toEqual([
-    { index: 2, distance: 1 },
-    { index: 1, distance: 5 },
-  ]);
-  expect(nearest(points, 2, 0, 2, (i) => i !== 2).map(({ index }) => index)).toEqual([1, 3]);
+test("colours and places", () => {
   const { colours } = embeddingColours(
     Float32Array.from({ length: 400 }, (_, i) => (i % 4 === 0 ? i : 0)),
     4,

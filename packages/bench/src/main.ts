@@ -4,11 +4,13 @@ import { embed } from "./benches/embed.ts";
 import { enqueue } from "./benches/enqueue.ts";
 import { farm } from "./benches/farm.ts";
 import { gpuReady } from "./benches/gpu-ready.ts";
+import { knn } from "./benches/knn.ts";
 import { loader } from "./benches/loader.ts";
 import { query } from "./benches/query.ts";
 import { raster } from "./benches/raster.ts";
 import { scale } from "./benches/scale.ts";
 import { shards } from "./benches/shards.ts";
+import { space } from "./benches/space.ts";
 import { train } from "./benches/train.ts";
 import { workers } from "./benches/workers.ts";
 
@@ -17,6 +19,7 @@ await runProgram({
   description: "Measures this machine, on servers of its own under FARM_HOME/bench. Settings: farm config.",
   commands: [
     ...[raster, query, shards, workers, enqueue, farm, loader, train, embed],
+    ...[knn, space],
     ...[render, shard, step, all],
     ...[gpuReady, scale],
   ],

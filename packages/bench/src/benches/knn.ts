@@ -1,0 +1,83 @@
+import { whole } from "@loc2vec/cli";
+import { randomOf } from "@loc2vec/core";
+import { machine } from "@loc2vec/farm";
+import { type Neighbours, openNeighbours } from "@loc2vec/space";
+import { Option } from "commander";
+import { defineBench } from "../bench.ts";
+import { drawClouds, SIZE } from "./clouds.ts";
+
+/** Neighbours that are asked for. */
+const COUNT = 10;
+/** Queries before it counts. */
+const WARM_UP = 20;
+const MB = 1024 * 1024;
+
+interface KnnOptions {
+  rows: number;
+  queries: number;
+  seed: number;
+}
+
+export const knn = defineBench({
+  name: "knn",
+  description: "how fast the nearest of many embeddings are found: by an index, and by looking at all",
+  options: (command) =>
+    command
+      .addOption(new Option("--rows <n>", "vectors of 16 numbers").argParser(whole(100)).default(1_500_000))
+      .addOption(new Option("--queries <n>", "that are timed").argParser(whole(10)).default(1000))
+      .addOption(new Option("--seed <n>", "of the vectors").argParser(whole(0)).default(1)),
+  async measure({ log, signal }, { rows, queries, seed }: KnnOptions, report) {
+    const { vectors } = drawClouds(rows, seed);
+    const random = randomOf(seed, 1);
+    // A query is a little beside a row, so that no row is its answer by itself.
+    const asked = Array.from({ length: queries }, () => {
+      const at = random.int(rows) * SIZE;
+      return vectors.slice(at, at + SIZE).map((value) => value + 0.02 * random.normal());
+    });
+    const exact = await openNeighbours(vectors, SIZE, { method: "exact" });
+    const before = process.memoryUsage().rss;
+    const begin = performance.now();
+    const onProgress = (done: number, all: number): void => {
+      if (done % 100_000 === 0) log(`bench: ${done} of ${all} rows indexed`);
+    };
+    const index = await openNeighbours(vectors, SIZE, { method: "hnsw", signal, onProgress });
+    const build = round((performance.now() - begin) / 1000, 1);
+    report({ n: rows, build_s: build });
+    const after = process.memoryUsage().rss;
+    const [fast, slow] = [ask(index, asked), ask(exact, asked)];
+    const hits = fast.found.map((found, i) => found.filter((row) => slow.found[i]?.includes(row)).length);
+    return {
+      machine: machine(),
+      n: rows,
+      size: SIZE,
+      queries,
+      build_s: build,
+      recall_at_10: round(hits.reduce((sum, each) => sum + each, 0) / (COUNT * queries), 4),
+      p50_ms: fast.p50,
+      p99_ms: fast.p99,
+      exact_p50_ms: slow.p50,
+      exact_p99_ms: slow.p99,
+      index_mb: Math.round((after - before) / MB),
+      rss_mb: Math.round(process.memoryUsage().rss / MB),
+    };
+  },
+});
+
+function ask(
+  index: Neighbours,
+  queries: readonly Float32Array[],
+): { found: number[][]; p50: number; p99: number } {
+  for (const query of queries.slice(0, WARM_UP)) index.nearest(query, COUNT);
+  const found: number[][] = [];
+  const times = queries.map((query) => {
+    const start = performance.now();
+    found.push(index.nearest(query, COUNT).map(({ row }) => row));
+    return performance.now() - start;
+  });
+  times.sort((a, b) => a - b);
+  const at = (share: number): number =>
+    round(times[Math.min(times.length - 1, Math.floor(share * times.length))] as number, 3);
+  return { found, p50: at(0.5), p99: at(0.99) };
+}
+
+const round = (value: number, digits: number): number => Number(value.toFixed(digits));
