@@ -23,12 +23,16 @@ export interface Ascent {
   blurWidth: number;
 }
 
+/**
+ * Rate over decay, 120, is the root mean square that images come to: the strongest channels are bright and not all at 255,
+ * so that it can be seen which is stronger.
+ */
 export const DEFAULT_ASCENT: Ascent = {
   iterations: 120,
-  rate: 16,
-  decay: 0.02,
+  rate: 6,
+  decay: 0.05,
   blurEvery: 4,
-  blurWidth: 0.5,
+  blurWidth: 1,
 };
 
 /** What became of a mini-batch of images, each with a filter of its own. */
