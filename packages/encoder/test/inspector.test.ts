@@ -18,8 +18,8 @@ const EMBEDDING = { kind: "dense", units: 4, normalization: "none", activation: 
 
 /** Networks that have every kind of layer between them, by what is special of them. */
 const NETWORKS: Readonly<Record<string, Architecture>> = {
-  "of Loc2Vec's kind": {
-    ...TILE,
+  "of Loc2Vec's kind, on tiles that are halved and turned": {
+    ...{ channels: 3, pixels: 32, halvings: 1, turns: 8 },
     layers: networkOf({ pooled: [6, 6], pointwise: [5], dense: 6, embedding: 4 }),
   },
   "with blur pools and a bias": {
@@ -33,11 +33,8 @@ const NETWORKS: Readonly<Record<string, Architecture>> = {
       EMBEDDING,
     ],
   },
-  "with a global pool of several maps, halved and turned": {
+  "with a global pool of several maps": {
     ...TILE,
-    pixels: 32,
-    halvings: 1,
-    turns: 8,
     layers: [
       { kind: "conv", filters: 5, size: 3, ...FOLLOWED },
       { kind: "pool" },
@@ -153,13 +150,16 @@ test.each(ENTRIES)(
 test("before a feature map, pixels may be of another size; a layer that is not there is named", async () => {
   const tensorflow = await loadTensorflow();
   const { tf } = tensorflow;
-  const architecture = NETWORKS["of Loc2Vec's kind"] as Architecture;
+  const architecture = NETWORKS["of Loc2Vec's kind, on tiles that are halved and turned"] as Architecture;
   const inspector = createInspector(tensorflow, architecture, trainedLike(architecture));
   tf.tidy(() => {
     const pixels = tf.zeros([1, 8, 8, 3]);
     expect(inspector.look(pixels, "conv2").output.shape).toEqual([1, 4, 4, 6]);
     expect(() => inspector.look(pixels, "conv9")).toThrowError(
-      'the network has no layer "conv9" (one of: conv1, pool1, conv2, pool2, conv3, flatten1, dense, embedding)',
+      expect.objectContaining({
+        message: 'the network has no layer "conv9"',
+        mend: "one of: conv1, pool1, conv2, pool2, conv3, flatten1, dense, embedding",
+      }),
     );
   });
   inspector.dispose();
