@@ -18,6 +18,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   tensorflow: ["core"],
   rasterizer: ["core", "gis", "postgres"],
   encoder: ["core", "tensorflow"],
+  insight: ["core", "encoder", "tensorflow"],
   producer: ["core", "queue", "shards"],
   worker: ["core", "queue", "shards"],
   board: ["core", "queue"],

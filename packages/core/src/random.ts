@@ -98,4 +98,5 @@ export const Purpose = {
   judge: 10,
   overlap: 11,
   mix: 12,
+  insight: 13,
 } as const;

@@ -22,11 +22,12 @@ export {
   type TrainBatch,
   type UpdateOptions,
 } from "./encoder.ts";
+export { createInspector, type Inspector, type Look } from "./inspector.ts";
 export { kerasLoader } from "./keras.ts";
 export { LAYER_KINDS, type LayerKindName, type LayerSpec } from "./layers/index.ts";
 export type { Layer } from "./layers/kind.ts";
 export { sizeOf } from "./layers/shape.ts";
-export { type Architecture, layersOf, MOST_HALVINGS, TURNS, type Turns } from "./layout.ts";
+export { type Architecture, inputSide, layersOf, MOST_HALVINGS, TURNS, type Turns } from "./layout.ts";
 export { LOSS_NAMES, LOSSES, type LossName } from "./losses/index.ts";
 export {
   type BatchStructure,

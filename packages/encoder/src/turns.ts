@@ -38,6 +38,21 @@ export function* turned(engine: Engine, tiles: Tensor, turns: Turns): Generator<
   }
 }
 
+/** Gradients by turns of tiles, [turn × tile, y, x, channel] float32 in the order of {@link turned}, as those by the tiles. */
+export function unturned(engine: Engine, gradients: Tensor, turns: Turns): Tensor {
+  const { tf } = engine.tensorflow;
+  const byTurn = tf.split(gradients, turns).map((gradient, i) => {
+    const { transposed, y, x } = SYMMETRIES[i] as Symmetry;
+    const axes = [...(y ? [1] : []), ...(x ? [2] : [])];
+    const upright =
+      axes.length === 0 ? gradient : engine.op("ReverseV2", [gradient, tf.tensor1d(axes, "int32")], REVERSE);
+    return transposed
+      ? engine.op("Transpose", [upright, tf.tensor1d([0, 2, 1, 3], "int32")], TRANSPOSE)
+      : upright;
+  });
+  return tf.addN(byTurn);
+}
+
 /**
  * Adds the turns of tiles to an ONNX graph, all tiles of one turn after those of another.
  *

@@ -98,7 +98,7 @@ test.each(examples.map((example) => [nameOf(example), example] as const))(
         expect(output.shape).toEqual([BATCH, ...(layers.at(-1)?.output ?? [])]);
         expectClose(output.dataSync() as Float32Array, example.output, tolerance, `${type}: output`);
         const dy = tf.tensor(weighing(output.size), output.shape);
-        const { weights, input } = backward(tensorflow, traces, dy, true);
+        const { weights, input } = backward(tensorflow, traces, dy, { input: true, weights: true });
         expect(input?.shape).toEqual(shape);
         const byInput = input?.dataSync() as Float32Array;
         expectClose(byInput, example.gradientByInput, tolerance, `${type}: gradient by the input`);
@@ -112,6 +112,10 @@ test.each(examples.map((example) => [nameOf(example), example] as const))(
         expect(short.input === undefined).toBe(layers.some(({ kernel }) => kernel !== undefined));
         for (const [name, gradient] of weights)
           expect(short.weights.get(name)?.dataSync()).toEqual(gradient.dataSync());
+        // Where only the input's is wanted, it is the same, and no other is given.
+        const inputAlone = backward(tensorflow, traces, dy, { input: true, weights: false });
+        expect(inputAlone.weights.size).toBe(0);
+        expect(inputAlone.input?.dataSync()).toEqual(byInput);
       });
     }
     expect(tf.memory().numTensors).toBe(before);

@@ -43,9 +43,10 @@ async function load(): Promise<Tensorflow> {
   // Read when the library starts: its notes on CPU features are of no use to users.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
-  // tfjs-node calls it; Node 23 removed it, and Node 22 warns of it.
-  const util = require("node:util") as { isNullOrUndefined: (value: unknown) => boolean };
+  // tfjs-node calls them; Node 23 removed them, and Node 22 warns of them.
+  const util = require("node:util") as Record<string, (value: unknown) => boolean>;
   util.isNullOrUndefined = (value) => value === null || value === undefined;
+  util.isArray = Array.isArray;
   let tf: typeof tfjs;
   try {
     tf = loadWithoutNotices(() => quietly(() => require(tfjsNode) as typeof tfjs));

@@ -41,10 +41,15 @@ export const conv: LayerKind<z.infer<typeof schema>, { x: Tensor; kernel: Tensor
   backward: (engine, dy, { x, kernel }, wanted) => {
     const { tensorflow, type } = engine;
     const shapeOf = (tensor: Tensor): Tensor => constant(tensorflow, tensor.shape);
-    const byKernel = engine.op("Conv2DBackpropFilter", [x, shapeOf(kernel), dy], ATTRIBUTES);
-    const operands = { kernel: convert(tensorflow, byKernel, type, "float32") };
-    if (!wanted) return { operands };
-    return { operands, dx: engine.op("Conv2DBackpropInput", [shapeOf(x), kernel, dy], ATTRIBUTES) };
+    const byKernel = (): Tensor => {
+      const gradient = engine.op("Conv2DBackpropFilter", [x, shapeOf(kernel), dy], ATTRIBUTES);
+      return convert(tensorflow, gradient, type, "float32");
+    };
+    const byInput = (): Tensor => engine.op("Conv2DBackpropInput", [shapeOf(x), kernel, dy], ATTRIBUTES);
+    return {
+      ...(wanted.weights ? { operands: { kernel: byKernel() } } : {}),
+      ...(wanted.input ? { dx: byInput() } : {}),
+    };
   },
   onnx: (graph, x, kernel, { name, spec: { size } }) => {
     const border = (size - 1) / 2;

@@ -31,10 +31,10 @@ export const dense: LayerKind<z.infer<typeof schema>, { x: Tensor; kernel: Tenso
   kernelOf: ({ units }, input) => [input[0], units],
   infer: (engine, x, { kernel }) => engine.op("MatMul", [x, kernel], MATMUL),
   forward: (engine, x, { kernel }) => ({ y: engine.op("MatMul", [x, kernel], MATMUL), saved: { x, kernel } }),
-  backward: (engine, dy, { x, kernel }, wanted) => {
-    const operands = { kernel: engine.op("MatMul", [x, dy], MATMUL_A) };
-    return wanted ? { operands, dx: engine.op("MatMul", [dy, kernel], MATMUL_B) } : { operands };
-  },
+  backward: (engine, dy, { x, kernel }, wanted) => ({
+    ...(wanted.weights ? { operands: { kernel: engine.op("MatMul", [x, dy], MATMUL_A) } } : {}),
+    ...(wanted.input ? { dx: engine.op("MatMul", [dy, kernel], MATMUL_B) } : {}),
+  }),
   onnx: (graph, x, kernel, { name }) => graph.node("MatMul", [x, graph.constant(`${name}.kernel`, kernel)]),
   keras: `
 def dense(x, spec, name):

@@ -32,10 +32,18 @@ export interface Operation<Operands = unknown, Saved = unknown> {
   forward(engine: Engine, x: Tensor, operands: Operands, layer: Layer): { y: Tensor; saved: Saved };
   /**
    * @param dy gradient of the loss by `y`, of the engine's type
-   * @param wanted whether the gradient by `x` is: nothing that is trained lies before the first kernel
-   * @returns the gradients by `x` and, float32, by the operands that are trained, by their names
+   * @returns the gradients by `x` and, float32, by the operands that are trained, by their names: at least those that are
+   *   wanted
    */
-  backward(engine: Engine, dy: Tensor, saved: Saved, wanted: boolean, layer: Layer): Gradient;
+  backward(engine: Engine, dy: Tensor, saved: Saved, wanted: Wanted, layer: Layer): Gradient;
+}
+
+/** Which gradients a way back is to give. */
+export interface Wanted {
+  /** By the input: in training not before the first kernel, as nothing that is trained lies there. */
+  input: boolean;
+  /** By what is trained. */
+  weights: boolean;
 }
 
 /** What a way back gives. */

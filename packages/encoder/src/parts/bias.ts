@@ -13,7 +13,8 @@ export const bias: Part<{ bias: Tensor }, undefined> = {
     y: engine.op("BiasAdd", [x, bias], ATTRIBUTES),
     saved: undefined,
   }),
-  backward: ({ tensorflow, type }, dy) => {
+  backward: ({ tensorflow, type }, dy, _, wanted) => {
+    if (!wanted.weights) return { dx: dy };
     const channels = dy.shape.at(-1) as number;
     const byBias = convert(tensorflow, dy, type, "float32").reshape([-1, channels]).sum(0);
     return { dx: dy, operands: { bias: byBias } };
