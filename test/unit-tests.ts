@@ -9,7 +9,6 @@ export const ALL_TESTS: readonly string[] = ["packages/*/test/**/*.test.ts", "te
 export const UNIT_TESTS: readonly string[] = [
   "packages/atlas/test/atlas.test.ts",
   "packages/bench/test/gpu-ops.test.ts",
-  "packages/board/test/access.test.ts",
   "packages/cli/test/doctor.test.ts",
   "packages/cli/test/node.test.ts",
   "packages/cli/test/training-options.test.ts",
@@ -48,6 +47,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/gis/test/parquet.test.ts",
   "packages/gis/test/profile.test.ts",
   "packages/gis/test/properties.test.ts",
+  "packages/http/test/access.test.ts",
   "packages/insight/test/colours.test.ts",
   "packages/insight/test/extremes.test.ts",
   "packages/insight/test/maximize.test.ts",
