@@ -25,9 +25,11 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   board: ["core", "http", "queue"],
   trainer: ["core", "encoder", "numeric", "shards", "tensorflow"],
   atlas: ["core", "gis", "numeric", "shards", "space"],
+  server: [...["atlas", "core", "encoder", "gis", "http", "rasterizer", "shards", "space", "trainer"]],
   evaluation: ["core", "encoder", "numeric", "shards", "tensorflow", "trainer"],
   farm: [
-    ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "services", "shards", "trainer", "worker"],
+    ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "server", "services", "shards", "trainer"],
+    "worker",
   ],
   cli: [
     ...["core", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder", "producer"],

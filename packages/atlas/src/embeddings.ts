@@ -7,6 +7,8 @@ export interface Embeddings {
   data: Float32Array;
   /** Length of a vector. */
   size: number;
+  /** SHA-256 of the weights that made them, hex; undefined where it was not written down. */
+  weightsSha256: string | undefined;
 }
 
 /**
@@ -57,5 +59,6 @@ export async function readEmbeddings(
       `${prefix}: ${rows} embeddings for ${dataset.locations} locations`,
       "pnpm farm:embed again",
     );
-  return { data: vectors.data, size };
+  const { weights_sha256: weights } = group ?? {};
+  return { data: vectors.data, size, weightsSha256: typeof weights === "string" ? weights : undefined };
 }

@@ -12,6 +12,7 @@ import { importMap } from "./commands/import.ts";
 import { locations } from "./commands/locations.ts";
 import { report } from "./commands/report.ts";
 import { retry } from "./commands/retry.ts";
+import { serve } from "./commands/serve.ts";
 import { status } from "./commands/status.ts";
 import { train } from "./commands/train.ts";
 import { up } from "./commands/up.ts";
@@ -24,7 +25,7 @@ await runProgram({
   commands: [
     ...[up, down, doctor, config],
     ...[importMap, locations, enqueue, work, status, retry, verify, board],
-    ...[train, embed, evaluate, exportModel, report],
+    ...[train, embed, evaluate, exportModel, report, serve],
     demo,
   ],
 });
