@@ -45,6 +45,23 @@ export function addRoutes(instance: FastifyInstance, served: Served, profile: Pr
   addNeighboursRoute(instance, served);
   addSpaceRoutes(instance, served);
   addLocationRoutes(instance, served, profile);
+  app.get(
+    "/v1/tile/:z/:x/:y.png",
+    {
+      schema: {
+        summary: "A tile of the map as the model sees it, for human eyes: Web Mercator, 256 pixels",
+        params: schemas.tileParams,
+        response: { 200: schemas.pngAnswer, ...REFUSALS, 404: refusal },
+      },
+    },
+    async ({ params: { z, x, y }, headers }, reply) => {
+      const { png, etag } = await served.pictures.tile(z, x, y);
+      reply.header("etag", etag).header("cache-control", "private, max-age=3600");
+      const known = headers["if-none-match"]?.split(",").map((each) => each.trim().replace(/^W\//, ""));
+      if (known?.includes(etag)) return reply.code(304).send();
+      return reply.type("image/png").send(png);
+    },
+  );
 }
 
 /** How rows are told, and where they lie. */
