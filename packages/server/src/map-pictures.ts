@@ -71,9 +71,7 @@ export function meets(z: number, x: number, y: number, [west, south, east, north
   const metres = (lon: number): number => (lon * HALF_WORLD_M) / 180;
   const [from, to] = [metres(west), metres(east < west ? east + 360 : east)];
   const turns = [-2 * HALF_WORLD_M, 0, 2 * HALF_WORLD_M];
-  return turns.some(
-    (turn) => square.x + square.half + turn >= from && square.x - square.half + turn <= to,
-  );
+  return turns.some((turn) => square.x + square.half + turn >= from && square.x - square.half + turn <= to);
 }
 
 /** Keeps values of so many bytes together; the one used longest ago goes first. */

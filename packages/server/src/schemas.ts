@@ -97,8 +97,14 @@ export const locationAnswer = z.object({
 
 export const tileParams = z.object({
   z: z.int().min(10).max(19),
-  x: z.int().min(0).max(2 ** 19 - 1),
-  y: z.int().min(0).max(2 ** 19 - 1),
+  x: z
+    .int()
+    .min(0)
+    .max(2 ** 19 - 1),
+  y: z
+    .int()
+    .min(0)
+    .max(2 ** 19 - 1),
 });
 
 const box = z

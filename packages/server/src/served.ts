@@ -137,7 +137,10 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
             const [tile] = await rasterizer.render(spot, [ANCHOR], dataset.levels);
             return batches.embed(tile as Uint8Array);
           });
-        const ends = await Promise.allSettled(spots.map(embedOne));
+        const late = new Promise<never>((_, reject) => {
+          signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+        });
+        const ends = await Promise.race([Promise.allSettled(spots.map(embedOne)), late]);
         return ends.map((end) => {
           if (end.status === "rejected") throw end.reason;
           return end.value;

@@ -43,7 +43,9 @@ test("a map tile shows what a location's tile shows, where it lies", async () =>
         }
         const at = 256 * Math.floor((y % 1) * 256) + Math.floor((x % 1) * 256);
         for (let k = 0; k < 3; k++)
-          sum += Math.abs((picture.data[3 * at + k] as number) - (tile.data[3 * (128 * row + column) + k] as number));
+          sum += Math.abs(
+            (picture.data[3 * at + k] as number) - (tile.data[3 * (128 * row + column) + k] as number),
+          );
         count += 3;
       }
     }
@@ -71,7 +73,9 @@ test("it is 256 pixels wide at every zoom, kept, and not sent to who has it", as
     const { width, height, data } = await rgb(bytes);
     expect([width, height]).toEqual([256, 256]);
     // There is more than land on it.
-    expect(new Set(Array.from({ length: 65_536 }, (_, i) => data.subarray(3 * i, 3 * i + 3).join())).size).toBeGreaterThan(5);
+    expect(
+      new Set(Array.from({ length: 65_536 }, (_, i) => data.subarray(3 * i, 3 * i + 3).join())).size,
+    ).toBeGreaterThan(5);
     const etag = headers.get("etag") as string;
     const again = await ask(path, { headers: { "if-none-match": `"other", W/${etag}` } });
     expect([again.status, again.bytes.length]).toEqual([304, 0]);
