@@ -60,7 +60,7 @@ async function settingsOf(name: string): Promise<Record<string, string>> {
     FARM_HOME: join(home, name),
     FARM_STORE: `file://${join(home, name, "store")}`,
     FARM_REDIS_URL: inject("redisUrl"),
-    FARM_DATABASE_URL: await ensureDatabase(inject("databaseUrl"), `example_${name.replace("-", "_")}`),
+    FARM_DATABASE_URL: await ensureDatabase(inject("databaseUrl"), `example_${name.replaceAll("-", "_")}`),
     FARM_QUEUE_PREFIX: `example-${name}-${process.pid}`,
   };
 }
@@ -135,7 +135,7 @@ test("ask-the-api: from TypeScript and from Python the same is heard, and what i
         ["24.9521", "60.1704"],
         ["2.35", "48.85"],
       ] as const;
-      const token = { FARM_TOKEN: "a-token-of-the-examples" };
+      const token = { API_TOKEN: "a-token-of-the-examples" };
       asked = Promise.all(
         programs.flatMap(([program, script]) =>
           spots.map((spot) => run(program, [script, url, ...spot], token)),

@@ -1,4 +1,4 @@
-"""Asks the API of `farm serve`, with what Python brings along: ask.py URL LON LAT. The token is taken from FARM_TOKEN."""
+"""Asks the API of `farm serve`, with what Python brings along: ask.py URL LON LAT. The token is taken from API_TOKEN."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import urllib.parse
 import urllib.request
 
 url, lon, lat = sys.argv[1:4]
-headers = {"authorization": f"Bearer {os.environ['FARM_TOKEN']}", "content-type": "application/json"}
+headers = {"authorization": f"Bearer {os.environ['API_TOKEN']}", "content-type": "application/json"}
 
 
 def ask(path, body=None):

@@ -1,7 +1,8 @@
-// Asks the API of `farm serve`: node ask.ts URL LON LAT. The token is taken from FARM_TOKEN.
+// Asks the API of `farm serve`: node ask.ts URL LON LAT. The token is taken from API_TOKEN.
 
 const [url = "", lon = "", lat = ""] = process.argv.slice(2);
-const headers = { authorization: `Bearer ${process.env.FARM_TOKEN}`, "content-type": "application/json" };
+// biome-ignore lint/suspicious/noUndeclaredEnvVars: an example is no task of Turborepo
+const headers = { authorization: `Bearer ${process.env.API_TOKEN}`, "content-type": "application/json" };
 
 interface Refusal {
   error: { code: string; message: string; mend: string };
