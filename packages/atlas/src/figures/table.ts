@@ -1,9 +1,7 @@
 import type { Drawing, FigureMaker, ModelDrawing } from "../drawing.ts";
 import { augmentations } from "./augmentations.ts";
 import { channels } from "./channels.ts";
-import { city } from "./city.ts";
 import { locations } from "./locations.ts";
-import { loss } from "./loss.ts";
 import { neighbours } from "./neighbours.ts";
 import { triplets } from "./triplets.ts";
 
@@ -16,4 +14,4 @@ export const DATASET_FIGURES: readonly FigureMaker<Drawing>[] = [
 ];
 
 /** Figures of a model, which follow them. */
-export const MODEL_FIGURES: readonly FigureMaker<ModelDrawing>[] = [loss, city, neighbours];
+export const MODEL_FIGURES: readonly FigureMaker<ModelDrawing>[] = [neighbours];
