@@ -1,7 +1,9 @@
 import type { Drawing, FigureMaker, ModelDrawing } from "../drawing.ts";
 import { augmentations } from "./augmentations.ts";
 import { channels } from "./channels.ts";
+import { cities, city } from "./city.ts";
 import { locations } from "./locations.ts";
+import { lookalikes } from "./lookalikes.ts";
 import { neighbours } from "./neighbours.ts";
 import { triplets } from "./triplets.ts";
 
@@ -14,4 +16,4 @@ export const DATASET_FIGURES: readonly FigureMaker<Drawing>[] = [
 ];
 
 /** Figures of a model, which follow them. */
-export const MODEL_FIGURES: readonly FigureMaker<ModelDrawing>[] = [neighbours];
+export const MODEL_FIGURES: readonly FigureMaker<ModelDrawing>[] = [lookalikes, neighbours, city, cities];
