@@ -25,7 +25,8 @@ export interface Layout {
 }
 
 /**
- * Lays a map out: equirectangular about the middle latitude, north on top, all tiles in view.
+ * Lays a map out: equirectangular about the middle latitude, north on top. A few locations far from
+ * all others may lie out of view.
  *
  * @param radius of a tile, metres
  */
@@ -51,15 +52,22 @@ export function layOut({ lon, lat }: { lon: Float64Array; lat: Float64Array }, r
   };
 }
 
+/** What holds nearly all of some values: the middle 99 % of them and a tenth of that beyond, or all where that is less. */
 function rangeOf(values: Float64Array): [number, number] {
-  return values.reduce<[number, number]>(
-    ([a, b], v) => [Math.min(a, v), Math.max(b, v)],
-    [Infinity, -Infinity],
-  );
+  const sorted = Float64Array.from(values).sort();
+  const at = (share: number): number => sorted[Math.round(share * (sorted.length - 1))] as number;
+  const beyond = (at(0.995) - at(0.005)) / 10;
+  return [Math.max(at(0), at(0.005) - beyond), Math.min(at(1), at(0.995) + beyond)];
+}
+
+/** Whether a location is in view. */
+export function inView({ x, y, width, height }: Layout, location: number): boolean {
+  const [left, top] = [x[location] as number, y[location] as number];
+  return left >= 0 && left <= width && top >= 0 && top <= height;
 }
 
 /** Grey that the land is drawn in where no tile lies. */
-const GROUND = 246;
+const GROUND = 252;
 
 /**
  * What a city looks like, faintly: its anchors where they lie, in grey.
@@ -116,7 +124,7 @@ function putGrey(
         0.3 * (tile[at] as number) + 0.59 * (tile[at + 1] as number) + 0.11 * (tile[at + 2] as number);
       // Of 256 levels, buildings and rails are below 200, land about 240, streets 255.
       data.fill(
-        Math.min(255, 190 + 0.26 * light),
+        Math.min(255, 109 + 0.6 * light),
         3 * ((top + row) * width + left + column),
         3 * ((top + row) * width + left + column) + 3,
       );
@@ -170,7 +178,7 @@ export async function mapSvg(options: MapOptions): Promise<Svg> {
   const { width, height, metresPerPixel } = layout;
   const radius =
     options.radius ??
-    Math.min(6, Math.max(1.8, Math.sqrt((width * height) / (12 * Math.max(1, dots.length)))));
+    Math.min(5, Math.max(1.8, Math.sqrt((width * height) / (30 * Math.max(1, dots.length)))));
   const raster = await rasterOf(await putDots(ground, layout, dots, radius), {
     as: "webp",
     most: MOST_BYTES,

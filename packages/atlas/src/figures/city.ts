@@ -1,7 +1,7 @@
 import { type Colours, colourOf, commonColours } from "../colours.ts";
 import type { EmbeddedCity, FigureMaker, Lack, ModelDrawing } from "../drawing.ts";
 import { type Row, tileGrid } from "../grid.ts";
-import { layOut, mapSvg, paintGround } from "../ground.ts";
+import { inView, layOut, mapSvg, paintGround } from "../ground.ts";
 import type { FigurePicture } from "../page.ts";
 import type { Svg } from "../svg.ts";
 
@@ -74,7 +74,8 @@ async function draw(drawing: ModelDrawing, shown: EmbeddedCity, colours: Colours
   const { places, dataset, shuffled } = shown;
   const most = MOST[drawing.effort];
   const layout = layOut(places, dataset.radius);
-  const under = shuffled.slice(0, most.tiles);
+  const seen = shuffled.filter((location) => inView(layout, location));
+  const under = seen.slice(0, most.tiles);
   const progress = drawing.progress(`map of ${dataset.name}`, under.length, "tiles");
   const ground = await paintGround(shown, layout, under, (done) => {
     drawing.signal.throwIfAborted();
@@ -82,13 +83,12 @@ async function draw(drawing: ModelDrawing, shown: EmbeddedCity, colours: Colours
   });
   progress.finish();
   const shares = colours.shares(shown);
-  const dots = shuffled
-    .slice(0, most.dots)
-    .map((location) => ({ location, colour: colourOf(shares, location) }));
+  const dots = seen.slice(0, most.dots).map((location) => ({ location, colour: colourOf(shares, location) }));
+  const beyond = shuffled.length - seen.length;
   const shownText =
     dots.length === dataset.locations
       ? `all ${dots.length} locations`
-      : `${dots.length} of ${dataset.locations} locations`;
+      : `${dots.length} of ${dataset.locations} locations${beyond > 0 ? `; ${beyond} lie beyond the map’s edge` : ""}`;
   return mapSvg({
     title: `${dataset.name} by its embeddings`,
     description: `Map of ${shownText} of ${dataset.name} as dots, coloured by their embeddings.`,
