@@ -27,59 +27,60 @@ export interface ChartOptions {
   y?: string;
   /** Of the whole, CSS pixels. Default the page's. */
   width?: number;
-  /** Highest value; default that of all lines. */
+  /** Highest value to be shown; default that of all lines. */
   highest?: number;
 }
 
 /** Colours of lines that are told from one another on light and dark paper, also by those who see fewer colours. */
 export const LINE_COLOURS = ["#3a7fc8", "#d0692a", "#2f9a68", "#9a5bc4", "#b08a1e", "#7d8590"] as const;
 
-const [HEIGHT, LEFT, BOTTOM, TOP] = [300, 56, 44, 26] as const;
+const [HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [300, 56, 28, 48, 28] as const;
 /** Points of a line, at most: more cannot be told apart. */
 const MOST_POINTS = 600;
 
-/** Values from 0 by step. */
+/** Values from 0 by step from 0. */
 export function chart(options: ChartOptions): Svg {
   const { title, description, lines, x: xName = "step", y: yName, width = FULL_WIDTH } = options;
   const all = lines.flatMap(({ points }) => points);
-  const most = all.reduce((highest, [, value]) => Math.max(highest, value), 0.01);
-  const highest = options.highest ?? most * 1.05;
-  const first = all.reduce((least, [step]) => Math.min(least, step), Number.POSITIVE_INFINITY);
-  const last = all.reduce((greatest, [step]) => Math.max(greatest, step), Number.NEGATIVE_INFINITY);
-  const x = (step: number): number =>
-    LEFT + ((width - LEFT - 12) * (step - first)) / Math.max(1, last - first);
+  const mostOf = (k: 0 | 1, least: number): number =>
+    all.reduce((most, point) => Math.max(most, point[k]), least);
+  const across = ticksOf(mostOf(0, 1), Math.floor(width / 110));
+  const up = ticksOf(options.highest ?? mostOf(1, 0.01), 5);
+  const [last, highest] = [across.at(-1) as number, up.at(-1) as number];
+  const x = (step: number): number => LEFT + ((width - LEFT - RIGHT) * step) / last;
   const y = (value: number): number =>
     TOP + (HEIGHT - TOP - BOTTOM) * (1 - Math.min(value, highest) / highest);
   const named = lines.filter(({ name }) => name !== undefined);
   const keys = legend(
-    named.map(({ name = "", colour, dashed = false }) => ({ name, colour, ...(dashed ? { dashed } : {}) })),
+    named.map(({ name = "", colour, dashed = false }) => ({ name, colour, dashed })),
     { x: LEFT, y: HEIGHT, width: width - LEFT },
     { tone: "soft" },
   );
   const elements = [
     ...(yName === undefined ? [] : [words(yName, 0, 14, { bold: true })]),
-    ...gridOf(highest, y, width),
-    ...ticksOf(first, last).map((step) =>
-      words(step.toLocaleString("en"), x(step), HEIGHT - BOTTOM + 18, { anchor: "middle", tone: "soft" }),
+    ...up.flatMap((tick) => [
+      `<line class="line" x1="${LEFT}" x2="${width - RIGHT}" y1="${y(tick).toFixed(1)}" y2="${y(tick).toFixed(1)}"/>`,
+      words(tick.toLocaleString("en"), LEFT - 8, y(tick) + 4, { anchor: "end", tone: "soft" }),
+    ]),
+    ...across.map((tick) =>
+      words(tick.toLocaleString("en"), x(tick), HEIGHT - BOTTOM + 18, { anchor: "middle", tone: "soft" }),
     ),
-    words(xName, width - 12, HEIGHT - 10, { anchor: "end", tone: "soft" }),
+    words(xName, (LEFT + width - RIGHT) / 2, HEIGHT - 9, { anchor: "middle", tone: "soft" }),
     ...lines.map((line) => drawLine(line, x, y)),
     ...keys.elements,
   ];
   return svg({ title, description, width, height: HEIGHT + keys.height + 4 }, elements);
 }
 
-function gridOf(highest: number, y: (value: number) => number, width: number): string[] {
-  return Array.from({ length: 5 }, (_, i) => (highest * i) / 4).flatMap((tick) => [
-    `<line class="line" x1="${LEFT}" x2="${width - 12}" y1="${y(tick).toFixed(1)}" y2="${y(tick).toFixed(1)}"/>`,
-    words(tick.toFixed(highest < 1.5 ? 2 : 1), LEFT - 8, y(tick) + 4, { anchor: "end", tone: "soft" }),
-  ]);
-}
-
-/** Six whole steps at most. */
-function ticksOf(first: number, last: number): number[] {
-  if (!Number.isFinite(first)) return [];
-  return [...new Set(Array.from({ length: 6 }, (_, i) => Math.round(first + ((last - first) * i) / 5)))];
+/** Round numbers from 0 to what holds `most`, about `count` of them. */
+function ticksOf(most: number, count: number): number[] {
+  const rough = most / Math.max(1, count - 1);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough * 0.999) as number);
+  // Rounded, as 3 · 0.1 is not 0.3.
+  return Array.from({ length: Math.ceil(most / step - 1e-9) + 1 }, (_, i) =>
+    Number((i * step).toPrecision(12)),
+  );
 }
 
 function drawLine(

@@ -151,7 +151,7 @@ async function putDots(
     ({ location, colour }) =>
       `<circle cx="${((x[location] as number) * DENSITY).toFixed(1)}" cy="${((y[location] as number) * DENSITY).toFixed(1)}" r="${(radius * DENSITY).toFixed(1)}" fill="${colour}"/>`,
   );
-  const layer = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><g stroke="#3a3f49" stroke-opacity="0.55" stroke-width="0.9">${circles.join("")}</g></svg>`;
+  const layer = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><g stroke="#3a3f49" stroke-opacity="0.4" stroke-width="0.9">${circles.join("")}</g></svg>`;
   const data = await sharp(ground.data, { raw: { width, height, channels: 3 } })
     .composite([{ input: Buffer.from(layer), limitInputPixels: false }])
     .removeAlpha()

@@ -4,8 +4,10 @@ import { type ChartOptions, chart, LINE_COLOURS, type Line } from "../chart.ts";
 import type { FigureMaker, ModelDrawing, Rival } from "../drawing.ts";
 import type { FigurePicture } from "../page.ts";
 
-/** Losses that are made of d⁺ and d⁻, so that these can be told of them. */
-const RATIOS: readonly string[] = ["softpn", "ratio"];
+/** Whether a loss is made of d⁺ and d⁻, so that these can be told. */
+const isRatio = ({ loss }: Rival): boolean => loss === "softpn" || loss === "ratio";
+/** Of a chart, CSS pixels. */
+const WIDTH = 540;
 /** A moving average reaches over this part of a training, to either side. */
 const REACH = 1 / 50;
 /** Steps at the beginning and at the end whose mean the caption says. */
@@ -24,10 +26,15 @@ export const training: FigureMaker<ModelDrawing> = {
       };
     const shown = [own, ...others];
     const pictures: FigurePicture[] = [];
-    for (const options of chartsOf(shown)) {
+    for (const each of chartsOf(shown)) {
+      // Two beside one another.
+      const options = { ...each, width: WIDTH };
       const file = `training-${pictures.length + 1}.svg`;
       pictures.push(await save(file, chart(options)));
     }
+    const ratios = shown.some(isRatio)
+      ? " d⁺ = e^Δ / (e^Δ + e^δ) and d⁻ = 1 − d⁺ are computed from the mean distances of each mini-batch, Δ of the positives and δ of the negatives."
+      : "";
     const courses = shown.map(
       ({ name, loss, history: entries }) =>
         `${name} (loss ${loss}): ${meanOf(entries.slice(0, ENDS)).toFixed(3)} in the first ${ENDS} steps, ${meanOf(entries.slice(-ENDS)).toFixed(3)} in the last ${ENDS} of ${entries.at(-1)?.step}`,
@@ -35,7 +42,7 @@ export const training: FigureMaker<ModelDrawing> = {
     return {
       caption: `How training went, step by step. Losses: ${courses.join("; ")}.`,
       look: "where the figures for held-out places stop getting better though the loss still falls: from there on the network learns its own places by heart. Losses of different kinds cannot be compared; right triplets and found tiles can.",
-      made: "From the history that each training keeps. Strong lines are moving averages over a fiftieth of the training to either side. d⁺ = e^Δ⁺ / (e^Δ⁺ + e^δ⁻) and d⁻ = 1 − d⁺ are computed from the mean distances of each mini-batch, Δ⁺ of the positives and δ⁻ of the negatives. Held-out figures are those of squares of the map that are kept from training; a triplet is right where the positive is nearer than the negative, a tile is found where its nearest one shows the same place.",
+      made: "From the history that each training keeps. Strong lines are moving averages over a fiftieth of the training to either side.${ratios} Held-out figures are those of squares of the map that are kept from training; a triplet is right where the positive is nearer than the negative, a tile is found where its nearest one shows the same place.",
       pictures,
     };
   },
@@ -46,7 +53,7 @@ const meanOf = (entries: readonly HistoryEntry[]): number => mean(entries.map(({
 function chartsOf(shown: readonly Rival[]): ChartOptions[] {
   const names = shown.map(({ name }) => name).join(", ");
   const judged = shown.some(({ history }) => history.some(({ heldout }) => heldout !== undefined));
-  const ratios = shown.filter(({ loss }) => RATIOS.includes(loss));
+  const ratios = shown.filter(isRatio);
   const lossLines = [
     ...linesOf(shown, "loss", ({ loss }) => loss),
     ...heldoutLines(shown, "loss at held-out places", ({ loss }) => loss),
