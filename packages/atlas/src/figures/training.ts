@@ -42,7 +42,7 @@ export const training: FigureMaker<ModelDrawing> = {
     return {
       caption: `How training went, step by step. Losses: ${courses.join("; ")}.`,
       look: "where the figures for held-out places stop getting better though the loss still falls: from there on the network learns its own places by heart. Losses of different kinds cannot be compared; right triplets and found tiles can.",
-      made: "From the history that each training keeps. Strong lines are moving averages over a fiftieth of the training to either side.${ratios} Held-out figures are those of squares of the map that are kept from training; a triplet is right where the positive is nearer than the negative, a tile is found where its nearest one shows the same place.",
+      made: `From the history that each training keeps. Strong lines are moving averages over a fiftieth of the training to either side.${ratios} Held-out figures are those of squares of the map that are kept from training; a triplet is right where the positive is nearer than the negative, a tile is found where its nearest one shows the same place.`,
       pictures,
     };
   },
