@@ -8,6 +8,8 @@ import { border, FULL_WIDTH, image, paragraph, rasterOf, type Svg, svg, words, w
 const [HIGHEST, DENSITY] = [820, 1.5] as const;
 /** A tile that is smaller than this on the map, pixels of the raster, shows nothing any more. */
 const SMALLEST_TILE = 3;
+/** Share of a tile that others must leave free for it to be put down. */
+const LEAST_SHOWN = 0.02;
 /** Tiles that are read at a time. */
 const BATCH = 64;
 /** Bytes of a map's raster, at most, if that is possible. */
@@ -69,18 +71,48 @@ export function inView({ x, y, width, height }: Layout, location: number): boole
 /** Grey that the land is drawn in where no tile lies. */
 const GROUND = 252;
 
+/** A tile's square on a raster. */
+interface Square {
+  location: number;
+  left: number;
+  top: number;
+  side: number;
+}
+
+/** The squares of a city's tiles, but for those that others before them leave nearly nothing of. */
+function squaresOf(
+  { width, height }: Picture,
+  layout: Layout,
+  locations: readonly number[],
+  side: number,
+): Square[] {
+  const covered = new Uint8Array(width * height);
+  return locations.flatMap((location): Square[] => {
+    const left = Math.round((layout.x[location] as number) * DENSITY - side / 2);
+    const top = Math.round((layout.y[location] as number) * DENSITY - side / 2);
+    const [from, to] = [Math.max(0, left), Math.min(width, left + side)];
+    let free = 0;
+    for (let row = Math.max(0, top); row < Math.min(height, top + side); row++)
+      for (let at = row * width + from; at < row * width + to; at++) if (covered[at] === 0) free++;
+    if (free <= LEAST_SHOWN * side * side) return [];
+    for (let row = Math.max(0, top); row < Math.min(height, top + side); row++)
+      covered.fill(1, row * width + from, row * width + to);
+    return [{ location, left, top, side }];
+  });
+}
+
 /**
  * What a city looks like, faintly: its anchors where they lie, in grey.
  *
- * @param locations whose tiles are put down, the first ones on top
- * @param done told how many are
+ * @param locations whose tiles may be put down, the first ones on top
+ * @param done told how many of how many are
  * @returns a picture of {@link DENSITY} times the layout's size
  */
 export async function paintGround(
   { dataset, rgb }: City,
   layout: Layout,
   locations: readonly number[],
-  done: (tiles: number) => void,
+  done: (tiles: number, total: number) => void,
 ): Promise<Picture> {
   const [width, height] = [layout.width, layout.height].map((side) => Math.ceil(side * DENSITY)) as [
     number,
@@ -89,45 +121,32 @@ export async function paintGround(
   const ground = blank(width, height, [GROUND, GROUND, GROUND]);
   const side = Math.round((2 * dataset.radius * DENSITY) / layout.metresPerPixel);
   if (side < SMALLEST_TILE) return ground;
-  const order = [...locations].reverse();
-  for (let first = 0; first < order.length; first += BATCH) {
-    const batch = order.slice(first, first + BATCH);
+  const squares = squaresOf(ground, layout, locations, side).reverse();
+  for (let first = 0; first < squares.length; first += BATCH) {
+    const batch = squares.slice(first, first + BATCH);
     const tiles = await Promise.all(
-      batch.map(async (location) => {
+      batch.map(async ({ location }) => {
         const { data, ...tile } = await rgb(location, 0);
         const raw = { width: tile.width, height: tile.height, channels: 3 as const };
         return sharp(data, { raw }).resize(side, side, { fit: "fill" }).raw().toBuffer();
       }),
     );
-    for (const [i, location] of batch.entries()) {
-      const left = Math.round((layout.x[location] as number) * DENSITY - side / 2);
-      const top = Math.round((layout.y[location] as number) * DENSITY - side / 2);
-      putGrey(ground, tiles[i] as Buffer, side, left, top);
-    }
-    done(first + batch.length);
+    for (const [i, square] of batch.entries()) putGrey(ground, tiles[i] as Buffer, square);
+    done(first + batch.length, squares.length);
   }
   return ground;
 }
 
 /** Puts a square of RGB down in faint grey. */
-function putGrey(
-  { width, height, data }: Picture,
-  tile: Uint8Array,
-  side: number,
-  left: number,
-  top: number,
-): void {
+function putGrey({ width, height, data }: Picture, tile: Uint8Array, { left, top, side }: Square): void {
   for (let row = Math.max(0, -top); row < side && top + row < height; row++) {
     for (let column = Math.max(0, -left); column < side && left + column < width; column++) {
       const at = 3 * (row * side + column);
-      const light =
-        0.3 * (tile[at] as number) + 0.59 * (tile[at + 1] as number) + 0.11 * (tile[at + 2] as number);
+      const [red, green, blue] = [tile[at] as number, tile[at + 1] as number, tile[at + 2] as number];
+      const light = 0.3 * red + 0.59 * green + 0.11 * blue;
       // Of 256 levels, buildings and rails are below 200, land about 240, streets 255.
-      data.fill(
-        Math.min(255, 109 + 0.6 * light),
-        3 * ((top + row) * width + left + column),
-        3 * ((top + row) * width + left + column) + 3,
-      );
+      const to = 3 * ((top + row) * width + left + column);
+      data.fill(Math.min(255, 109 + 0.6 * light), to, to + 3);
     }
   }
 }

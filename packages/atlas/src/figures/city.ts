@@ -1,3 +1,4 @@
+import type { Progress } from "@loc2vec/core";
 import { type Colours, colourOf, commonColours } from "../colours.ts";
 import type { EmbeddedCity, FigureMaker, Lack, ModelDrawing } from "../drawing.ts";
 import { type Row, tileGrid } from "../grid.ts";
@@ -76,12 +77,13 @@ async function draw(drawing: ModelDrawing, shown: EmbeddedCity, colours: Colours
   const layout = layOut(places, dataset.radius);
   const seen = shuffled.filter((location) => inView(layout, location));
   const under = seen.slice(0, most.tiles);
-  const progress = drawing.progress(`map of ${dataset.name}`, under.length, "tiles");
-  const ground = await paintGround(shown, layout, under, (done) => {
+  let progress: Progress | undefined;
+  const ground = await paintGround(shown, layout, under, (done, total) => {
     drawing.signal.throwIfAborted();
+    progress ??= drawing.progress(`map of ${dataset.name}`, total, "tiles");
     progress.update(done);
   });
-  progress.finish();
+  progress?.finish();
   const shares = colours.shares(shown);
   const dots = seen.slice(0, most.dots).map((location) => ({ location, colour: colourOf(shares, location) }));
   const beyond = shuffled.length - seen.length;
