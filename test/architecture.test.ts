@@ -23,8 +23,21 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   worker: ["core", "queue", "shards"],
   board: ["core", "queue"],
   trainer: ["core", "encoder", "numeric", "shards", "tensorflow"],
-  atlas: ["core", "gis", "numeric", "shards", "space"],
   evaluation: ["core", "encoder", "numeric", "shards", "tensorflow", "trainer"],
+  atlas: [
+    ...[
+      "core",
+      "encoder",
+      "evaluation",
+      "gis",
+      "insight",
+      "numeric",
+      "shards",
+      "space",
+      "tensorflow",
+      "trainer",
+    ],
+  ],
   farm: [
     ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "services", "shards", "trainer", "worker"],
   ],

@@ -1,10 +1,11 @@
 import type { Drawing, FigureMaker, ModelDrawing } from "../drawing.ts";
 import { augmentations } from "./augmentations.ts";
 import { channels } from "./channels.ts";
-import { city } from "./city.ts";
+import { cities, city } from "./city.ts";
 import { locations } from "./locations.ts";
-import { loss } from "./loss.ts";
+import { lookalikes } from "./lookalikes.ts";
 import { neighbours } from "./neighbours.ts";
+import { training } from "./training.ts";
 import { triplets } from "./triplets.ts";
 
 /** Figures of a data set, in the order of the page. */
@@ -16,4 +17,10 @@ export const DATASET_FIGURES: readonly FigureMaker<Drawing>[] = [
 ];
 
 /** Figures of a model, which follow them. */
-export const MODEL_FIGURES: readonly FigureMaker<ModelDrawing>[] = [loss, city, neighbours];
+export const MODEL_FIGURES: readonly FigureMaker<ModelDrawing>[] = [
+  training,
+  lookalikes,
+  neighbours,
+  city,
+  cities,
+];
