@@ -1,4 +1,5 @@
-import type { Progress } from "@loc2vec/core";
+import { footprint, type Progress } from "@loc2vec/core";
+import { metresBetween } from "@loc2vec/space";
 import { type Colours, colourOf, commonColours } from "../colours.ts";
 import type { EmbeddedCity, FigureMaker, Lack, ModelDrawing } from "../drawing.ts";
 import { type Row, tileGrid } from "../grid.ts";
@@ -30,7 +31,7 @@ export const city: FigureMaker<ModelDrawing> = {
     return {
       caption: `Locations of ${dataset.name}, coloured by their ${embeddings.size}-D embeddings. Like colours are like surroundings. Below, tiles from the dark to the bright end of each colour say what it stands for.`,
       look: "streets, shores and quarters that can be told by their colour, though the network was never told where anything lies; and like quarters in like colours at opposite ends of the map.",
-      made: `The first three principal axes (PCA) of the embeddings${fitted}, which explain ${percent} of their variance, are red, green and blue, each stretched from its 2nd to its 98th percentile. Under the dots lie the anchors’ own tiles in grey, ${2 * dataset.radius} m wide each. In the key, each tile is the location nearest to its place on one axis and to the middle of the other two.`,
+      made: `The first three principal axes (PCA) of the embeddings${fitted}, which explain ${percent} of their variance, are red, green and blue, each stretched from its 2nd to its 98th percentile. Under the dots lie the anchors’ own tiles in grey, ${2 * dataset.radius} m wide each. In the key, each tile is the location nearest to its place on one axis and to the middle of the other two; no two of a row share ground.`,
       pictures: [await save("city.svg", map), await save("city-key.svg", await drawKey(drawing, colours))],
     };
   },
@@ -103,12 +104,11 @@ async function drawKey(drawing: ModelDrawing, { explained, shares }: Colours): P
   const own = shares(drawing);
   const rows = await Promise.all(
     explained.map(async (part, axis): Promise<Row> => {
-      const taken = new Set<number>();
-      const chosen = Array.from({ length: KEYS }, (_, i) => {
-        const location = nearestTo(drawing.shuffled, own, axis, i / (KEYS - 1), taken);
-        taken.add(location);
-        return location;
-      });
+      const chosen: number[] = [];
+      for (let i = 0; i < KEYS; i++) {
+        const free = drawing.shuffled.filter((location) => isApart(drawing, location, chosen));
+        if (free.length > 0) chosen.push(nearestTo(free, own, axis, i / (KEYS - 1)));
+      }
       const cells = chosen.map(async (location) => ({
         picture: await drawing.rgb(location, 0),
         alt: `Location ${location}, ${(own[3 * location + axis] as number).toFixed(2)} of ${AXES[axis]}`,
@@ -124,17 +124,16 @@ async function drawKey(drawing: ModelDrawing, { explained, shares }: Colours): P
   return tileGrid({ title: "Key to the colours", description, rows });
 }
 
+/** Whether a location's tile shows no ground that those of others show. */
+function isApart({ dataset, places }: ModelDrawing, location: number, others: readonly number[]): boolean {
+  const apart = 2 * footprint(dataset.radius, 0).reachM;
+  return others.every((other) => metresBetween(places, location, other) > apart);
+}
+
 /** The location nearest to a place on one axis and to the middle of the others; of equal ones the first. */
-function nearestTo(
-  locations: readonly number[],
-  shares: Float64Array,
-  axis: number,
-  target: number,
-  taken: ReadonlySet<number>,
-): number {
+function nearestTo(locations: readonly number[], shares: Float64Array, axis: number, target: number): number {
   let [nearest, least] = [locations[0] as number, Number.POSITIVE_INFINITY];
   for (const location of locations) {
-    if (taken.has(location)) continue;
     let far = 0;
     for (let k = 0; k < 3; k++) {
       const off = (shares[3 * location + k] as number) - (k === axis ? target : 0.5);
