@@ -2,7 +2,7 @@ import { type Box, errorMessage, FarmError } from "@loc2vec/core";
 import type { FastifyReply } from "fastify";
 import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
 import type { z } from "zod";
-import { BODY_BYTES, MOST_PLACES, REQUEST_MS, RETRY_S } from "./limits.ts";
+import { BODY_BYTES, MOST_PLACES, RETRY_S } from "./limits.ts";
 import type { Refusal } from "./schemas.ts";
 
 /** What is answered instead of what was asked for. */
@@ -60,20 +60,41 @@ function ofIssue(part: string, issue: z.core.$ZodIssue): RefusedError {
   return badInput(field === "" ? part : field, deepest.message, "see /docs for what is taken");
 }
 
-/** Of alternatives, what speaks against the one that comes closest: that which fails farthest inside. */
+/** Of alternatives, what speaks against the one that comes closest: that with the fewest faults, the farthest inside. */
 function deepestOf(issue: z.core.$ZodIssue): { path: PropertyKey[]; message: string } {
   const { path, message } = issue;
   if (issue.code !== "invalid_union" || issue.errors.length === 0) return { path: [...path], message };
+  const fewest = Math.min(...issue.errors.map((branch) => branch.length));
   const inner = issue.errors
-    .map(([first]) => first)
-    .filter((first) => first !== undefined)
-    .map((first) => deepestOf(first));
+    .filter((branch) => branch.length === fewest)
+    .flatMap(([first]) => (first === undefined ? [] : [deepestOf(first)]));
   const deepest = inner.sort((a, b) => b.path.length - a.path.length)[0];
   if (deepest === undefined || deepest.path.length === 0) {
     const what = inner.map((each) => each.message).join("; or ");
     return { path: [...path], message: what === "" ? message : what };
   }
   return { path: [...path, ...deepest.path], message: deepest.message };
+}
+
+const TOO_LATE: Refusal = {
+  code: "timeout",
+  message: "it took too long",
+  mend: "ask for fewer places at a time, or later",
+};
+
+/**
+ * Given when a request has taken so long, or when the one who asked is gone. Fastify's own signal and time limit do not do:
+ * both end as soon as a body was read.
+ */
+export function deadlineOf(reply: FastifyReply, ms: number): AbortSignal {
+  const end = new AbortController();
+  const stop = (): void => end.abort(new RefusedError(503, TOO_LATE));
+  const timer = setTimeout(stop, ms);
+  reply.raw.once("close", () => {
+    clearTimeout(timer);
+    stop();
+  });
+  return end.signal;
 }
 
 /** Fastify's own refusals. */
@@ -88,11 +109,7 @@ const OF_FASTIFY: Readonly<Record<string, Refusal>> = {
     message: "the body is no JSON",
     mend: "send it with Content-Type: application/json",
   },
-  FST_ERR_HANDLER_TIMEOUT: {
-    code: "timeout",
-    message: `it took longer than ${REQUEST_MS / 1000} s`,
-    mend: "ask for fewer places at a time, or later",
-  },
+  FST_ERR_HANDLER_TIMEOUT: TOO_LATE,
 };
 
 /** Any error as what is answered; what is not meant for the one who asks is logged alone. */

@@ -4,7 +4,7 @@ import type { Profile } from "@loc2vec/gis";
 import { analogy, metresBetween, type Neighbour, type Term, walk } from "@loc2vec/space";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
-import { badInput, checkLocation } from "./refusals.ts";
+import { badInput, checkLocation, deadlineOf } from "./refusals.ts";
 import * as schemas from "./schemas.ts";
 import type { Served } from "./served.ts";
 
@@ -14,7 +14,11 @@ const REFUSALS = { 400: refusal, 401: refusal, 421: refusal, 429: refusal, 500: 
 const POST_REFUSALS = { ...REFUSALS, 403: refusal, 413: refusal, 415: refusal };
 
 /** The routes of the API over what is served. */
-export function addRoutes(instance: FastifyInstance, served: Served, profile: Profile): void {
+export function addRoutes(
+  instance: FastifyInstance,
+  served: Served,
+  { profile, requestMs }: { profile: Profile; requestMs: number },
+): void {
   const app = instance.withTypeProvider<ZodTypeProvider>();
   const { facts } = served;
   app.get(
@@ -35,16 +39,33 @@ export function addRoutes(instance: FastifyInstance, served: Served, profile: Pr
         response: { 200: schemas.embedAnswer, ...POST_REFUSALS, 422: refusal },
       },
     },
-    async ({ body, signal }) => {
+    async ({ body }, reply) => {
       const [spots, fields] =
         "places" in body ? [body.places, body.places.map((_, i) => `places[${i}]`)] : [[body], ["lon, lat"]];
-      const vectors = await served.embed(spots, fields, signal);
+      const vectors = await served.embed(spots, fields, deadlineOf(reply, requestMs));
       return { model: facts.model, step: facts.step, vectors: vectors.map((vector) => Array.from(vector)) };
     },
   );
-  addNeighboursRoute(instance, served);
-  addSpaceRoutes(instance, served);
+  addNeighboursRoute(instance, served, requestMs);
+  addSpaceRoutes(instance, served, requestMs);
   addLocationRoutes(instance, served, profile);
+  app.get(
+    "/v1/tile/:z/:x/:y.png",
+    {
+      schema: {
+        summary: "A tile of the map as the model sees it, for human eyes: Web Mercator, 256 pixels",
+        params: schemas.tileParams,
+        response: { 200: schemas.pngAnswer, ...REFUSALS, 404: refusal },
+      },
+    },
+    async ({ params: { z, x, y }, headers }, reply) => {
+      const { png, etag } = await served.pictures.tile(z, x, y);
+      reply.header("etag", etag).header("cache-control", "private, max-age=3600");
+      const known = headers["if-none-match"]?.split(",").map((each) => each.trim().replace(/^W\//, ""));
+      if (known?.includes(etag)) return reply.code(304).send();
+      return reply.type("image/png").send(png);
+    },
+  );
 }
 
 /** How rows are told, and where they lie. */
@@ -68,7 +89,7 @@ function viewOf({ places, label }: Served) {
 }
 
 /** What is near to a spot or a location. */
-function addNeighboursRoute(instance: FastifyInstance, served: Served): void {
+function addNeighboursRoute(instance: FastifyInstance, served: Served, requestMs: number): void {
   const app = instance.withTypeProvider<ZodTypeProvider>();
   const { facts, neighbours, places } = served;
   const { placeOf, told, apartFrom } = viewOf(served);
@@ -81,7 +102,7 @@ function addNeighboursRoute(instance: FastifyInstance, served: Served): void {
         response: { 200: schemas.neighboursAnswer, ...REFUSALS, 404: refusal, 422: refusal },
       },
     },
-    async ({ query, signal }) => {
+    async ({ query }, reply) => {
       const { lon, lat, location, k, min_distance_m: minDistanceM } = query;
       if (location !== undefined) {
         if (lon !== undefined || lat !== undefined)
@@ -99,7 +120,7 @@ function addNeighboursRoute(instance: FastifyInstance, served: Served): void {
       if (lon === undefined || lat === undefined)
         throw badInput(lon === undefined ? "lon" : "lat", "missing", "give lon and lat, or location");
       const spot = { lon, lat };
-      const [vector] = await served.embed([spot], ["lon, lat"], signal);
+      const [vector] = await served.embed([spot], ["lon, lat"], deadlineOf(reply, requestMs));
       const near = neighbours.nearest(vector as Float32Array, Math.min(k, facts.n), {
         minDistanceM,
         ...apartFrom([spot], minDistanceM),
@@ -112,7 +133,7 @@ function addNeighboursRoute(instance: FastifyInstance, served: Served): void {
 }
 
 /** What goes on from what is near. */
-function addSpaceRoutes(instance: FastifyInstance, served: Served): void {
+function addSpaceRoutes(instance: FastifyInstance, served: Served, requestMs: number): void {
   const app = instance.withTypeProvider<ZodTypeProvider>();
   const { facts, neighbours } = served;
   const { told, apartFrom } = viewOf(served);
@@ -125,14 +146,14 @@ function addSpaceRoutes(instance: FastifyInstance, served: Served): void {
         response: { 200: schemas.arithmeticAnswer, ...POST_REFUSALS, 404: refusal, 422: refusal },
       },
     },
-    async ({ body, signal }) => {
+    async ({ body }, reply) => {
       const { k, min_distance_m: minDistanceM } = body;
       const asked = (["a", "b", "c"] as const).map((field) => [field, body[field]] as const);
       const spots = asked.flatMap(([field, place]) => ("location" in place ? [] : [{ field, place }]));
       const vectors = await served.embed(
         spots.map(({ place }) => place),
         spots.map(({ field }) => field),
-        signal,
+        deadlineOf(reply, requestMs),
       );
       const [a, b, c] = asked.map(([field, place]): Term => {
         if ("location" in place) return checkLocation(place.location, facts.n, `${field}.location`);

@@ -95,6 +95,18 @@ export const locationAnswer = z.object({
   vector,
 });
 
+export const tileParams = z.object({
+  z: z.int().min(10).max(19),
+  x: z
+    .int()
+    .min(0)
+    .max(2 ** 19 - 1),
+  y: z
+    .int()
+    .min(0)
+    .max(2 ** 19 - 1),
+});
+
 const box = z
   .tuple([z.number(), z.number(), z.number(), z.number()])
   .meta({ description: "West, south, east, north, degrees, WGS 84" });

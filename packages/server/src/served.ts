@@ -10,11 +10,12 @@ import {
 } from "@loc2vec/core";
 import { createEmbedder, describeArchitecture, embeddingSize } from "@loc2vec/encoder";
 import { type Profile, readImportInfo, requireImport } from "@loc2vec/gis";
-import { createRasterizer, type RendererKind } from "@loc2vec/rasterizer";
+import { createRasterizer, openMapTiles, type RendererKind } from "@loc2vec/rasterizer";
 import { type ObjectStore, openDataset } from "@loc2vec/shards";
 import { type Neighbours, openNeighbours } from "@loc2vec/space";
 import { checkCartography, openCheckpoint, openTiles } from "@loc2vec/trainer";
 import { openBatches, openGate } from "./batches.ts";
+import { type MapPictures, openMapPictures } from "./map-pictures.ts";
 import type { Metrics } from "./metrics.ts";
 import { beyondMap, overloaded } from "./refusals.ts";
 import type { Spot } from "./schemas.ts";
@@ -65,6 +66,7 @@ export interface Served {
   embed(spots: readonly Spot[], fields: readonly string[], signal: AbortSignal): Promise<Float32Array[]>;
   /** A location's anchor, planar uint8 [channel, y, x]. @throws FarmError `shards-missing`, `damaged` */
   tile(location: number): Promise<Uint8Array>;
+  readonly pictures: MapPictures;
   /** @throws FarmError when the map cannot be read now, or another one is imported */
   checkMap(): Promise<void>;
   close(): Promise<void>;
@@ -111,6 +113,7 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
     const gate = openGate(AT_A_TIME, MOST_WAITING, () => overloaded("too many spots are waiting"));
     metrics.watch(() => gate.waiting());
     const tiles = openTiles(reader, { whole: false });
+    const mapTiles = await openMapTiles(databaseUrl, profile);
     return {
       facts: {
         ...{ model, step, size, n, channels: [...dataset.channels], dataset: dataset.name },
@@ -134,13 +137,17 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
             const [tile] = await rasterizer.render(spot, [ANCHOR], dataset.levels);
             return batches.embed(tile as Uint8Array);
           });
-        const ends = await Promise.allSettled(spots.map(embedOne));
+        const late = new Promise<never>((_, reject) => {
+          signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+        });
+        const ends = await Promise.race([Promise.allSettled(spots.map(embedOne)), late]);
         return ends.map((end) => {
           if (end.status === "rejected") throw end.reason;
           return end.value;
         });
       },
       tile: async (location) => (await tiles.read([{ location, sample: 0 }]))[0] as Uint8Array,
+      pictures: openMapPictures(mapTiles, profile, map),
       async checkMap() {
         const now = await readImportInfo(databaseUrl);
         if (now?.sha256 !== map.sha256 || now.importHash !== map.importHash)
@@ -148,7 +155,7 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
       },
       async close() {
         await batches.close();
-        await Promise.all([rasterizer.close(), embedder.dispose()]);
+        await Promise.all([rasterizer.close(), mapTiles.close(), embedder.dispose()]);
       },
     };
   } catch (error) {

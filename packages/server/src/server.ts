@@ -33,6 +33,8 @@ export interface StartServerOptions extends ServedOptions {
   tokenFile?: string | undefined;
   /** From one address. Default 6,000. */
   requestsPerMinute?: number;
+  /** What a request may take, milliseconds. Default 30,000. */
+  requestMs?: number;
   /** Addresses (or CIDR ranges) of proxies in front, whose X-Forwarded-For is believed when requests are counted. */
   proxies?: readonly string[];
 }
@@ -72,7 +74,7 @@ export async function startServer(options: StartServerOptions): Promise<Server> 
       const urls = new Set<string>();
       api.addHook("onRoute", ({ url }) => void urls.add(url));
       addOperations(api, served, metrics);
-      addRoutes(api, served, options.profile);
+      addRoutes(api, served, { profile: options.profile, requestMs: options.requestMs ?? REQUEST_MS });
       refuseOtherMethods(api, [...urls]);
     });
     const url = await listen(app, { name: SERVER.name, host, port });
@@ -85,12 +87,12 @@ export async function startServer(options: StartServerOptions): Promise<Server> 
 }
 
 /** An application with validation, errors and counting, but without routes. */
-function createApp({ proxies, log }: StartServerOptions): FastifyInstance {
+function createApp({ proxies, log, requestMs = REQUEST_MS }: StartServerOptions): FastifyInstance {
   const tell = onceAMinute((line) => log(`serve: ${line}`));
   const app = Fastify({
     forceCloseConnections: "idle",
-    requestTimeout: REQUEST_MS,
-    handlerTimeout: REQUEST_MS,
+    requestTimeout: requestMs,
+    handlerTimeout: requestMs,
     bodyLimit: BODY_BYTES,
     trustProxy: proxies === undefined ? false : [...proxies],
     frameworkErrors: (error, _request, reply) => {
