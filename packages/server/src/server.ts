@@ -19,6 +19,7 @@ import { openServed, type Served, type ServedOptions } from "./served.ts";
 
 const SERVER = { name: "API", setting: "FARM_SERVE_TOKENS" };
 const HEALTH_MS = 2000;
+const SWEEP_MS = 100;
 /** Methods that a path may be asked by. */
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
 
@@ -63,7 +64,9 @@ export async function startServer(options: StartServerOptions): Promise<Server> 
   const served = await openServed(options, metrics);
   const app = createApp(options);
   const close = async (): Promise<void> => {
-    await app.close();
+    // A connection whose last request was under way is idle only when that has been answered.
+    const sweep = setInterval(() => app.server.closeIdleConnections(), SWEEP_MS);
+    await app.close().finally(() => clearInterval(sweep));
     await served.close();
   };
   try {

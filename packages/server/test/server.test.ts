@@ -240,7 +240,7 @@ test("the OpenAPI text names every route, and its page asks nobody else", async 
   expect(page.headers.get("content-security-policy")).toMatch(/default-src 'self'|default-src 'none'/);
 });
 
-test("another map than the data set's is refused at the start; one that is replaced meanwhile is waited for", async () => {
+test("what does not fit together is refused at the start: map, renderer, data set, model, embeddings", async () => {
   const map = await createMap("server_other");
   onTestFinished(() => map.drop());
   const start = (changes: Partial<Parameters<typeof startServer>[0]>) =>
