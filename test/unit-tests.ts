@@ -75,6 +75,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/trainer/test/average.test.ts",
   "packages/trainer/test/heldout.test.ts",
   "packages/trainer/test/mix.test.ts",
+  "packages/trainer/test/neighbours.test.ts",
   "packages/trainer/test/overlap.test.ts",
   "packages/trainer/test/properties.test.ts",
   "packages/trainer/test/pretrained.test.ts",

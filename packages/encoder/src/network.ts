@@ -38,21 +38,21 @@ function expand({ pooled, pointwise, dense, embedding }: Shorthand): Network {
   ];
 }
 
-/** Convolutions as Loc2Vec's, then what the whole tile shows, wherever it lies. */
+/** Convolutions as Loc2Vec's, then what the whole tile shows, wherever it lies: lines and corners as well as what they make up. */
 const GLOBAL: Network = [
   ...[32, 64, 64, 128].flatMap(
     (filters): Network => [{ kind: "conv", filters, size: 3, ...FOLLOWED }, { kind: "pool" }],
   ),
   { kind: "conv", filters: 128, size: 3, ...FOLLOWED },
   { kind: "conv", filters: 128, size: 1, ...FOLLOWED },
-  { kind: "global pool" },
+  { kind: "global pool", also: ["pool2", "pool3", "pool4"] },
   { kind: "dense", units: 64, ...FOLLOWED },
   { kind: "dense", units: 16, normalization: "none", activation: "none" },
 ];
 
 /**
  * Networks by name. `paper` is that of Loc2Vec (2018), in the reading that gives its published count of parameters; on
- * tiles of 12 × 128 × 128 it and its neighbours have 81,552, 305,040 and 1,208,080. `global` has 316,176 on tiles of any
+ * tiles of 12 × 128 × 128 it and its neighbours have 81,552, 305,040 and 1,208,080. `global` has 348,944 on tiles of any
  * size.
  */
 export const NETWORKS = {

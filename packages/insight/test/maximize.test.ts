@@ -14,7 +14,7 @@ test.each(Object.entries(NETWORKS))(
     const tensorflow = await loadTensorflow();
     const weights = trainedLike(architecture);
     // Nothing but uphill.
-    const options = { iterations: 30, decay: 0, blurEvery: 1000 };
+    const options = { iterations: 12, decay: 0, blurEvery: 1000 };
     for (const { name, kernel, output } of layersOf(architecture)) {
       if (kernel === undefined) continue;
       const found = await maximizeActivations(tensorflow, architecture, weights, { layer: name, ...options });

@@ -11,9 +11,8 @@ import {
   type StoredArchitecture,
   type Weights,
 } from "@loc2vec/encoder";
-import { loadTensorflow, type Tensor4D } from "@loc2vec/tensorflow";
+import { loadTensorflow } from "@loc2vec/tensorflow";
 import { beforeAll, expect, test } from "vitest";
-import { activationsOf } from "../src/ascent.ts";
 import { maximizeActivations, saliency } from "../src/index.ts";
 import { townTile } from "./tiles.ts";
 
@@ -29,7 +28,7 @@ beforeAll(async () => {
 });
 
 const TILES = 200;
-/** Filters of each layer that are looked at: all would take minutes. */
+/** Filters of each layer that are looked at: all of them would take minutes. */
 const FILTERS = Array.from({ length: 8 }, (_, filter) => filter);
 
 test("the pretrained model's filters respond to their images more than to noise and to any of 200 tiles", {
@@ -40,7 +39,7 @@ test("the pretrained model's filters respond to their images more than to noise 
   const { channels } = architecture;
   const side = inputSide(architecture);
   const tiles = Array.from({ length: TILES }, (_, seed) => townTile(seed, architecture.pixels));
-  const noise = Array.from({ length: TILES }, (_, seed) => {
+  const noise = Array.from({ length: 50 }, (_, seed) => {
     const random = randomOf(43, seed);
     return new Uint8Array(channels * architecture.pixels ** 2).map(() => random.int(256));
   });
@@ -53,21 +52,19 @@ test("the pretrained model's filters respond to their images more than to noise 
       tf.tidy(() => {
         const bytes = Float32Array.from(concatTiles(architecture, some));
         const planar = tf.tensor4d(bytes, [some.length, channels, side, side]);
-        const pixels = planar.transpose([0, 2, 3, 1]) as Tensor4D;
-        for (const filter of FILTERS) {
-          const own = some.map(() => filter);
-          const activations = activationsOf(tensorflow, inspector, layer, pixels, own).read();
-          most[filter] = Math.max(most[filter] as number, ...activations);
-        }
+        const { output } = inspector.look(planar.transpose([0, 2, 3, 1]), layer);
+        const greatest = tf.max(tf.mean(output, [1, 2]), 0).dataSync();
+        for (const filter of FILTERS)
+          most[filter] = Math.max(most[filter] as number, greatest[filter] as number);
       });
     }
     return most;
   };
-  for (const layer of ["conv1", "conv2", "conv5", "conv6"]) {
+  for (const layer of ["conv1", "conv2", "conv6"]) {
     const found = await maximizeActivations(tensorflow, architecture, weights, {
       layer,
       filters: FILTERS,
-      iterations: 60,
+      iterations: 40,
     });
     expect(found.dead).toEqual([]);
     const [byTiles, byNoise] = [strongest(layer, tiles), strongest(layer, noise)];
@@ -85,7 +82,7 @@ test("what moves the pretrained model's vector of a tile adds up to its move", {
 }, async () => {
   const tensorflow = await loadTensorflow();
   const tile = townTile(3, architecture.pixels);
-  const found = await saliency(tensorflow, architecture, weights, tile, { steps: 32 });
+  const found = await saliency(tensorflow, architecture, weights, tile, { steps: 16 });
   expect(found.gap).toBeLessThan(0.05);
   const cells = architecture.pixels ** 2;
   for (const [channel, share] of found.shares.entries()) {

@@ -20,7 +20,7 @@ test.each(Object.entries(NETWORKS))(
     const vectors = encoder.embed([tile, new Uint8Array(tile.length)]);
     encoder.dispose();
     const coarse = await saliency(tensorflow, architecture, weights, tile, { steps: 2 });
-    const fine = await saliency(tensorflow, architecture, weights, tile, { steps: 300 });
+    const fine = await saliency(tensorflow, architecture, weights, tile, { steps: 150 });
     // What the first calls made that stays is there: others add nothing.
     const before = tensorflow.tf.memory().numTensors;
     await saliency(tensorflow, architecture, weights, tile, { steps: 2 });
@@ -31,9 +31,9 @@ test.each(Object.entries(NETWORKS))(
     for (const [number, move] of fine.move.entries()) {
       expect(move).toBeCloseTo((vectors[number] as number) - (vectors[4 + number] as number), 4);
       const own = fine.attributions.subarray(number * cells, (number + 1) * cells);
-      expect(Math.abs(own.reduce((a, b) => a + b, 0) - move) / length).toBeLessThan(0.01);
+      expect(Math.abs(own.reduce((a, b) => a + b, 0) - move) / length).toBeLessThan(0.02);
     }
-    expect(fine.gap).toBeLessThan(0.01);
+    expect(fine.gap).toBeLessThan(0.02);
     expect(coarse.gap).toBeGreaterThan(fine.gap);
     expect(fine.shares.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 5);
     for (let i = 0; i < cells; i++) {

@@ -1,4 +1,14 @@
-import { type Dataset, FarmError, Purpose, type Random, randomOf, shardRange } from "@loc2vec/core";
+import {
+  type Dataset,
+  distanceM,
+  FarmError,
+  METRES_PER_DEGREE,
+  type Place,
+  Purpose,
+  type Random,
+  randomOf,
+  shardRange,
+} from "@loc2vec/core";
 import type { Triplet } from "@loc2vec/encoder";
 import type { Corpus } from "./corpus.ts";
 import { type EmptyTiles, isUsable } from "./empty.ts";
@@ -6,6 +16,10 @@ import type { Recipe } from "./recipe.ts";
 
 /** Shards whose locations are mixed with one another. */
 export const POOL_SHARDS = 16;
+/** As many where neighbours are sought among them: of fewer, few locations have any. */
+const POOL_WITH_NEIGHBOURS = 64;
+/** How far neighbours lie from one another, in radii of a tile: half a tile's side to two sides. */
+const NEIGHBOURS_APART = [1, 4] as const;
 /** The most locations that wait for company from afar. */
 const HELD = 10_000;
 /** A channel of a positive is switched off with this probability. */
@@ -13,6 +27,11 @@ const CHANNEL_OFF = 0.2;
 
 /** What a mini-batch is made of: see the recipe's `batch`. */
 export type BatchShape = Pick<Recipe["batch"], "locations" | "pairs"> & Partial<Recipe["batch"]>;
+
+/** How many shards' locations are mixed with one another. */
+export function poolShards({ neighbours = 0 }: Pick<BatchShape, "neighbours">): number {
+  return neighbours > 0 ? POOL_WITH_NEIGHBOURS : POOL_SHARDS;
+}
 
 /** Which tiles a mini-batch consists of, and the triplets among them. */
 export interface BatchPlan {
@@ -36,7 +55,8 @@ type Stock = Pick<Corpus, "channels" | "samples" | "names" | "rangeOf" | "setOf"
  * without a drawn pixel teach that all such places are one.
  *
  * Each epoch visits every location once, in random order: the shards are shuffled, and the locations of a few at a time.
- * Locations left over at the end of an epoch begin the next one. With `early` the first epoch takes the shards in the
+ * Locations left over at the end of an epoch begin the next one. Where the shape asks for neighbours, they are sought among the
+ * locations that wait. With `early` the first epoch takes the shards in the
  * order in which they are rendered. Of several data sets each is spread evenly over the epoch.
  *
  * @param look what is empty in some shards; asked before they are used, and may wait until they are there
@@ -53,27 +73,29 @@ export async function* planBatches(
     mix = "batch",
     look = async () => new Map(),
     eligible,
-    apart = () => true,
+    together,
   }: PlanOptions = {},
 ): AsyncGenerator<BatchPlan, never> {
   const stock = "rangeOf" in from ? from : stockOf(from);
   checkShape(stock, shape);
   const turns = mix === "turns" && stock.names.length > 1;
   if (turns) checkRoom(stock, shards, shape, eligible);
+  const rules = { count: shape.locations, neighbours: neighboursOf(shape), ...ANYWHERE, ...together };
+  const size = poolShards(shape);
   let held: Held[] = [];
   let step = 0;
   for (let epoch = 0; ; epoch++) {
     const count = countEpoch(stock, shape, turns, held);
     const shuffled = randomOf(seed, Purpose.shuffleShards, epoch).shuffle([...shards]);
     const order = spreadSets(early && epoch === 0 ? shards : shuffled, stock.setOf);
-    for (let at = 0; at < order.length; at += POOL_SHARDS) {
-      const poolShards = order.slice(at, at + POOL_SHARDS);
-      const emptyByLocation = await look(poolShards);
+    for (let at = 0; at < order.length; at += size) {
+      const taken = order.slice(at, at + size);
+      const emptyByLocation = await look(taken);
       // A training that resumes late passes many by: locks must be renewed meanwhile, and signals be heard.
       await new Promise((resolve) => setImmediate(resolve));
       const usable = (location: number): boolean =>
         isUsable(stock.samples - 1, shape.pairs, emptyByLocation.get(location));
-      const pool = poolShards.flatMap((shard) => {
+      const pool = taken.flatMap((shard) => {
         const range = stock.rangeOf(shard);
         const set = stock.setOf(shard);
         const all = Array.from({ length: range.end - range.first }, (_, i) => range.first + i);
@@ -87,8 +109,8 @@ export async function* planBatches(
       held = held.slice(-HELD).concat(randomOf(seed, Purpose.shuffleShards, epoch, at + 1).shuffle(pool));
       while (held.length >= shape.locations) {
         const locations = turns
-          ? takeTurn(held, shape.locations, apart, randomOf(seed, Purpose.mix, step + 1))
-          : takeLocations(held, [...held.keys()], shape.locations, apart);
+          ? takeTurn(held, rules, randomOf(seed, Purpose.mix, step + 1))
+          : takeLocations(held, [...held.keys()], rules);
         if (locations === undefined) break;
         step++;
         count.addBatch(locations);
@@ -210,8 +232,56 @@ export interface PlanOptions {
   look?: (shards: readonly number[]) => Promise<EmptyTiles>;
   /** Whether a location may be trained on at all. */
   eligible?: ((location: number) => boolean) | undefined;
-  /** Whether two locations may be in one mini-batch, where each serves the other as negative. Default: any may. */
-  apart?: ((a: number, b: number) => boolean) | undefined;
+  /** Which locations may be in one mini-batch, where each serves the other as negative. Default: any, and none are neighbours. */
+  together?: Partial<Together> | undefined;
+}
+
+/** How locations of a mini-batch lie to one another. */
+export interface Together {
+  /** Whether two locations may be in one mini-batch. */
+  apart(a: number, b: number): boolean;
+  /** Whether two locations are neighbours, which may be so as well. */
+  near(a: number, b: number): boolean;
+  /** Whether a neighbour of one location may be with another. */
+  clear(a: number, b: number): boolean;
+}
+
+const ANYWHERE: Together = { apart: () => true, near: () => false, clear: () => true };
+
+/** Which locations come into a mini-batch, and how many. */
+interface Rules extends Together {
+  count: number;
+  /** How many of them are there because they are neighbours of another one. */
+  neighbours: number;
+}
+
+const neighboursOf = ({ locations, neighbours = 0 }: BatchShape): number =>
+  Math.round(neighbours * locations);
+
+/**
+ * What lies where: locations of a mini-batch are `minDistanceM` apart, but for neighbours, which are half a tile's side to two
+ * sides away.
+ *
+ * @param radius reach of a tile, metres
+ */
+export function togetherOn(
+  placeOf: (location: number) => Place,
+  minDistanceM: number,
+  radius: number,
+): Together {
+  const metres = (a: number, b: number): number => distanceM(placeOf(a), placeOf(b));
+  const [least, most] = NEIGHBOURS_APART.map((radii) => radii * radius) as [number, number];
+  const north = most / METRES_PER_DEGREE;
+  return {
+    apart: minDistanceM > 0 ? (a, b) => metres(a, b) >= minDistanceM : ANYWHERE.apart,
+    near: (a, b) => {
+      // Most lie much farther north or south, which is soon told.
+      if (Math.abs(placeOf(a).lat - placeOf(b).lat) > north) return false;
+      const between = metres(a, b);
+      return between >= least && between <= most;
+    },
+    clear: (a, b) => metres(a, b) >= least,
+  };
 }
 
 interface Held {
@@ -249,20 +319,43 @@ export function chooseApart<T>(
 }
 
 /**
+ * Chooses the locations of a mini-batch: one that is apart from those chosen before it, then a neighbour of it, as long as more
+ * neighbours are wanted. Where there are too few neighbours, others take their place.
+ *
+ * @param among indices of held locations, ascending
+ * @returns indices, or fewer than the rules say when no more may be together
+ */
+function chooseLocations(held: readonly Held[], among: readonly number[], rules: Rules): number[] {
+  const locationOf = (i: number): number => (held[i] as Held).location;
+  if (rules.neighbours === 0) return chooseApart(among, rules.count, locationOf, rules.apart);
+  const chosen: number[] = [];
+  const may = (i: number, far: (a: number, b: number) => boolean): boolean =>
+    chosen.every((other) => locationOf(other) !== locationOf(i) && far(locationOf(other), locationOf(i)));
+  let wanted = rules.neighbours;
+  for (const i of among) {
+    if (!may(i, rules.apart)) continue;
+    chosen.push(i);
+    if (chosen.length === rules.count) break;
+    if (wanted === 0) continue;
+    const other = among.find((j) => rules.near(locationOf(i), locationOf(j)) && may(j, rules.clear));
+    if (other === undefined) continue;
+    chosen.push(other);
+    wanted--;
+    if (chosen.length === rules.count) break;
+  }
+  return chosen;
+}
+
+/**
  * Takes the locations of a mini-batch out of those that are held; undefined while too few may be together.
  *
  * @param among indices of those that may be taken, ascending
  */
-function takeLocations(
-  held: Held[],
-  among: readonly number[],
-  count: number,
-  apart: (a: number, b: number) => boolean,
-): Held[] | undefined {
-  const chosen = chooseApart(among, count, (i) => (held[i] as Held).location, apart);
-  if (chosen.length < count) return undefined;
+function takeLocations(held: Held[], among: readonly number[], rules: Rules): Held[] | undefined {
+  const chosen = chooseLocations(held, among, rules);
+  if (chosen.length < rules.count) return undefined;
   const taken = chosen.map((i) => held[i] as Held);
-  for (const i of chosen.reverse()) held.splice(i, 1);
+  for (const i of chosen.sort((a, b) => b - a)) held.splice(i, 1);
   return taken;
 }
 
@@ -272,17 +365,12 @@ function takeLocations(
  *
  * @param random the mini-batch's own
  */
-function takeTurn(
-  held: Held[],
-  count: number,
-  apart: (a: number, b: number) => boolean,
-  random: Random,
-): Held[] | undefined {
+function takeTurn(held: Held[], rules: Rules, random: Random): Held[] | undefined {
   let candidates = [...held.keys()];
-  while (candidates.length >= count) {
+  while (candidates.length >= rules.count) {
     const { set } = held[candidates[random.int(candidates.length)] as number] as Held;
     const isOwn = (i: number): boolean => held[i]?.set === set;
-    const taken = takeLocations(held, candidates.filter(isOwn), count, apart);
+    const taken = takeLocations(held, candidates.filter(isOwn), rules);
     if (taken !== undefined) return taken;
     candidates = candidates.filter((i) => !isOwn(i));
   }

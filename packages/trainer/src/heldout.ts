@@ -8,7 +8,7 @@ import {
   type Triplet,
 } from "@loc2vec/encoder";
 import { squaredDistance } from "@loc2vec/numeric";
-import { chooseSamples, POOL_SHARDS, spreadSets } from "./batches.ts";
+import { chooseSamples, poolShards, spreadSets } from "./batches.ts";
 import type { Corpus } from "./corpus.ts";
 import { type EmptyTiles, isUsable } from "./empty.ts";
 import type { HeldoutFigures } from "./figures.ts";
@@ -35,7 +35,7 @@ export interface Judge {
 export interface JudgeOptions {
   /** Those that the training draws from. */
   shards: readonly number[];
-  settings: Pick<Settings, keyof Objective | "minDistanceM" | "early" | "architecture">;
+  settings: Pick<Settings, keyof Objective | "batch" | "minDistanceM" | "early" | "architecture">;
   split: Split;
   placeOf(location: number): Place;
   emptyByLocation: EmptyTiles;
@@ -58,7 +58,9 @@ export async function openJudge(
   const pairs = Math.min(PAIRS, samples - 1);
   const usable = (i: number): boolean =>
     split.partOf(i) === "heldout" && isUsable(samples - 1, pairs, emptyByLocation.get(i));
-  const judgedShards = settings.early ? spreadSets(shards, setOf).slice(0, POOL_SHARDS) : shards;
+  const judgedShards = settings.early
+    ? spreadSets(shards, setOf).slice(0, poolShards(settings.batch))
+    : shards;
   const chosen = chooseLocations(corpus, judgedShards, usable, random);
   if (chosen.length < LEAST)
     return chosen.length === 0

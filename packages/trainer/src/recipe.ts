@@ -93,6 +93,12 @@ export const decisive = {
       help: "negatives of each pair, among the other locations of the mini-batch",
       before: 1,
     }),
+    neighbours: knob(z.number().min(0).max(0.5).default(0), {
+      flag: "--neighbours",
+      value: "share",
+      help: "share of a mini-batch's locations that are there because they lie near another one, half a tile's side to two sides away; as many as are found among 64 shards",
+      before: 0,
+    }),
   }),
   mix: knob(z.enum(["batch", "turns"]).default("batch"), {
     flag: "--mix",

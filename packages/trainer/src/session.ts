@@ -1,5 +1,5 @@
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
-import { distanceM, FarmError, type Place } from "@loc2vec/core";
+import { FarmError, type Place } from "@loc2vec/core";
 import {
   type AdamState,
   countParameters,
@@ -8,10 +8,10 @@ import {
   precisionOn,
   type Weights,
 } from "@loc2vec/encoder";
-import type { ObjectStore } from "@loc2vec/shards";
+import type { DatasetReader, ObjectStore } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { type Average, CALIBRATION_BATCHES, openAverage, readOptimizer } from "./average.ts";
-import { planBatches } from "./batches.ts";
+import { planBatches, poolShards, togetherOn } from "./batches.ts";
 import type { Best } from "./best.ts";
 import { type Resumable, readResumable } from "./checkpoint.ts";
 import {
@@ -162,18 +162,20 @@ async function trainAlone(
     return { ...result, step: resumedFrom, interrupted: false, ended: "steps", best: journal.best() };
   }
   for (const line of warningsOf(corpus, ground)) onWarning(line);
+  const tiles = { pool: poolShards(settings.batch) };
   const feed = openFeed(
     corpus,
     planSession(corpus, ground, empty, resumedFrom),
     settings.seed,
     steps - resumedFrom,
+    tiles,
   );
   const { moments, own } = readOptimizer(before?.optimizer ?? new Map());
   const encoder = await openEncoder(options, recipe, settings, own ?? before?.weights, moments);
   const average = openAverage({
     ...{ settings, encoder, weights: before?.weights ?? encoder.weights },
     openCalibration: () =>
-      openFeed(corpus, planSession(corpus, ground, empty, 0), settings.seed, CALIBRATION_BATCHES),
+      openFeed(corpus, planSession(corpus, ground, empty, 0), settings.seed, CALIBRATION_BATCHES, tiles),
   });
   /** Not before the first mini-batch is there: then an early training has the shards that it is judged by, too. */
   const findJudge = async (): Promise<Judge | undefined> => {
@@ -348,7 +350,7 @@ function planSession(
       return settings.empty === "skip" ? empty.byLocation : new Map();
     },
     eligible: holdout.share > 0 ? (i) => split.partOf(i) === "train" : undefined,
-    apart: minDistanceM > 0 ? (a, b) => distanceM(placeOf(a), placeOf(b)) >= minDistanceM : undefined,
+    together: togetherOn(placeOf, minDistanceM, (corpus.readers[0] as DatasetReader).dataset.radius),
   });
 }
 

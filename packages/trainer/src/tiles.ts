@@ -7,10 +7,11 @@ import {
   type StoredTile,
   tileBytes,
 } from "@loc2vec/shards";
+import { POOL_SHARDS } from "./batches.ts";
 import { type Corpus, type CorpusShard, joinDatasets } from "./corpus.ts";
 
-/** Shards kept in memory, compressed, or their indexes: the pool that mini-batches are drawn from, and what is left of the one before. */
-const KEPT_SHARDS = 40;
+/** Shards kept in memory, compressed, or their indexes, beside {@link TileOptions.pool}: what is left of the pool before. */
+const KEPT_SHARDS = 24;
 
 /** Tiles that are asked for at a time where each is a request of its own: S3 clients open 50 connections. */
 const REQUESTS = 32;
@@ -35,6 +36,8 @@ interface Row {
 export interface TileOptions {
   /** Whether shards are fetched whole. Default: true. */
   whole?: boolean;
+  /** Shards that mini-batches are drawn from at a time, which stay in memory. */
+  pool?: number;
   /** Default: one that all share, with a thread for each core. */
   decoder?: Decoder;
 }
@@ -47,7 +50,7 @@ let shared: Decoder | undefined;
  */
 export function openTiles(
   from: DatasetReader | Corpus,
-  { whole = true, decoder }: TileOptions = {},
+  { whole = true, pool = POOL_SHARDS, decoder }: TileOptions = {},
 ): TileReader {
   const corpus = "readers" in from ? from : joinDatasets([from]);
   const open = new Map<number, Promise<CorpusShard>>();
@@ -57,7 +60,7 @@ export function openTiles(
     open.delete(shard);
     open.set(shard, opening);
     opening.catch(() => open.delete(shard));
-    if (open.size > KEPT_SHARDS) open.delete(open.keys().next().value as number);
+    if (open.size > pool + KEPT_SHARDS) open.delete(open.keys().next().value as number);
     return opening;
   };
   const fetch = async ({ location, sample }: Row): Promise<StoredTile | undefined> =>

@@ -199,7 +199,7 @@ test("by turns, a data set that cannot fill a mini-batch is refused; one that ca
   await expect(epoch({ look: async () => empty })).rejects.toThrowError(
     /^data set set0: 10 rendered locations are too few/,
   );
-  await expect(epoch({ apart: (a, b) => a < 400 && b < 400 })).rejects.toThrowError(
+  await expect(epoch({ together: { apart: (a, b) => a < 400 && b < 400 } })).rejects.toThrowError(
     /^data set set1: among 40 locations there are no 20 that lie far enough from one another/,
   );
   await epoch({});

@@ -145,7 +145,7 @@ test("what is not eligible never comes, and what is not apart never together", a
       ];
       const usable = usableOf(given).filter(eligible);
       fc.pre(usable.length >= 3 * given.perBatch);
-      const { plans } = await plansOf(given, 4, { eligible, apart });
+      const { plans } = await plansOf(given, 4, { eligible, together: { apart } });
       for (const { rows } of plans) {
         const locations = rows.filter(({ sample }) => sample === 0).map(({ location }) => location);
         expect(locations.every(eligible)).toBe(true);
@@ -195,7 +195,7 @@ test("what cannot make a mini-batch is refused, and what just can is not", async
     ],
     [
       { locations: 2, pairs: 3 },
-      { apart: () => false },
+      { together: { apart: () => false } },
       {
         kind: "input",
         message: "among 8 locations there are no 2 that lie far enough from one another",

@@ -131,7 +131,7 @@ test("a recipe's own settings give way to those that are given, also within a gr
   const base = { loss: "ratio", batch: { locations: 60, pairs: 2 }, warmup: 9 } as const;
   expect(completeRecipe("a test", { batch: { pairs: 3 }, warmup: 0 }, base)).toEqual({
     ...PAPER,
-    ...{ loss: "ratio", batch: { locations: 60, pairs: 3, negatives: 1 }, warmup: 0 },
+    ...{ loss: "ratio", batch: { locations: 60, pairs: 3, negatives: 1, neighbours: 0 }, warmup: 0 },
   });
   const left = { loss: undefined, batch: { pairs: undefined }, warmup: undefined };
   expect(completeRecipe("a test", left, base)).toEqual(parseRecipe("a test", base));
@@ -223,7 +223,7 @@ test("an unknown field, or one out of its range, is refused by name", () => {
 
 /** A value of a setting that is not its default. */
 function otherValue(one: Knob): unknown {
-  const texts = [...choicesOf(one), "7", "1", "4", "0.75", "0.5,0.25,0.125", NETWORK];
+  const texts = [...choicesOf(one), "7", "1", "4", "0.75", "0.25", "0.5,0.25,0.125", NETWORK];
   const values = texts.flatMap((text) => {
     try {
       return [readKnob(one, text)];
