@@ -26,7 +26,7 @@ export interface Cell {
   key?: string;
   /** Words across it, as on a tile without anything. */
   over?: string;
-  /** For pictures of many colours. Default `palette`. */
+  /** How its pixels are kept: `palette` for one of few colours. Default `webp`. */
   as?: "palette" | "webp";
 }
 
@@ -82,7 +82,7 @@ export async function tileGrid(options: GridOptions): Promise<Svg> {
 }
 
 async function drawCell(
-  { picture, alt, below = [], frame, key, over, as = "palette" }: Cell,
+  { picture, alt, below = [], frame, key, over, as = "webp" }: Cell,
   x: number,
   y: number,
   side: number,

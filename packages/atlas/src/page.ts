@@ -16,9 +16,9 @@ export interface Figure {
   /** What one sees. */
   caption: string;
   /** What to look for in it. */
-  look: string;
+  look?: string;
   /** How it was made. */
-  made: string;
+  made?: string;
   pictures: readonly FigurePicture[];
 }
 
@@ -47,7 +47,7 @@ export interface Page {
   /** Pairs of name and value. */
   facts: readonly (readonly [string, string])[];
   figures: readonly Figure[];
-  leftOut: readonly LeftOut[];
+  leftOut?: readonly LeftOut[];
   attribution: string;
 }
 
@@ -81,7 +81,7 @@ function numberText(number: string | undefined): string {
  * A page that needs nothing but its own pictures; every figure carries the map's attribution. Pictures keep their size, so
  * that words in them can be read; on a narrow screen they are scrolled sideways.
  */
-export function renderPage({ title, facts, figures, leftOut, attribution }: Page): string {
+export function renderPage({ title, facts, figures, leftOut = [], attribution }: Page): string {
   const credit = `Map data ${escapeHtml(attribution).replace(/openstreetmap\.org\/copyright/, '<a href="https://www.openstreetmap.org/copyright">$&</a>')}`;
   const list = facts
     .map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`)
@@ -113,7 +113,9 @@ function renderFigure({ id, title, number, caption, look, made, pictures }: Figu
     ({ file, alt, width, height, below }) =>
       `<div><img src="${escapeHtml(file)}" alt="${escapeHtml(alt)}" width="${width}" height="${height}">${below === undefined ? "" : `<small>${escapeHtml(below)}</small>`}</div>`,
   );
+  const tips = look === undefined ? "" : `<p><b>Look for:</b> ${escapeHtml(look)}</p>`;
+  const how = made === undefined ? "" : `<b>Made so:</b> ${escapeHtml(made)} `;
   return `<figure id="${escapeHtml(id)}"><h2>${escapeHtml(title)}${numberText(number)}</h2>
-<figcaption><p>${escapeHtml(caption)}</p><p><b>Look for:</b> ${escapeHtml(look)}</p><p class="made"><b>Made so:</b> ${escapeHtml(made)} ${credit}.</p></figcaption>
+<figcaption><p>${escapeHtml(caption)}</p>${tips}<p class="made">${how}${credit}.</p></figcaption>
 <div class="pictures">${images.join("\n")}</div></figure>`;
 }

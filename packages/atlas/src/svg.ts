@@ -128,7 +128,7 @@ export interface RasterOptions {
    * Default `palette`.
    */
   as?: "palette" | "webp" | "lossless";
-  /** Of WebP, 1 to 100. Default 80. */
+  /** Of WebP, 1 to 100. Default 78. */
   quality?: number;
   /** Made to be of this many pixels, averaged. Default: as it is. */
   width?: number;
@@ -136,7 +136,7 @@ export interface RasterOptions {
 
 /** A picture as a data URI. */
 export async function rasterOf(picture: Picture, options: RasterOptions = {}): Promise<Raster> {
-  const { as = "palette", quality = 80, width = picture.width } = options;
+  const { as = "palette", quality = 78, width = picture.width } = options;
   const height = Math.max(1, Math.round((picture.height * width) / picture.width));
   const raw = sharp(picture.data, {
     raw: { width: picture.width, height: picture.height, channels: 3 },

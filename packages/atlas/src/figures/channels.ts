@@ -24,6 +24,7 @@ export const channels: FigureMaker<Drawing> = {
         alt: `Channel ${channel + 1}, ${title}: ${nothing ? "nothing here" : "bright where something is"}`,
         below: [`${channel + 1} ${name}`, title],
         key: hex(colour),
+        as: "palette" as const,
         ...(nothing ? { over: "nothing here" } : {}),
       };
     });
