@@ -24,11 +24,19 @@ export interface DotMapOptions {
   whole?: boolean;
 }
 
-/** Locations as dots where they lie: equirectangular about their middle latitude, north on top, all in view. */
+/** The share of locations beyond each edge's outermost that a map leaves room for, and how much more of its length. */
+const [OUTER, ROOM] = [0.004, 0.04] as const;
+
+/**
+ * Locations as dots where they lie: equirectangular about their middle latitude, north on top. A few that lie far from all
+ * others are not in view, so that the others can be seen.
+ *
+ * @returns the picture, and how many locations are not in view
+ */
 export function dotMap(
   { lon, lat, rows, colours }: Dots,
   { width, height, radius, whole = false }: DotMapOptions,
-): Picture & { metresPerPixel: number } {
+): Picture & { metresPerPixel: number; outside: number } {
   const [west, east] = range(rows, lon);
   const [south, north] = range(rows, lat);
   const squeeze = Math.cos((((south + north) / 2) * Math.PI) / 180);
@@ -45,19 +53,29 @@ export function dotMap(
   const [wide, high] = whole ? [width, height] : [inner[0] + 2 * margin, inner[1] + 2 * margin];
   const [left, top] = [(wide - inner[0]) / 2, (high - inner[1]) / 2];
   const picture = blank(wide, high, GROUND);
+  let outside = 0;
   for (const [i, row] of rows.entries()) {
     const x = left + ((lon[row] as number) - west) * squeeze * perDegree;
     const y = top + (north - (lat[row] as number)) * perDegree;
-    disc(picture, x, y, radius, [...colours.subarray(3 * i, 3 * i + 3)]);
+    if (x < 0 || y < 0 || x > wide || y > high) outside++;
+    else disc(picture, x, y, radius, [...colours.subarray(3 * i, 3 * i + 3)]);
   }
-  return { ...picture, metresPerPixel: METRES_PER_DEGREE / perDegree };
+  return { ...picture, metresPerPixel: METRES_PER_DEGREE / perDegree, outside };
 }
 
+/** From where to where most of some values lie. */
 function range(rows: readonly number[], values: ArrayLike<number>): [number, number] {
-  return rows.reduce<[number, number]>(
-    ([low, high], row) => [Math.min(low, values[row] as number), Math.max(high, values[row] as number)],
-    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
-  );
+  const sorted = Float64Array.from(rows, (row) => values[row] as number).sort();
+  const beyond = Math.floor(OUTER * sorted.length);
+  const [low, high] = [sorted[beyond] as number, sorted[sorted.length - 1 - beyond] as number];
+  const room = ROOM * (high - low);
+  return [Math.max(sorted[0] as number, low - room), Math.min(sorted.at(-1) as number, high + room)];
+}
+
+/** How many locations are not in view, as a sentence; empty for none. */
+export function outsideText(outside: number): string {
+  if (outside === 0) return "";
+  return ` ${outside === 1 ? "One location lies" : `${outside} locations lie`} too far from the others to be in view.`;
 }
 
 /** A bar of a round length and an arrow to the north, over a map on {@link GROUND}. @param y of the bar */

@@ -67,14 +67,15 @@ function meanOf(shares: readonly (readonly number[])[], channel: number): number
   return shares.reduce((sum, each) => sum + (each[channel] as number), 0) / Math.max(1, shares.length);
 }
 
-/** A channel in few words: its name. */
-export function channelWords({ dataset }: Pick<Drawing, "dataset">, channel: number): string {
-  return (dataset.channels[channel] as string).replaceAll("_", " ");
+/** A channel in few words: its title up to a colon. */
+export function channelWords({ profile }: Pick<Drawing, "profile">, channel: number): string {
+  const title = profile.channels[channel]?.title as string;
+  return (title.split(":")[0] as string).toLowerCase();
 }
 
-/** The commonest map objects of a tile, at most `count`: `buildings 31 %, paths cycleways 12 %`. */
+/** The commonest map objects of a tile, at most `count`: `buildings 31 %, paths 12 %`. */
 export function commonest(
-  drawing: Pick<Drawing, "dataset">,
+  drawing: Pick<Drawing, "profile">,
   shares: readonly number[],
   count: number,
 ): string {

@@ -6,8 +6,8 @@ import { commonest, coverOf } from "../objects.ts";
 
 const SHOWN = 4;
 /** Triples that are tried, of so many places. */
-const TRIED = { full: 6000, quick: 1000 } as const;
-const CANDIDATES = 400;
+const TRIED = { full: 20_000, quick: 1000 } as const;
+const CANDIDATES = 2000;
 const LEAST = 50;
 /** Channels that are named below a tile. */
 const NAMED = 3;
@@ -21,6 +21,8 @@ interface Sum {
   distances: { answer: number; a: number; b: number; c: number };
   /** How many times nearer the answer is than the nearest of a, b and c. */
   gain: number;
+  /** The least distance between two of a, b and c. */
+  apart: number;
 }
 
 /** Figure 22: sums of embeddings. */
@@ -45,8 +47,8 @@ export const arithmetic: FigureMaker<ModelDrawing> = {
     const description = `${best.length} rows of four tiles: a minus b plus c, and the tile nearest to what comes out.`;
     return {
       caption: `a − b + c, number by number, and the place whose embedding is nearest to what comes out. Below each tile: what covers most of it, and how far its embedding lies from the computed one.`,
-      look: "an answer that has what a has and b has not, put where c is. It is none of the three, lies elsewhere in the city, and is several times nearer to the computed point than the nearest of them.",
-      made: `These are chosen, not usual: ${sums.length} sums of random places were tried, and those shown whose answer is by the greatest factor nearer than a, b and c. Over all of them that factor has a median of ${median.toFixed(2)}, and in ${((100 * twice) / sums.length).toFixed(1)} % it is more than 2. Answers lie more than ${Math.round(apartOf(drawing))} m from a, b and c.`,
+      look: "an answer that has what a has and b has not, put where c is. It is none of the three, lies elsewhere in the city, and is much nearer to the computed point than the nearest of them.",
+      made: `These are chosen, not usual: ${sums.length} sums of random places were tried, and those shown whose answer is by the greatest factor nearer than a, b and c, among the half whose a, b and c are least alike. Over all of them that factor has a median of ${median.toFixed(2)}, and in ${((100 * twice) / sums.length).toFixed(1)} % it is more than 2. Answers lie more than ${Math.round(apartOf(drawing))} m from a, b and c.`,
       pictures: [
         await save(
           "arithmetic.svg",
@@ -85,17 +87,21 @@ async function searchSums(drawing: ModelDrawing): Promise<Sum[]> {
       Math.hypot(...row.map((value, k) => (va[k] as number) - (vb[k] as number) + (vc[k] as number) - value));
     const distances = { answer: found.distance, a: from(va), b: from(vb), c: from(vc) };
     const gain = Math.min(distances.a, distances.b, distances.c) / Math.max(1e-9, distances.answer);
-    sums.push({ a, b, c, answer: found.row, distances, gain });
+    const between = (x: Float32Array, y: Float32Array): number =>
+      Math.hypot(...x.map((value, k) => value - (y[k] as number)));
+    const least = Math.min(between(va, vb), between(vb, vc), between(va, vc));
+    sums.push({ a, b, c, answer: found.row, distances, gain, apart: least });
   }
   progress.finish();
   return sums;
 }
 
-/** Those of the greatest gain; no place stands in two of them. */
+/** Those of the greatest gain, among the half whose a, b and c lie farthest apart; no place stands in two of them. */
 function chooseSums(sums: readonly Sum[]): Sum[] {
   const used = new Set<number>();
   const chosen: Sum[] = [];
-  for (const sum of sums.toSorted((x, y) => y.gain - x.gain)) {
+  const unlike = sums.toSorted((x, y) => y.apart - x.apart).slice(0, Math.ceil(sums.length / 2));
+  for (const sum of unlike.sort((x, y) => y.gain - x.gain)) {
     if (chosen.length === SHOWN) break;
     const rows = [sum.a, sum.b, sum.c, sum.answer];
     if (sum.gain <= 1 || rows.some((row) => used.has(row))) continue;

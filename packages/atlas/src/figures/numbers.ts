@@ -1,12 +1,13 @@
 import { type Extremes, extremes } from "@loc2vec/insight";
-import { diverging, dotMap } from "../dotmap.ts";
+import { diverging, dotMap, outsideText } from "../dotmap.ts";
 import type { FigureMaker, ModelDrawing } from "../drawing.ts";
 import { type Cell, type Row, tileGrid } from "../grid.ts";
 import { tooFew } from "../near.ts";
 import { type Cover, channelWords, coverOf } from "../objects.ts";
+import { hex } from "../svg.ts";
 
 /** Tiles at each end of a number. */
-const ENDS = 3;
+const ENDS = 4;
 /** Tiles that words are found by. */
 const LOOKED_AT = { full: 2000, quick: 400 } as const;
 const LEAST = 20;
@@ -37,20 +38,14 @@ export const numbers: FigureMaker<ModelDrawing> = {
       const description = `For each of the numbers ${from + 1} to ${to} the ${ENDS} places where it is lowest and the ${ENDS} where it is highest.`;
       const title = `Numbers ${from + 1} to ${to}`;
       const part = rows.slice(from, to);
-      const columns = [
-        "lowest",
-        ...Array.from({ length: ENDS }, () => ""),
-        "highest",
-        ...Array.from({ length: ENDS - 1 }, () => ""),
-      ];
       pictures.push(
-        await save(`numbers-${from + 1}.svg`, await tileGrid({ title, description, columns, rows: part })),
+        await save(`numbers-${from + 1}.svg`, await tileGrid({ title, description, rows: part })),
       );
     }
     return {
-      caption: `For each of the ${size} numbers of an embedding the places where it is lowest (left) and highest (right), and the channels whose cover it follows.`,
+      caption: `For each of the ${size} numbers of an embedding the places where it is lowest (blue frames) and highest (red frames), and the channels whose cover it follows.`,
       look: "what the tiles of one end have in common and those of the other have not: water against houses, wide roads against footpaths. A number seldom means one thing; directions in between are as good as it.",
-      made: `The ends are found among all ${shuffled.length} rendered places; those of one end lie two footprints apart. “More” and “less” name up to ${NAMED} channels each whose cover has a correlation (Pearson’s r) of at least ${CLEAR} with the number, over ${cover.locations.length} random tiles.`,
+      made: `The ends are found among all ${shuffled.length} rendered places; those of one end lie two footprints apart. “More” and “less” name up to ${NAMED} channels each whose cover has a correlation with the number (Pearson’s r, in brackets) of at least ${CLEAR}, over ${cover.locations.length} random tiles.`,
       pictures,
     };
   },
@@ -86,11 +81,11 @@ function wordsOf(drawing: ModelDrawing, cover: Cover, number: number): string {
       .filter(({ r }) => sign * r >= CLEAR)
       .sort((a, b) => sign * (b.r - a.r))
       .slice(0, NAMED)
-      .map(({ channel, r }) => `${channelWords(drawing, channel)} (r ${r.toFixed(2).replace("-", "−")})`)
+      .map(({ channel, r }) => `${channelWords(drawing, channel)} (${r.toFixed(2).replace("-", "−")})`)
       .join(", ");
   const [more, less] = [told(1), told(-1)];
   const said = [...(more === "" ? [] : [`more ${more}`]), ...(less === "" ? [] : [`less ${less}`])];
-  return said.length === 0 ? "follows the cover of no channel" : `higher with ${said.join("; ")}`;
+  return said.length === 0 ? "follows the cover of no channel" : said.join("; ");
 }
 
 /** Pearson's; 0 where one does not vary. */
@@ -114,10 +109,11 @@ async function drawEnds(
   number: number,
   told: string,
 ): Promise<Row> {
-  const cell = async (row: number, end: string): Promise<Cell> => ({
+  const cell = async (row: number, end: "lowest" | "highest"): Promise<Cell> => ({
     picture: await rgb(row, 0),
     alt: `Number ${number + 1} at its ${end}: location ${row}`,
     below: [(data[row * size + number] as number).toFixed(2).replace("-", "−")],
+    frame: hex(diverging(end === "lowest" ? 0 : 1)),
   });
   const fill = (cells: Cell[]): (Cell | undefined)[] => [
     ...cells,
@@ -127,7 +123,7 @@ async function drawEnds(
     Promise.all(lowest.map((row) => cell(row, "lowest"))),
     Promise.all(highest.map((row) => cell(row, "highest"))),
   ]);
-  return { heading: `${number + 1}: ${told}`, cells: [...fill(low), undefined, ...fill(high)] };
+  return { heading: `${number + 1}: ${told}`, cells: [...fill(low), ...fill(high)] };
 }
 
 /** Columns of small maps. */
@@ -143,15 +139,16 @@ export const numberMaps: FigureMaker<ModelDrawing> = {
     if (lacks !== undefined) return { lacks };
     const { data, size } = embeddings;
     const side = 256;
+    let beyond = 0;
     const cells = Array.from({ length: size }, (_, number): Cell => {
       const ranks = ranksOf(shuffled.map((row) => data[row * size + number] as number));
       const colours = Uint8Array.from([...ranks].flatMap((rank) => [...diverging(rank)]));
       const radius = shuffled.length > 2500 ? 2 : 4;
+      const options = { width: 1.5 * side, height: 1.5 * side, radius, whole: true };
+      const map = dotMap({ ...places, rows: shuffled, colours }, options);
+      beyond = map.outside;
       return {
-        picture: dotMap(
-          { ...places, rows: shuffled, colours },
-          { width: 1.5 * side, height: 1.5 * side, radius, whole: true },
-        ),
+        picture: map,
         alt: `Map of number ${number + 1}: blue where it is low, red where it is high`,
         below: [`number ${number + 1}`],
         as: "webp",
@@ -165,7 +162,7 @@ export const numberMaps: FigureMaker<ModelDrawing> = {
     return {
       caption: `Each of the ${size} numbers on the map of ${drawing.dataset.name}: blue where it is among the lowest, pale about its median, red where it is among the highest.`,
       look: "patches of one colour: the number knows something that neighbours share, such as a river, a centre or a forest. A map that looks like salt and pepper is of a number that tells of single streets.",
-      made: `All ${shuffled.length} rendered locations as dots, coloured by the rank of the number among them. North is on top.`,
+      made: `All ${shuffled.length} rendered locations as dots, coloured by the rank of the number among them. North is on top.${outsideText(beyond)}`,
       pictures: [await save("number-maps.svg", await tileGrid({ title, description, rows, side, gap: 16 }))],
     };
   },

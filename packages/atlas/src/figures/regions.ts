@@ -1,5 +1,5 @@
 import { findRegions } from "@loc2vec/space";
-import { dotMap, PALETTE, scaleBar } from "../dotmap.ts";
+import { dotMap, outsideText, PALETTE, scaleBar } from "../dotmap.ts";
 import type { FigureMaker, ModelDrawing } from "../drawing.ts";
 import { type Cell, legend, tileGrid } from "../grid.ts";
 import { apartOf, renderedNeighbours, tooFew } from "../near.ts";
@@ -14,6 +14,8 @@ const LEAST = 10 * COUNT;
 const SHOWN = 6;
 /** Deviations beyond which a channel is named, and how many are at most. */
 const [BEYOND, NAMED] = [0.25, 3] as const;
+/** The share of a region's tiles that must have something of a channel for it to be named. */
+const OFTEN = 0.4;
 
 interface Region {
   name: string;
@@ -42,12 +44,13 @@ export const regions: FigureMaker<ModelDrawing> = {
       }),
     );
     const description = all.map(({ name, share }, i) => `${i + 1}: ${name}, ${percent(share)}`).join("; ");
+    const drawn = await drawMap(drawing, all, found.regions, description);
     return {
       caption: `The ${COUNT} regions that the space falls into when its points are divided by k-means, on the map of ${drawing.dataset.name} and by their most typical tiles. Each is named by what its tiles have more of than is usual here.`,
       look: "sorts of neighbourhoods that lie together on the ground, though nothing was said of where a place is: a centre, estates around it, an industrial belt, water and woods.",
-      made: `k-means with k-means++ on all ${found.regions.length} embeddings. A name lists up to ${NAMED} channels that cover the tiles of the region by more than a quarter of a standard deviation beyond the mean of ${cover.locations.length} random tiles, the greatest first. Below the map, of each region the tiles nearest to its centre that show different ground.`,
+      made: `k-means with k-means++ on all ${found.regions.length} embeddings. A name lists up to ${NAMED} channels that cover the tiles of the region by more than a quarter of a standard deviation beyond the mean of ${cover.locations.length} random tiles, and stand in two of five of them or more; the greatest first. Below the map, of each region the tiles nearest to its centre that show different ground.${outsideText(drawn.outside)}`,
       pictures: [
-        await save("regions-map.svg", await drawMap(drawing, all, found.regions, description)),
+        await save("regions-map.svg", drawn.svg),
         await save("regions-tiles.svg", await drawTiles(drawing, all)),
       ],
     };
@@ -61,14 +64,16 @@ function nameOf(drawing: ModelDrawing, cover: Cover, numbers: Uint16Array, numbe
   const rows = cover.locations.flatMap((location, row) => (numbers[location] === number ? [row] : []));
   if (rows.length === 0) return "seldom seen";
   const beyond = beyondUsual(cover, rows, usualOf(cover));
+  const often = (channel: number): boolean =>
+    rows.filter((row) => (cover.shares[row]?.[channel] as number) > 0).length > OFTEN * rows.length;
   const named = [...beyond.entries()]
-    .filter(([, deviations]) => deviations > BEYOND)
+    .filter(([channel, deviations]) => deviations > BEYOND && often(channel))
     .sort(([, a], [, b]) => b - a)
     .slice(0, NAMED)
     .map(([channel]) => channelWords(drawing, channel));
   if (named.length > 0) return named.join(", ");
   const least = beyond.indexOf(Math.min(...beyond));
-  return `of everything little, least ${channelWords(drawing, least)}`;
+  return `little of anything, least ${channelWords(drawing, least)}`;
 }
 
 async function drawMap(
@@ -76,12 +81,12 @@ async function drawMap(
   all: readonly Region[],
   numbers: Uint16Array,
   description: string,
-): Promise<Svg> {
+): Promise<{ svg: Svg; outside: number }> {
   const colours = Uint8Array.from(
     shuffled.flatMap((row) => [...(all[numbers[row] as number] as Region).colour]),
   );
-  const size = { width: 2 * FULL_WIDTH, height: 1440, radius: shuffled.length > 2500 ? 6 : 10 };
-  const map = dotMap({ ...places, rows: shuffled, colours }, size);
+  const frame = { width: 2 * FULL_WIDTH, height: 1440, radius: shuffled.length > 2500 ? 6 : 10 };
+  const map = dotMap({ ...places, rows: shuffled, colours }, frame);
   const [width, height] = [map.width / 2, map.height / 2];
   const keys = all.map(({ name, share, colour }, i) => ({
     colour: hex(colour),
@@ -94,10 +99,8 @@ async function drawMap(
     ...scaleBar(2 * map.metresPerPixel, 14, height - 14, 160),
     ...below.elements,
   ];
-  return svg(
-    { title: "Regions on the map", description, width: FULL_WIDTH, height: height + 14 + below.height },
-    elements,
-  );
+  const size = { width: FULL_WIDTH, height: height + 14 + below.height };
+  return { svg: svg({ title: "Regions on the map", description, ...size }, elements), outside: map.outside };
 }
 
 async function drawTiles(drawing: ModelDrawing, all: readonly Region[]): Promise<Svg> {
