@@ -17,57 +17,97 @@ const [SMALLEST_SHARE, SIZES] = [0.45, 12] as const;
 /** How much of a far tile's colour is the ground's. */
 const HAZE = 0.62;
 /** The share of points that is within the picture. */
-const WITHIN = 0.985;
+const WITHIN = 0.997;
 
 /** A cloud that is ready to be drawn from any side. */
 export interface Scene {
-  /** @param angle about the upright axis, radians */
-  draw(angle: number, width: number, height: number): Picture;
+  /** @param angle about the upright axis, radians; one of those that it was opened for is wholly in view */
+  draw(angle: number): Picture;
 }
 
-/** @param largest side of the nearest tile, pixels */
-export async function openScene({ positions, tiles }: Cloud, largest: number): Promise<Scene> {
+export interface SceneOptions {
+  /** Of its pictures, pixels. */
+  width: number;
+  height: number;
+  /** Side of the nearest tile, pixels. */
+  largest: number;
+  /** From which it will be looked at, radians. */
+  angles: readonly number[];
+}
+
+/** Where points stand as they are looked at, in radii of the cloud from its middle; and how far away each is. */
+interface View {
+  x: Float64Array;
+  y: Float64Array;
+  depth: Float64Array;
+}
+
+export async function openScene({ positions, tiles }: Cloud, options: SceneOptions): Promise<Scene> {
+  const { width, height, largest, angles } = options;
   const count = tiles.length;
   const centred = centre(positions, count);
   const sides = Array.from({ length: SIZES }, (_, i) =>
     Math.max(3, Math.round(largest * (SMALLEST_SHARE + ((1 - SMALLEST_SHARE) * i) / (SIZES - 1)))),
   );
-  const sprites = await Promise.all(
-    tiles.map((tile) => Promise.all(sides.map((side) => shrink(tile, side)))),
+  const sprites: Picture[][] = [];
+  for (const tile of tiles) sprites.push(await Promise.all(sides.map((side) => shrink(tile, side))));
+  const { unit, left, top } = frameOf(
+    angles.map((angle) => lookAt(centred, angle)),
+    { wide: width - 1.2 * largest, high: height - 1.2 * largest },
   );
   const order = Array.from({ length: count }, (_, i) => i);
   return {
-    draw(angle, width, height) {
+    draw(angle) {
       const picture = blank(width, height, GROUND);
-      const [cos, sin, down, up] = [Math.cos(angle), Math.sin(angle), Math.cos(TILT), Math.sin(TILT)];
-      const [x, y, depth] = [new Float64Array(count), new Float64Array(count), new Float64Array(count)];
-      for (let i = 0; i < count; i++) {
-        const px = centred[3 * i] as number;
-        const py = centred[3 * i + 1] as number;
-        const pz = centred[3 * i + 2] as number;
-        const across = px * cos + pz * sin;
-        const away = pz * cos - px * sin;
-        depth[i] = away * down + py * up;
-        const scale = (EYE - 0.6) / (EYE + (depth[i] as number));
-        x[i] = width / 2 + across * scale * (width / 2 - largest);
-        y[i] = height / 2 - (py * down - away * up) * scale * (height / 2 - largest);
-      }
+      const { x, y, depth } = lookAt(centred, angle);
       order.sort((a, b) => (depth[b] as number) - (depth[a] as number) || a - b);
       for (const i of order) {
         // 0 for the nearest, 1 for the farthest.
         const far = Math.min(1, Math.max(0, ((depth[i] as number) + 1) / 2));
-        const size = Math.round((1 - far) * (SIZES - 1));
-        paste(
-          picture,
-          (sprites[i] as Picture[])[size] as Picture,
-          x[i] as number,
-          y[i] as number,
-          HAZE * far ** 1.5,
-        );
+        const sprite = (sprites[i] as Picture[])[Math.round((1 - far) * (SIZES - 1))] as Picture;
+        const [px, py] = [unit * ((x[i] as number) - left), unit * ((y[i] as number) - top)];
+        paste(picture, sprite, width / 2 + px, height / 2 + py, HAZE * far ** 1.5);
       }
       return picture;
     },
   };
+}
+
+/** @param centred float64 [n, 3], as {@link centre} gives them */
+function lookAt(centred: Float64Array, angle: number): View {
+  const count = centred.length / 3;
+  const [cos, sin, down, up] = [Math.cos(angle), Math.sin(angle), Math.cos(TILT), Math.sin(TILT)];
+  const [x, y, depth] = [new Float64Array(count), new Float64Array(count), new Float64Array(count)];
+  for (let i = 0; i < count; i++) {
+    const px = centred[3 * i] as number;
+    const py = centred[3 * i + 1] as number;
+    const pz = centred[3 * i + 2] as number;
+    const away = pz * cos - px * sin;
+    const distance = away * down + py * up;
+    const scale = EYE / (EYE + distance);
+    depth[i] = distance;
+    x[i] = (px * cos + pz * sin) * scale;
+    y[i] = -(py * down - away * up) * scale;
+  }
+  return { x, y, depth };
+}
+
+/** Pixels of a radius, and which point is in the middle, so that nearly all of what is looked at is in view. */
+function frameOf(
+  views: readonly View[],
+  { wide, high }: { wide: number; high: number },
+): { unit: number; left: number; top: number } {
+  const ends = (values: readonly Float64Array[]): [number, number] => {
+    const sorted = Float64Array.from(values.flatMap((own) => [...own])).sort();
+    return [
+      sorted[Math.floor((1 - WITHIN) * (sorted.length - 1))] as number,
+      sorted[Math.ceil(WITHIN * (sorted.length - 1))] as number,
+    ];
+  };
+  const [west, east] = ends(views.map(({ x }) => x));
+  const [north, south] = ends(views.map(({ y }) => y));
+  const unit = Math.min(wide / Math.max(1e-9, east - west), high / Math.max(1e-9, south - north));
+  return { unit, left: (west + east) / 2, top: (north + south) / 2 };
 }
 
 /** About the middle of each axis, and so long that nearly all lie within 1 of it. */
@@ -117,24 +157,30 @@ function paste(picture: Picture, tile: Picture, x: number, y: number, haze: numb
   }
 }
 
-/** A turn of a cloud as an animated WebP that is no larger than so many bytes: the worse, the more there is in it. */
+/**
+ * A cloud from one side after another as an animated WebP, as good as it can be within so many bytes.
+ *
+ * @param delay of a frame, milliseconds
+ */
 export async function turnOf(
   scene: Scene,
-  { side, frames, most, delay }: { side: number; frames: number; most: number; delay: number },
+  angles: readonly number[],
+  { most, delay }: { most: number; delay: number },
   onFrame: (done: number) => void = () => {},
 ): Promise<Uint8Array> {
-  const all = Buffer.alloc(frames * side * side * 3);
-  for (let frame = 0; frame < frames; frame++) {
-    const { data } = scene.draw((2 * Math.PI * frame) / frames, side, side);
-    all.set(data, frame * side * side * 3);
-    onFrame(frame + 1);
+  const frames: Picture[] = [];
+  for (const angle of angles) {
+    frames.push(scene.draw(angle));
+    onFrame(frames.length);
     await new Promise(setImmediate);
   }
-  const raw = { width: side, height: side * frames, channels: 3, pageHeight: side } as const;
+  const { width, height } = frames[0] as Picture;
+  const all = Buffer.concat(frames.map(({ data }) => data));
+  const raw = { width, height: height * frames.length, channels: 3, pageHeight: height } as const;
   let bytes: Buffer = Buffer.alloc(0);
   for (const quality of [60, 40, 25, 12, 4]) {
     bytes = await sharp(all, { raw })
-      .webp({ quality, effort: 4, loop: 0, delay: Array.from({ length: frames }, () => delay) })
+      .webp({ quality, effort: 4, loop: 0, delay: angles.map(() => delay) })
       .toBuffer();
     if (bytes.length <= most) break;
   }

@@ -121,6 +121,8 @@ export interface Key {
   /** Of CSS. */
   colour: string;
   name: string;
+  /** Of a dashed line. */
+  dashed?: boolean;
 }
 
 /** Colours and their names in as many columns as fit. @returns its elements, and how high they are */
@@ -132,10 +134,13 @@ export function legend(
   const longest = Math.max(1, ...keys.map(({ name }) => name.length));
   const columns = Math.max(1, Math.min(keys.length, Math.floor(width / (longest * 7.2 + 34))));
   const rows = Math.ceil(keys.length / columns);
-  const elements = keys.flatMap(({ colour, name }, i) => {
+  const elements = keys.flatMap(({ colour, name, dashed = false }, i) => {
     const left = x + Math.floor(i / rows) * (width / columns);
     const top = y + (i % rows) * (LINE_HEIGHT + 4);
-    return [swatch(colour, left, top + 2), words(name, left + 21, top + 14, options)];
+    const mark = dashed
+      ? `<path d="M${left.toFixed(1)} ${top + 9}h15" stroke="${colour}" stroke-width="3" stroke-dasharray="6 3"/>`
+      : swatch(colour, left, top + 2);
+    return [mark, words(name, left + 21, top + 14, options)];
   });
   return { elements, height: rows * (LINE_HEIGHT + 4) };
 }

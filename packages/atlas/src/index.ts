@@ -1,4 +1,5 @@
 export { type Atlas, type AtlasOptions, writeAtlas } from "./atlas.ts";
-export { chartSvg, type Line } from "./chart.ts";
+export { type ChartOptions, chart, LINE_COLOURS, type Line } from "./chart.ts";
 export { type Figure, type FigurePicture, type LeftOut, type Page, renderPage } from "./page.ts";
 export { channelPicture, composeRgb, encodePng, type Picture, sheet } from "./picture.ts";
+export type { Svg } from "./svg.ts";

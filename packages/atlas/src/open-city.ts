@@ -2,7 +2,7 @@ import { type Dataset, FarmError, Purpose, type Random, randomOf, shardOf, shard
 import type { Profile } from "@loc2vec/gis";
 import { type DatasetReader, listShards, type ObjectStore, type ShardReader } from "@loc2vec/shards";
 import type { City } from "./drawing.ts";
-import { composeRgb } from "./picture.ts";
+import { composeRgb, filledOf } from "./picture.ts";
 
 /** Locations that the fullest are chosen from, and how many are chosen. */
 const [CANDIDATES, CHOSEN] = [40, 12] as const;
@@ -65,14 +65,9 @@ async function chooseLocations(
     const { first, end } = shardRange(dataset, shards[random.int(shards.length)] as number);
     candidates.add(first + random.int(end - first));
   }
-  const area = dataset.pixels ** 2;
   const scored = await Promise.all(
     [...candidates].map(async (location) => {
-      const anchor = await tile(location, 0);
-      let filled = 0;
-      for (let channel = 0; channel < dataset.channels.length; channel++) {
-        if (anchor.subarray(channel * area, (channel + 1) * area).some((value) => value > 0)) filled++;
-      }
+      const filled = filledOf(await tile(location, 0), dataset.channels.length);
       return { location, filled };
     }),
   );

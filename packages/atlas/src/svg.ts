@@ -1,5 +1,5 @@
 import { FarmError } from "@loc2vec/core";
-import sharp from "sharp";
+import sharp, { type Sharp } from "sharp";
 import { escapeHtml } from "./page.ts";
 import type { Picture } from "./picture.ts";
 
@@ -130,13 +130,15 @@ export interface RasterOptions {
   as?: "palette" | "webp" | "lossless";
   /** Of WebP, 1 to 100. Default 78. */
   quality?: number;
+  /** Of WebP: quality is lowered, though not below 30, until it has no more bytes than this. */
+  most?: number;
   /** Made to be of this many pixels, averaged. Default: as it is. */
   width?: number;
 }
 
 /** A picture as a data URI. */
 export async function rasterOf(picture: Picture, options: RasterOptions = {}): Promise<Raster> {
-  const { as = "palette", quality = 78, width = picture.width } = options;
+  const { as = "palette", quality = 78, width = picture.width, most = Number.POSITIVE_INFINITY } = options;
   const height = Math.max(1, Math.round((picture.height * width) / picture.width));
   const raw = sharp(picture.data, {
     raw: { width: picture.width, height: picture.height, channels: 3 },
@@ -144,9 +146,14 @@ export async function rasterOf(picture: Picture, options: RasterOptions = {}): P
   const sized = width === picture.width ? raw : raw.resize(width, height, { fit: "fill" });
   const [type, bytes] =
     as === "webp"
-      ? ["webp", await sized.webp({ quality, effort: 5 }).toBuffer()]
+      ? ["webp", await webpOf(sized, quality, most)]
       : ["png", await sized.png({ compressionLevel: 9, effort: 8, palette: as === "palette" }).toBuffer()];
   return { href: `data:image/${type};base64,${bytes.toString("base64")}`, width, height };
+}
+
+async function webpOf(picture: Sharp, quality: number, most: number): Promise<Buffer> {
+  const bytes = await picture.clone().webp({ quality, effort: 5 }).toBuffer();
+  return bytes.length <= most || quality < 40 ? bytes : webpOf(picture, quality - 10, most);
 }
 
 /** `#rrggbb`. */

@@ -8,7 +8,7 @@ const SHOWN = 4;
 /** Triples that are tried, of so many places. */
 const TRIED = { full: 20_000, quick: 1000 } as const;
 const CANDIDATES = 2000;
-const LEAST = 50;
+const LEAST = 20;
 /** Channels that are named below a tile. */
 const NAMED = 3;
 

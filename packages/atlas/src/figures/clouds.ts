@@ -14,10 +14,12 @@ const ITERATIONS = { full: 1000, quick: 300 } as const;
 const EPOCHS = { full: 300, quick: 100 } as const;
 /** Rows that trustworthiness is measured with. */
 const MEASURED = 2000;
-const LEAST = 60;
+const LEAST = 30;
 /** Sizes of the pictures and of a tile in them, CSS pixels; the still has twice as many pixels. */
 const [STILL, TURN, TILE] = [[600, 480], 480, 26] as const;
-const [FRAMES, DELAY_MS, MOST_BYTES] = [36, 110, 300_000] as const;
+/** Radians. */
+const STILL_ANGLE = 0.5;
+const [FRAMES, DELAY_MS, MOST_BYTES] = [30, 130, 300_000] as const;
 
 /** Rows in three dimensions, and what there is to say of them. */
 interface Placed {
@@ -92,14 +94,18 @@ async function drawCloud(
     positions: shown.slice(0, count).flatMap((row) => [0, 1, 2].map((k) => positions[3 * row + k] as number)),
   });
   const [width, height] = STILL;
-  const still = (await openScene(cloudOf(shown.length), 2 * TILE)).draw(0.5, 2 * width, 2 * height);
-  const bytes = await sharp(still.data, { raw: { width: still.width, height: still.height, channels: 3 } })
+  const size = { width: 2 * width, height: 2 * height };
+  const still = (
+    await openScene(cloudOf(shown.length), { ...size, largest: 2 * TILE, angles: [STILL_ANGLE] })
+  ).draw(STILL_ANGLE);
+  const bytes = await sharp(still.data, { raw: { ...size, channels: 3 } })
     .webp({ quality: 60, effort: 5 })
     .toBuffer();
   const count = Math.min(POINTS[effort][1], shown.length);
   const progress = drawing.progress(`${name} turning`, FRAMES, "frames");
-  const options = { side: TURN, frames: FRAMES, most: MOST_BYTES, delay: DELAY_MS };
-  const turn = await turnOf(await openScene(cloudOf(count), 1.1 * TILE), options, (done) => {
+  const angles = Array.from({ length: FRAMES }, (_, i) => STILL_ANGLE + (2 * Math.PI * i) / FRAMES);
+  const scene = await openScene(cloudOf(count), { width: TURN, height: TURN, largest: 1.1 * TILE, angles });
+  const turn = await turnOf(scene, angles, { most: MOST_BYTES, delay: DELAY_MS }, (done) => {
     signal.throwIfAborted();
     progress.update(done);
   });

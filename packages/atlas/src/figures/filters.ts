@@ -52,7 +52,7 @@ export const filters: FigureMaker<ModelDrawing> = {
     const rest = convolutions.length - shown.length;
     return {
       caption: `For each filter of ${rest > 0 ? `the first ${shown.length} of ${convolutions.length}` : `the ${shown.length}`} convolutions an image that it responds to strongly, made from noise; below each its number. Of the image’s ${dataset.channels.length} channels the three of the highest mean magnitude are shown as red, green and blue, each equalized by itself.`,
-      look: "even areas in the first layer (which mix of map objects), lines and edges in the next, textures and blobs in later ones. Colours of two images cannot be compared: red may be roads in one and water in the other.",
+      look: "soft clouds in the first layer, whose filters answer to a mix of map objects wherever it lies (equalizing shows what was left of the noise); lines and edges in the next, textures and blobs in later ones. Colours of two images cannot be compared: red may be roads in one and water in the other.",
       made: `Activation maximization (Erhan et al. 2009): ${ITERATIONS[effort]} steps up the gradient of the mean of the filter’s map, after normalization and LeakyReLU, by the pixels. Each step has a root mean square of ${rate} of 255. Regularization, after Yosinski et al. 2015: pixels lose ${Math.round(100 * decay)} % with each step, are blurred by ${blurWidth} pixel after each ${blurEvery}, and stay within 0 and 255. A filter counts as dead, and is crossed out, where nothing makes it respond from ${effort === "full" ? "three different noises" : "noise"}. ${told.join("; ")}.`,
       pictures,
     };

@@ -1,7 +1,8 @@
 import { type Extremes, extremes } from "@loc2vec/insight";
-import { diverging, dotMap, outsideText } from "../dotmap.ts";
+import { diverging, dotMap } from "../dotmap.ts";
 import type { FigureMaker, ModelDrawing } from "../drawing.ts";
 import { type Cell, type Row, tileGrid } from "../grid.ts";
+import { layOut } from "../ground.ts";
 import { tooFew } from "../near.ts";
 import { type Cover, channelWords, coverOf } from "../objects.ts";
 import { hex } from "../svg.ts";
@@ -134,21 +135,18 @@ export const numberMaps: FigureMaker<ModelDrawing> = {
   id: "number-maps",
   title: "Each number on the map",
   async draw(drawing) {
-    const { embeddings, shuffled, places, save } = drawing;
+    const { dataset, embeddings, shuffled, places, save } = drawing;
     const lacks = tooFew(drawing, LEAST, "Maps of numbers");
     if (lacks !== undefined) return { lacks };
     const { data, size } = embeddings;
     const side = 256;
-    let beyond = 0;
+    const layout = layOut(places, dataset.radius);
     const cells = Array.from({ length: size }, (_, number): Cell => {
       const ranks = ranksOf(shuffled.map((row) => data[row * size + number] as number));
       const colours = Uint8Array.from([...ranks].flatMap((rank) => [...diverging(rank)]));
       const radius = shuffled.length > 2500 ? 2 : 4;
-      const options = { width: 1.5 * side, height: 1.5 * side, radius, whole: true };
-      const map = dotMap({ ...places, rows: shuffled, colours }, options);
-      beyond = map.outside;
       return {
-        picture: map,
+        picture: dotMap(layout, shuffled, colours, { side: 1.5 * side, radius }),
         alt: `Map of number ${number + 1}: blue where it is low, red where it is high`,
         below: [`number ${number + 1}`],
         as: "webp",
@@ -162,7 +160,7 @@ export const numberMaps: FigureMaker<ModelDrawing> = {
     return {
       caption: `Each of the ${size} numbers on the map of ${drawing.dataset.name}: blue where it is among the lowest, pale about its median, red where it is among the highest.`,
       look: "patches of one colour: the number knows something that neighbours share, such as a river, a centre or a forest. A map that looks like salt and pepper is of a number that tells of single streets.",
-      made: `All ${shuffled.length} rendered locations as dots, coloured by the rank of the number among them. North is on top.${outsideText(beyond)}`,
+      made: `All ${shuffled.length} rendered locations as dots, coloured by the rank of the number among them. North is on top.`,
       pictures: [await save("number-maps.svg", await tileGrid({ title, description, rows, side, gap: 16 }))],
     };
   },

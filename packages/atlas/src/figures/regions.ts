@@ -1,15 +1,16 @@
 import { findRegions } from "@loc2vec/space";
-import { dotMap, outsideText, PALETTE, scaleBar } from "../dotmap.ts";
+import { PALETTE } from "../dotmap.ts";
 import type { FigureMaker, ModelDrawing } from "../drawing.ts";
-import { type Cell, legend, tileGrid } from "../grid.ts";
+import { type Cell, tileGrid } from "../grid.ts";
+import { inView, layOut, mapSvg, paintGround } from "../ground.ts";
 import { apartOf, renderedNeighbours, tooFew } from "../near.ts";
 import { beyondUsual, type Cover, channelWords, coverOf, usualOf } from "../objects.ts";
-import { FULL_WIDTH, hex, image, rasterOf, type Svg, svg } from "../svg.ts";
+import { hex, type Svg } from "../svg.ts";
 
 const COUNT = 8;
 /** Tiles that names are found by. */
 const LOOKED_AT = { full: 2000, quick: 400 } as const;
-const LEAST = 10 * COUNT;
+const LEAST = 3 * COUNT;
 /** Tiles that are shown of each region. */
 const SHOWN = 6;
 /** Deviations beyond which a channel is named, and how many are at most. */
@@ -44,13 +45,12 @@ export const regions: FigureMaker<ModelDrawing> = {
       }),
     );
     const description = all.map(({ name, share }, i) => `${i + 1}: ${name}, ${percent(share)}`).join("; ");
-    const drawn = await drawMap(drawing, all, found.regions, description);
     return {
       caption: `The ${COUNT} regions that the space falls into when its points are divided by k-means, on the map of ${drawing.dataset.name} and by their most typical tiles. Each is named by what its tiles have more of than is usual here.`,
       look: "sorts of neighbourhoods that lie together on the ground, though nothing was said of where a place is: a centre, estates around it, an industrial belt, water and woods.",
-      made: `k-means with k-means++ on all ${found.regions.length} embeddings. A name lists up to ${NAMED} channels that cover the tiles of the region by more than a quarter of a standard deviation beyond the mean of ${cover.locations.length} random tiles, and stand in two of five of them or more; the greatest first. Below the map, of each region the tiles nearest to its centre that show different ground.${outsideText(drawn.outside)}`,
+      made: `k-means with k-means++ on all ${found.regions.length} embeddings. A name lists up to ${NAMED} channels that cover the tiles of the region by more than a quarter of a standard deviation beyond the mean of ${cover.locations.length} random tiles, and stand in two of five of them or more; the greatest first. Below the map, of each region the tiles nearest to its centre that show different ground.`,
       pictures: [
-        await save("regions-map.svg", drawn.svg),
+        await save("regions-map.svg", await drawMap(drawing, all, found.regions, description)),
         await save("regions-tiles.svg", await drawTiles(drawing, all)),
       ],
     };
@@ -77,30 +77,26 @@ function nameOf(drawing: ModelDrawing, cover: Cover, numbers: Uint16Array, numbe
 }
 
 async function drawMap(
-  { places, shuffled }: ModelDrawing,
+  city: ModelDrawing,
   all: readonly Region[],
   numbers: Uint16Array,
   description: string,
-): Promise<{ svg: Svg; outside: number }> {
-  const colours = Uint8Array.from(
-    shuffled.flatMap((row) => [...(all[numbers[row] as number] as Region).colour]),
-  );
-  const frame = { width: 2 * FULL_WIDTH, height: 1440, radius: shuffled.length > 2500 ? 6 : 10 };
-  const map = dotMap({ ...places, rows: shuffled, colours }, frame);
-  const [width, height] = [map.width / 2, map.height / 2];
+): Promise<Svg> {
+  const layout = layOut(city.places, city.dataset.radius);
+  const seen = city.shuffled.filter((location) => inView(layout, location));
+  const dots = seen.map((location) => ({
+    location,
+    colour: hex((all[numbers[location] as number] as Region).colour),
+  }));
   const keys = all.map(({ name, share, colour }, i) => ({
     colour: hex(colour),
     name: `${i + 1} ${name}: ${percent(share)}`,
   }));
-  const below = legend(keys, { x: 0, y: height + 10, width: FULL_WIDTH });
-  const raster = await rasterOf(map, { as: "palette" });
-  const elements = [
-    image(raster, { x: 0, y: 0, width, height }, `Map of dots in the colours of ${all.length} regions`),
-    ...scaleBar(2 * map.metresPerPixel, 14, height - 14, 160),
-    ...below.elements,
-  ];
-  const size = { width: FULL_WIDTH, height: height + 14 + below.height };
-  return { svg: svg({ title: "Regions on the map", description, ...size }, elements), outside: map.outside };
+  const beyond = city.shuffled.length - seen.length;
+  const note = `${city.dataset.name}, ${seen.length} locations${beyond > 0 ? `; ${beyond} lie beyond the map’s edge` : ""}`;
+  // Nothing lies under the dots: the regions are to be seen.
+  const ground = await paintGround(city, layout, [], () => {});
+  return mapSvg({ title: "Regions on the map", description, layout, ground, dots, note, keys });
 }
 
 async function drawTiles(drawing: ModelDrawing, all: readonly Region[]): Promise<Svg> {

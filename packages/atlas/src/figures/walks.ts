@@ -4,6 +4,8 @@ import { type Cell, tileGrid } from "../grid.ts";
 import { apartOf, metresText, renderedNeighbours, tooFew } from "../near.ts";
 
 const [WALKS, JUMPS, AMONG] = [4, 8, 10] as const;
+/** Rendered locations that it needs. */
+const LEAST = 12;
 
 /** Figure 20: random walks through the space. */
 export const walks: FigureMaker<ModelDrawing> = {
@@ -12,7 +14,7 @@ export const walks: FigureMaker<ModelDrawing> = {
   number: "20",
   async draw(drawing) {
     const { shuffled, rgb, save, places } = drawing;
-    const lacks = tooFew(drawing, WALKS * JUMPS, "Random walks");
+    const lacks = tooFew(drawing, LEAST, "Random walks");
     if (lacks !== undefined) return { lacks };
     const apart = apartOf(drawing);
     const random = drawing.random("walks");
