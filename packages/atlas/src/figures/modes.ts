@@ -6,7 +6,7 @@ import { type Key, legend } from "../grid.ts";
 import { border, hex, type Svg, svg, words } from "../svg.ts";
 
 /** Places that a mode needs to be shown. */
-const LEAST = 20;
+const LEAST = 8;
 /** Parts of the cross-validation, and the side of the squares that stay together in one, metres. */
 const [FOLDS, SQUARE_M] = [5, 1000] as const;
 /** Dots of a mode, at most: the file stays small. */
