@@ -42,15 +42,22 @@ interface View {
   depth: Float64Array;
 }
 
-export async function openScene({ positions, tiles }: Cloud, options: SceneOptions): Promise<Scene> {
+/** Makes a cloud ready. */
+export function openScene({ positions, tiles }: Cloud, options: SceneOptions): Scene {
   const { width, height, largest, angles } = options;
   const count = tiles.length;
   const centred = centre(positions, count);
   const sides = Array.from({ length: SIZES }, (_, i) =>
     Math.max(3, Math.round(largest * (SMALLEST_SHARE + ((1 - SMALLEST_SHARE) * i) / (SIZES - 1)))),
   );
-  const sprites: Picture[][] = [];
-  for (const tile of tiles) sprites.push(await Promise.all(sides.map((side) => shrink(tile, side))));
+  // Each size of a tile is made when it is first seen.
+  const sprites = new Map<number, Picture>();
+  const spriteOf = (i: number, size: number): Picture => {
+    const key = i * SIZES + size;
+    const sprite = sprites.get(key) ?? shrink(tiles[i] as Picture, sides[size] as number);
+    sprites.set(key, sprite);
+    return sprite;
+  };
   const { unit, left, top } = frameOf(
     angles.map((angle) => lookAt(centred, angle)),
     { wide: width - 1.2 * largest, high: height - 1.2 * largest },
@@ -64,7 +71,7 @@ export async function openScene({ positions, tiles }: Cloud, options: SceneOptio
       for (const i of order) {
         // 0 for the nearest, 1 for the farthest.
         const far = Math.min(1, Math.max(0, ((depth[i] as number) + 1) / 2));
-        const sprite = (sprites[i] as Picture[])[Math.round((1 - far) * (SIZES - 1))] as Picture;
+        const sprite = spriteOf(i, Math.round((1 - far) * (SIZES - 1)));
         const [px, py] = [unit * ((x[i] as number) - left), unit * ((y[i] as number) - top)];
         paste(picture, sprite, width / 2 + px, height / 2 + py, HAZE * far ** 1.5);
       }
@@ -128,12 +135,23 @@ function centre(positions: ArrayLike<number>, count: number): Float64Array {
   return centred.map((value) => value / radius);
 }
 
-async function shrink({ width, height, data }: Picture, side: number): Promise<Picture> {
-  const small = await sharp(data, { raw: { width, height, channels: 3 } })
-    .resize(side, side, { fit: "fill" })
-    .raw()
-    .toBuffer();
-  return { width: side, height: side, data: small };
+/** A tile of fewer pixels, each the mean of those that it covers. */
+function shrink({ width, data }: Picture, side: number): Picture {
+  const small = blank(side, side);
+  const at = (i: number): number => Math.floor((i * width) / side);
+  for (let row = 0; row < side; row++) {
+    for (let column = 0; column < side; column++) {
+      const [top, left] = [at(row), at(column)];
+      const [bottom, right] = [Math.max(top + 1, at(row + 1)), Math.max(left + 1, at(column + 1))];
+      for (let k = 0; k < 3; k++) {
+        let sum = 0;
+        for (let y = top; y < bottom; y++)
+          for (let x = left; x < right; x++) sum += data[3 * (y * width + x) + k] as number;
+        small.data[3 * (row * side + column) + k] = Math.round(sum / ((bottom - top) * (right - left)));
+      }
+    }
+  }
+  return small;
 }
 
 /** Puts a tile about a point, with a dark edge; what lies outside is left out. */

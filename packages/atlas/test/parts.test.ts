@@ -85,7 +85,7 @@ test("in a cloud the near tile lies over the far one, and from behind it is the 
   // A row along the line of sight, and two points at the sides that keep it apart from the edges.
   const side = blank(8, 8, [0, 0, 250]);
   const cloud = { positions: [0, 0, -1, 0, 0, 1, -1, 0, 0, 1, 0, 0], tiles: [...tiles, side, side] };
-  const scene = await openScene(cloud, { width: 120, height: 120, largest: 60, angles: [0, Math.PI] });
+  const scene = openScene(cloud, { width: 120, height: 120, largest: 60, angles: [0, Math.PI] });
   const strongest = (angle: number): number[] => {
     const { data } = scene.draw(angle);
     return [0, 1].map((k) => data.filter((value, i) => i % 3 === k && value > 80).length);
@@ -101,9 +101,9 @@ test("a turn has a frame for each angle, and loses quality rather than bytes too
   const positions = Array.from({ length: 90 }, (_, i) => Math.sin(i * i));
   const angles = [0, 1, 2, 3];
   const cloud = { positions, tiles: Array.from({ length: 30 }, () => noisy) };
-  const scene = await openScene(cloud, { width: 160, height: 120, largest: 40, angles });
+  const scene = openScene(cloud, { width: 160, height: 120, largest: 40, angles });
   const good = await turnOf(scene, angles, { most: 1e9, delay: 50 });
-  const { pages, width, pageHeight, delay, loop } = await sharp(Buffer.from(good)).metadata();
+  const { pages, width, pageHeight, delay, loop } = await sharp(Buffer.from(good), { animated: true }).metadata();
   expect({ pages, width, pageHeight, delay, loop }).toEqual({
     ...{ pages: 4, width: 160, pageHeight: 120, delay: [50, 50, 50, 50], loop: 0 },
   });

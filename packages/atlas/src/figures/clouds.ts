@@ -95,16 +95,16 @@ async function drawCloud(
   });
   const [width, height] = STILL;
   const size = { width: 2 * width, height: 2 * height };
-  const still = (
-    await openScene(cloudOf(shown.length), { ...size, largest: 2 * TILE, angles: [STILL_ANGLE] })
-  ).draw(STILL_ANGLE);
+  const still = openScene(cloudOf(shown.length), { ...size, largest: 2 * TILE, angles: [STILL_ANGLE] }).draw(
+    STILL_ANGLE,
+  );
   const bytes = await sharp(still.data, { raw: { ...size, channels: 3 } })
     .webp({ quality: 60, effort: 5 })
     .toBuffer();
   const count = Math.min(POINTS[effort][1], shown.length);
   const progress = drawing.progress(`${name} turning`, FRAMES, "frames");
   const angles = Array.from({ length: FRAMES }, (_, i) => STILL_ANGLE + (2 * Math.PI * i) / FRAMES);
-  const scene = await openScene(cloudOf(count), { width: TURN, height: TURN, largest: 1.1 * TILE, angles });
+  const scene = openScene(cloudOf(count), { width: TURN, height: TURN, largest: 1.1 * TILE, angles });
   const turn = await turnOf(scene, angles, { most: MOST_BYTES, delay: DELAY_MS }, (done) => {
     signal.throwIfAborted();
     progress.update(done);

@@ -45,7 +45,7 @@ export const saliencyFigure: FigureMaker<ModelDrawing> = {
     ];
     return {
       caption: `Where the embedding of a tile comes from: how much each pixel moves it away from that of a blank tile, dark where nothing, pale yellow where most; over all channels, and in the ${SHOWN} that give most, with their shares.`,
-      look: "what the network heeds: edges of blocks and crossings rather than what is within. A channel that covers half the tile may give little, and a thin line much.",
+      look: "thin and small things that weigh more than their size: shops, walls, tracks, crossings. Of an area, a pixel gives little, though all of it together may give most.",
       made: `Integrated gradients (Sundararajan et al. 2017) of all ${drawing.embeddings.size} numbers, in ${STEPS[effort]} steps from the blank tile; of a pixel, the Euclidean norm of what it adds to each. They add up to the whole move but for ${(100 * Math.max(...gaps)).toFixed(1)} % of it at most. What is missing from a place cannot be told so. Brightness is by the strongest pixels of a row.`,
       pictures: [
         await save("saliency.svg", await tileGrid({ title, description, rows, columns, side: 168 })),
