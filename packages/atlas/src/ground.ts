@@ -200,7 +200,7 @@ export async function mapSvg(options: MapOptions): Promise<Svg> {
   const { width, height, metresPerPixel } = layout;
   const radius =
     options.radius ??
-    Math.min(5, Math.max(1.8, Math.sqrt((width * height) / (30 * Math.max(1, dots.length)))));
+    Math.min(4, Math.max(1.8, Math.sqrt((width * height) / (30 * Math.max(1, dots.length)))));
   const raster = await rasterOf(await putDots(ground, layout, dots, radius), {
     as: "webp",
     most: MOST_BYTES,

@@ -114,7 +114,7 @@ function renderFigure({ id, title, number, caption, look, made, pictures }: Figu
       `<div><img src="${escapeHtml(file)}" alt="${escapeHtml(alt)}" width="${width}" height="${height}">${below === undefined ? "" : `<small>${escapeHtml(below)}</small>`}</div>`,
   );
   const tips = look === undefined ? "" : `<p><b>Look for:</b> ${escapeHtml(look)}</p>`;
-  const how = made === undefined ? "" : `<b>Made so:</b> ${escapeHtml(made)} `;
+  const how = made === undefined ? "" : `<b>How it was made:</b> ${escapeHtml(made)} `;
   return `<figure id="${escapeHtml(id)}"><h2>${escapeHtml(title)}${numberText(number)}</h2>
 <figcaption><p>${escapeHtml(caption)}</p>${tips}<p class="made">${how}${credit}.</p></figcaption>
 <div class="pictures">${images.join("\n")}</div></figure>`;

@@ -98,7 +98,7 @@ test("the page shows every picture, each figure with its words and the attributi
   const count = figures.length;
   expect(page.match(/<figure /g)).toHaveLength(count);
   expect(page.match(/<b>Look for:<\/b> \w/g)).toHaveLength(count);
-  expect(page.match(/<b>Made so:<\/b> \w/g)).toHaveLength(count);
+  expect(page.match(/<b>How it was made:<\/b> \w/g)).toHaveLength(count);
   expect(page.match(/© OpenStreetMap contributors/g)).toHaveLength(count + 1);
   expect(page).toContain('href="https://www.openstreetmap.org/copyright"');
   expect(page).not.toMatch(/<script|src="http|\b(?:undefined|NaN)\b/);

@@ -1,16 +1,13 @@
 import type { Progress } from "@loc2vec/core";
 import { type Colours, colourOf, commonColours } from "../colours.ts";
 import type { EmbeddedCity, FigureMaker, Lack, ModelDrawing } from "../drawing.ts";
-import { type Row, tileGrid } from "../grid.ts";
 import { inView, layOut, mapSvg, paintGround } from "../ground.ts";
 import type { FigurePicture } from "../page.ts";
 import type { Svg } from "../svg.ts";
+import { drawKey } from "./city-key.ts";
 
 /** Tiles under the dots, and dots, at most. */
 const MOST = { full: { tiles: 10_000, dots: 20_000 }, quick: { tiles: 1500, dots: 20_000 } } as const;
-/** Tiles along an axis in the key. */
-const KEYS = 8;
-const AXES = ["Red", "Green", "Blue"] as const;
 /** Rendered locations that a map needs. */
 const FEWEST = 10;
 
@@ -30,7 +27,7 @@ export const city: FigureMaker<ModelDrawing> = {
     return {
       caption: `Locations of ${dataset.name}, coloured by their ${embeddings.size}-D embeddings. Like colours are like surroundings. Below, tiles from the dark to the bright end of each colour say what it stands for.`,
       look: "streets, shores and quarters that can be told by their colour, though the network was never told where anything lies; and like quarters in like colours at opposite ends of the map.",
-      made: `The first three principal axes (PCA) of the embeddings${fitted}, which explain ${percent} of their variance, are red, green and blue, each stretched from its 2nd to its 98th percentile. Under the dots lie the anchors’ own tiles in grey, ${2 * dataset.radius} m wide each. In the key, each tile is the location nearest to its place on one axis and to the middle of the other two.`,
+      made: `The first three principal axes (PCA) of the embeddings${fitted}, which explain ${percent} of their variance, are red, green and blue, each stretched from its 2nd to its 98th percentile. Under the dots lie the anchors’ own tiles in grey, ${2 * dataset.radius} m wide each. In the key, each tile is the location nearest to its place on one axis and to the middle of the other two; no two of a row share ground.`,
       pictures: [await save("city.svg", map), await save("city-key.svg", await drawKey(drawing, colours))],
     };
   },
@@ -96,51 +93,4 @@ async function draw(drawing: ModelDrawing, shown: EmbeddedCity, colours: Colours
     description: `Map of ${shownText} of ${dataset.name} as dots, coloured by their embeddings.`,
     ...{ layout, ground, dots, note: `${dataset.name}, ${shownText}` },
   });
-}
-
-/** Tiles along each axis, dark to bright. */
-async function drawKey(drawing: ModelDrawing, { explained, shares }: Colours): Promise<Svg> {
-  const own = shares(drawing);
-  const rows = await Promise.all(
-    explained.map(async (part, axis): Promise<Row> => {
-      const taken = new Set<number>();
-      const chosen = Array.from({ length: KEYS }, (_, i) => {
-        const location = nearestTo(drawing.shuffled, own, axis, i / (KEYS - 1), taken);
-        taken.add(location);
-        return location;
-      });
-      const cells = chosen.map(async (location) => ({
-        picture: await drawing.rgb(location, 0),
-        alt: `Location ${location}, ${(own[3 * location + axis] as number).toFixed(2)} of ${AXES[axis]}`,
-        below: [`location ${location}`],
-        key: colourOf(own, location),
-        frame: colourOf(own, location),
-      }));
-      const heading = `${AXES[axis]}, dark to bright: ${(100 * part).toFixed(0)} % of the variance`;
-      return { heading, cells: await Promise.all(cells) };
-    }),
-  );
-  const description = `Tiles from the dark to the bright end of ${explained.length} colours, framed in their own.`;
-  return tileGrid({ title: "Key to the colours", description, rows });
-}
-
-/** The location nearest to a place on one axis and to the middle of the others; of equal ones the first. */
-function nearestTo(
-  locations: readonly number[],
-  shares: Float64Array,
-  axis: number,
-  target: number,
-  taken: ReadonlySet<number>,
-): number {
-  let [nearest, least] = [locations[0] as number, Number.POSITIVE_INFINITY];
-  for (const location of locations) {
-    if (taken.has(location)) continue;
-    let far = 0;
-    for (let k = 0; k < 3; k++) {
-      const off = (shares[3 * location + k] as number) - (k === axis ? target : 0.5);
-      far += (k === axis ? 4 : 1) * off * off;
-    }
-    if (far < least) [nearest, least] = [location, far];
-  }
-  return nearest;
 }
