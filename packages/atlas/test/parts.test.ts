@@ -103,7 +103,9 @@ test("a turn has a frame for each angle, and loses quality rather than bytes too
   const cloud = { positions, tiles: Array.from({ length: 30 }, () => noisy) };
   const scene = openScene(cloud, { width: 160, height: 120, largest: 40, angles });
   const good = await turnOf(scene, angles, { most: 1e9, delay: 50 });
-  const { pages, width, pageHeight, delay, loop } = await sharp(Buffer.from(good), { animated: true }).metadata();
+  const { pages, width, pageHeight, delay, loop } = await sharp(Buffer.from(good), {
+    animated: true,
+  }).metadata();
   expect({ pages, width, pageHeight, delay, loop }).toEqual({
     ...{ pages: 4, width: 160, pageHeight: 120, delay: [50, 50, 50, 50], loop: 0 },
   });

@@ -191,11 +191,10 @@ function drawPlane(
     );
   const middles = middlesOf(scores, 2, classes, names.length);
   const labels = spread(
-    middles.map((middle, i) => ({
-      name: names[i] as string,
-      x: x(middle?.[0] ?? 0),
-      y: y(middle?.[1] ?? 0),
-    })),
+    middles.map((middle, i) => {
+      const at = { x: x(middle?.[0] ?? 0), y: y(middle?.[1] ?? 0) };
+      return { ...at, at, name: names[i] as string, colour: hex(PALETTE[i] as readonly number[]) };
+    }),
   );
   const keys = names.map(
     (name, i): Key => ({
@@ -208,11 +207,12 @@ function drawPlane(
     `<style>.halo{stroke:#fbfaf8;stroke-width:4;stroke-linejoin:round;paint-order:stroke}@media(prefers-color-scheme:dark){.halo{stroke:#16181d}}</style>`,
     border({ x: 0.5, y: 0.5, width: WIDTH - 1, height: HEIGHT - 1 }),
     `<g fill-opacity="0.75">${dots.join("")}</g>`,
-    ...labels.map((label) =>
-      words(label.name, label.x, label.y + 5, { size: 17, anchor: "middle", bold: true }).replace(
-        'class="ink"',
-        'class="ink halo"',
-      ),
+    ...labels.map(
+      ({ at, colour }) =>
+        `<circle class="halo" cx="${at.x.toFixed(1)}" cy="${at.y.toFixed(1)}" r="9" fill="${colour}"/>`,
+    ),
+    ...labels.map(({ name, x: left, y: base }) =>
+      words(name, left + 14, base + 6, { size: 17, bold: true }).replace('class="ink"', 'class="ink halo"'),
     ),
     ...below.elements,
   ];
@@ -224,7 +224,7 @@ function drawPlane(
 
 /** Moves names apart that would lie over one another. */
 function spread<T extends { x: number; y: number }>(labels: readonly T[]): T[] {
-  const [wide, high] = [95, 20];
+  const [wide, high] = [110, 20];
   const placed: T[] = [];
   for (const label of labels.toSorted((a, b) => a.y - b.y)) {
     let { y } = label;

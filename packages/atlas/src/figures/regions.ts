@@ -66,14 +66,12 @@ function nameOf(drawing: ModelDrawing, cover: Cover, numbers: Uint16Array, numbe
   const beyond = beyondUsual(cover, rows, usualOf(cover));
   const often = (channel: number): boolean =>
     rows.filter((row) => (cover.shares[row]?.[channel] as number) > 0).length > OFTEN * rows.length;
-  const named = [...beyond.entries()]
-    .filter(([channel, deviations]) => deviations > BEYOND && often(channel))
-    .sort(([, a], [, b]) => b - a)
-    .slice(0, NAMED)
-    .map(([channel]) => channelWords(drawing, channel));
-  if (named.length > 0) return named.join(", ");
-  const least = beyond.indexOf(Math.min(...beyond));
-  return `little of anything, least ${channelWords(drawing, least)}`;
+  const order = [...beyond.entries()].sort(([, a], [, b]) => b - a);
+  const words = (channels: readonly (readonly [number, number])[]): string =>
+    channels.map(([channel]) => channelWords(drawing, channel)).join(", ");
+  const named = order.filter(([channel, deviations]) => deviations > BEYOND && often(channel));
+  if (named.length > 0) return words(named.slice(0, NAMED));
+  return `little of anything; rather ${words(order.slice(0, 2))}`;
 }
 
 async function drawMap(
