@@ -1,4 +1,4 @@
-import { layersOf } from "@loc2vec/encoder";
+import { type Architecture, inputSide, layersOf } from "@loc2vec/encoder";
 import { DEFAULT_ASCENT, type Maximized, maximizeActivations, topChannels } from "@loc2vec/insight";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import type { FigureMaker, ModelDrawing } from "../drawing.ts";
@@ -11,11 +11,11 @@ const ITERATIONS = { full: DEFAULT_ASCENT.iterations, quick: 24 } as const;
 /** Convolutions that are shown, and filters of each. */
 const LAYERS = { full: Number.POSITIVE_INFINITY, quick: 2 } as const;
 /** Side of an image, pixels, for the first convolutions and for those that look farther. */
-const [SIDE, WIDE_SIDE, WIDE_FROM] = [32, 64, 3] as const;
+const [SIDE, WIDE_SIDE, WIDE_FROM] = [32, 48, 3] as const;
 /** How large an image is seen, and the gap between two, CSS pixels. */
 const [SEEN, GAP] = [60, 5] as const;
-/** Of WebP: textures are small and many. */
-const QUALITY = 55;
+/** Of WebP: textures are small and many; and bytes of a sheet's, before they are written as text. */
+const [QUALITY, MOST_BYTES] = [55, 180_000] as const;
 
 /** Figures 13 and 14: what the filters of each convolution respond to. */
 export const filters: FigureMaker<ModelDrawing> = {
@@ -38,7 +38,7 @@ export const filters: FigureMaker<ModelDrawing> = {
       const side = i < WIDE_FROM - 1 ? SIDE : WIDE_SIDE;
       const ascent = { iterations: ITERATIONS[effort], attempts: effort === "full" ? 3 : 1 };
       const found = await maximizeActivations(tensorflow, architecture, weights, {
-        ...{ layer: name, seed: dataset.seed, side: Math.min(side, architecture.pixels) },
+        ...{ layer: name, seed: dataset.seed, side: sideOf(side, architecture) },
         ...ascent,
       });
       const strongest = strongestOf(drawing, found);
@@ -58,6 +58,13 @@ export const filters: FigureMaker<ModelDrawing> = {
     };
   },
 };
+
+/** At least as many pixels as wanted, and so many that every layer can halve them. */
+function sideOf(wanted: number, architecture: Architecture): number {
+  const maps = layersOf(architecture).filter(({ output }) => output.length === 3);
+  const halvings = inputSide(architecture) / (maps.at(-1)?.output[0] as number);
+  return halvings * Math.ceil(wanted / halvings);
+}
 
 function deadText({ dead }: Maximized): string {
   return dead.length === 0 ? "none dead" : `${dead.length} dead`;
@@ -84,10 +91,11 @@ async function drawSheet(found: Maximized): Promise<Svg> {
   const columns = Math.min(all.length, Math.floor((FULL_WIDTH + GAP) / (SEEN + GAP)));
   const rows = Math.ceil(all.length / columns);
   const high = SEEN + LINE_HEIGHT;
+  const most = MOST_BYTES / all.length;
   const cells = all.map(async (filter, at) => {
     const [x, y] = [(at % columns) * (SEEN + GAP), Math.floor(at / columns) * high];
     const { rgb: data } = topChannels(imageOf(found, at), channels);
-    const own = await rasterOf({ width: side, height: side, data }, { as: "webp", quality: QUALITY });
+    const own = await rasterOf({ width: side, height: side, data }, { as: "webp", quality: QUALITY, most });
     const dead = found.dead.includes(filter);
     const cross = `<path d="M${x} ${y}l${SEEN} ${SEEN}m0 -${SEEN}l-${SEEN} ${SEEN}" stroke="#d33" stroke-width="2"/>`;
     return [

@@ -127,8 +127,8 @@ async function drawEnds(
   return { heading: `${number + 1}: ${told}`, cells: [...fill(low), ...fill(high)] };
 }
 
-/** Columns of small maps. */
-const COLUMNS = 4;
+/** Columns of small maps, their pixels to one of CSS, and bytes of all together, before they are written as text. */
+const [COLUMNS, DENSITY, MOST_BYTES] = [4, 1.25, 200_000] as const;
 
 /** A small map of the city for each number. */
 export const numberMaps: FigureMaker<ModelDrawing> = {
@@ -146,10 +146,10 @@ export const numberMaps: FigureMaker<ModelDrawing> = {
       const colours = Uint8Array.from([...ranks].flatMap((rank) => [...diverging(rank)]));
       const radius = shuffled.length > 2500 ? 2 : 4;
       return {
-        picture: dotMap(layout, shuffled, colours, { side: 1.5 * side, radius }),
+        picture: dotMap(layout, shuffled, colours, { side: DENSITY * side, radius }),
         alt: `Map of number ${number + 1}: blue where it is low, red where it is high`,
         below: [`number ${number + 1}`],
-        as: "webp",
+        most: MOST_BYTES / size,
       };
     });
     const rows = Array.from({ length: Math.ceil(size / COLUMNS) }, (_, row) => ({
