@@ -16,7 +16,7 @@ import type { Drawing, FigureMaker, ModelDrawing } from "./drawing.ts";
 import { DATASET_FIGURES, MODEL_FIGURES } from "./figures/table.ts";
 import { openCity } from "./open-city.ts";
 import { type OpenedCity, openModel, openRival } from "./open-model.ts";
-import { type Figure, type FigurePicture, type LeftOut, renderPage } from "./page.ts";
+import { type Figure, type FigurePicture, type LeftOut, renderPage, renderReadme } from "./page.ts";
 
 /** A folder that holds it was written here, and may be replaced. */
 const MARK = ".loc2vec-atlas";
@@ -157,7 +157,22 @@ async function writePage(options: AtlasOptions, folder: string): Promise<Page> {
   const title = `Loc2Vec: ${city.dataset.name}`;
   const { attribution } = city.dataset;
   await writeFile(join(folder, "index.html"), renderPage({ title, facts, ...page, attribution }));
+  const command = commandOf(options);
+  await writeFile(join(folder, "README.md"), renderReadme({ title, ...page, attribution, command }));
   return page;
+}
+
+/** What draws an atlas again, as one types it. */
+function commandOf({ dataset, model, cities = [], rivals = [], effort }: AtlasOptions): string {
+  const words = [
+    `pnpm farm:atlas --dataset ${dataset}`,
+    ...(model === undefined ? [] : [`--model ${model}`]),
+    ...(cities.length === 0 ? [] : [`--cities ${cities.join(" ")}`]),
+    ...(rivals.length === 0 ? [] : [`--rivals ${rivals.join(" ")}`]),
+    ...(effort === "quick" ? ["--quick"] : []),
+    "--out FOLDER",
+  ];
+  return words.join(" ");
 }
 
 type Tools = Pick<Drawing, "profile" | "effort" | "signal" | "progress" | "random" | "save" | "saveImage">;

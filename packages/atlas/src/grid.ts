@@ -28,6 +28,8 @@ export interface Cell {
   over?: string;
   /** How its pixels are kept: `palette` for one of few colours. Default `webp`. */
   as?: "palette" | "webp";
+  /** Of WebP: quality is lowered until it has no more bytes than this. */
+  most?: number;
 }
 
 export interface Row {
@@ -82,14 +84,14 @@ export async function tileGrid(options: GridOptions): Promise<Svg> {
 }
 
 async function drawCell(
-  { picture, alt, below = [], frame, key, over, as = "webp" }: Cell,
+  { picture, alt, below = [], frame, key, over, as = "webp", most }: Cell,
   x: number,
   y: number,
   side: number,
 ): Promise<{ elements: string[]; lines: number }> {
   const square = { x, y, width: side, height: side };
   const lines = below.flatMap((line) => wrap(line, side + 6));
-  const raster = await rasterOf(picture, { as });
+  const raster = await rasterOf(picture, { as, ...(most === undefined ? {} : { most }) });
   // A frame lies within the tile's edge, so that it is not cut off where the tile is at the picture's.
   const inner = { x: x + 1, y: y + 1, width: side - 2, height: side - 2 };
   const elements = [

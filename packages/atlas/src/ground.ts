@@ -1,6 +1,7 @@
 import { METRES_PER_DEGREE } from "@loc2vec/core";
 import sharp from "sharp";
 import type { City } from "./drawing.ts";
+import { type Key, legend } from "./grid.ts";
 import { blank, type Picture } from "./picture.ts";
 import { border, FULL_WIDTH, image, paragraph, rasterOf, type Svg, svg, words, wrap } from "./svg.ts";
 
@@ -189,11 +190,13 @@ export interface MapOptions {
   radius?: number;
   /** A line of words between scale and north. */
   note?: string;
+  /** What colours mean, below. */
+  keys?: readonly Key[];
 }
 
 /** Dots on a ground, with scale bar and north arrow. */
 export async function mapSvg(options: MapOptions): Promise<Svg> {
-  const { title, description, layout, ground, dots, note = "" } = options;
+  const { title, description, layout, ground, dots, note = "", keys = [] } = options;
   const { width, height, metresPerPixel } = layout;
   const radius =
     options.radius ??
@@ -217,7 +220,11 @@ export async function mapSvg(options: MapOptions): Promise<Svg> {
     words("N", wide - 24, base, { anchor: "end", bold: true }),
   ];
   const high = height + MARGIN + Math.max(0, lines.length - 1) * 17;
-  return svg({ title, description, width: wide, height: high }, elements);
+  const below = legend(keys, { x: 0, y: high, width: wide });
+  return svg({ title, description, width: wide, height: high + below.height }, [
+    ...elements,
+    ...below.elements,
+  ]);
 }
 
 /** A round length of at most 200 pixels. */

@@ -119,3 +119,33 @@ function renderFigure({ id, title, number, caption, look, made, pictures }: Figu
 <figcaption><p>${escapeHtml(caption)}</p>${tips}<p class="made">${how}${credit}.</p></figcaption>
 <div class="pictures">${images.join("\n")}</div></figure>`;
 }
+
+/** What a page tells in a line or so, for a README. */
+export interface Digest extends Pick<Page, "title" | "figures" | "leftOut" | "attribution"> {
+  /** What draws it again. */
+  command: string;
+}
+
+/** The pictures of a page in its order, each figure with its first sentence, as Markdown that GitHub shows. */
+export function renderReadme({ title, figures, leftOut = [], attribution, command }: Digest): string {
+  const told = figures.map(({ title: heading, number, caption, pictures }) => {
+    const of = number === undefined ? "" : `, figure${/\D/.test(number) ? "s" : ""} ${number} of Loc2Vec`;
+    const images = pictures.map(
+      ({ file, alt, width }) => `<img src="${escapeHtml(file)}" alt="${escapeHtml(alt)}" width="${width}">`,
+    );
+    return `## ${heading}${of}\n\n${firstSentence(caption)}\n\n${images.join("\n")}\n`;
+  });
+  const out = leftOut.map(({ title: heading, why }) => `- ${heading}: ${why}\n`);
+  const left = out.length === 0 ? "" : `## Left out\n\n${out.join("")}\n`;
+  return `# ${title}
+
+Written by \`${command}\`, which draws it again. [index.html](index.html) has the same pictures with more words: what to look for, and how each was made. Open it from disk.
+
+${told.join("\n")}
+${left}Map data ${attribution}
+`;
+}
+
+function firstSentence(text: string): string {
+  return /^.*?[.:](?= [A-Z“]|$)/.exec(text)?.[0].replace(/:$/, ".") ?? text;
+}

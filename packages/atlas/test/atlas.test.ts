@@ -2,15 +2,16 @@
 
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Dataset } from "@loc2vec/core";
 import { parseProfile } from "@loc2vec/gis";
 import { createDataset, type ObjectStore, openDataset, openStore, writeGroup } from "@loc2vec/shards";
 import { embedDataset, train } from "@loc2vec/trainer";
+import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { NETWORK, STRIPES, writeStripes } from "../../../test/support/stripes.ts";
-import { type AtlasOptions, composeRgb, writeAtlas } from "../src/index.ts";
+import { type Atlas, type AtlasOptions, composeRgb, writeAtlas } from "../src/index.ts";
 
 const channel = (name: string, title: string, colour: string, z: number): string =>
   `  - { name: ${name}, title: ${title}, colour: ${colour}, z: ${z}, rules: [{ id: ${name}, geometry: point, match: { ${name}: "*" }, draw: { radius: 1, intensity: 9 } }] }`;
@@ -49,16 +50,23 @@ const TRAINED = {
 
 let home: string;
 let store: ObjectStore;
+/** Of the town, with all that there is. */
+let full: Atlas;
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "atlas-"));
   store = openStore(pathToFileURL(join(home, "store")).href);
-  await writeStripes(store, TOWN, { place: gridOf(24.9, 60.1) });
+  const modes = ["bridge", "ferry", "lift"];
+  const place = gridOf(24.9, 60.1);
+  // Enough of three modes, and a rare one.
+  const town = (i: number) => ({ ...place(i), label: i === 29 ? "mule" : (modes[i % 3] as string) });
+  await writeStripes(store, TOWN, { place: town });
   await writeStripes(store, VILLAGE, { place: gridOf(179.98, -10) });
   await writeStripes(store, HAMLET);
   await train({ store, model: "m", steps: 8, ...TRAINED, loss: "softpn" });
   await train({ store, model: "other", steps: 4, ...TRAINED, loss: "ratio" });
   for (const dataset of ["town", "village", "hamlet"]) await embedDataset({ store, dataset, model: "m" });
+  full = await draw(EVERYTHING);
 }, 60_000);
 afterAll(() => rm(home, { recursive: true, force: true }));
 
@@ -73,17 +81,24 @@ const draw = (changes: Partial<AtlasOptions> = {}) =>
     ...changes,
   });
 
+const EVERYTHING = { cities: ["village"], rivals: ["other"] };
 /** Figures that need no model. */
 const OF_TILES = ["locations", "augmentations", "channels", "triplets"];
+/** Those of a model, in the order of the page. */
+const OF_MODEL = [
+  ...["lookalikes", "training", "filters", "pca", "tsne", "umap", "modes", "city", "cities", "walks"],
+  ...["interpolation", "arithmetic", "neighbours", "regions", "numbers", "number-maps", "saliency"],
+];
 
 test("the page shows every picture, each figure with its words and the attribution; again gives the same bytes", async () => {
-  const { index, pictures, figures, leftOut } = await draw({ cities: ["village"], rivals: ["other"] });
+  const { index, pictures, figures, leftOut } = full;
   expect(leftOut).toEqual([]);
   expect(figures.slice(0, 4)).toEqual(OF_TILES);
-  for (const id of ["training", "lookalikes", "neighbours", "city", "cities"]) expect(figures).toContain(id);
+  expect(figures.slice(4)).toEqual(OF_MODEL);
   const page = await readFile(index, "utf8");
-  for (const number of ["4", "5", "6", "7", "9", "11", "18", "19"])
+  for (const number of ["4", "5", "6", "7", "9", "11", "15", "16", "17", "18", "19", "20", "21", "22"])
     expect(page).toContain(`Loc2Vec’s figure ${number}<`);
+  expect(page).toContain("Loc2Vec’s figures 13 and 14<");
   const count = figures.length;
   expect(page.match(/<figure /g)).toHaveLength(count);
   expect(page.match(/<b>Look for:<\/b> \w/g)).toHaveLength(count);
@@ -99,18 +114,19 @@ test("the page shows every picture, each figure with its words and the attributi
   expect(pictures).toEqual(sources);
   const read = () => Promise.all(pictures.map((path) => readFile(path)));
   const before = await read();
-  await draw({ cities: ["village"], rivals: ["other"] });
+  await draw(EVERYTHING);
   expect(await read()).toEqual(before);
   expect((await readdir(home)).sort()).toEqual(["atlas", "store"]);
 }, 60_000);
 
 test("each picture says what it shows, needs nothing else, is small, and has no words below 12 px", async () => {
-  const { index, pictures } = await draw({ cities: ["village"], rivals: ["other"] });
+  const { index, pictures } = full;
   const page = await readFile(index, "utf8");
   for (const [tag] of page.matchAll(/<img[^>]*>/g))
     expect(tag).toMatch(/ alt="[^"]{10,}" width="\d+" height="\d+"/);
   for (const path of pictures) {
     expect((await stat(path)).size, path).toBeLessThanOrEqual(300_000);
+    if (path.endsWith("-turn.webp")) expect((await sharp(path).metadata()).pages, path).toBe(30);
     if (!path.endsWith(".svg")) continue;
     const text = await readFile(path, "utf8");
     expect(text, path).toMatch(
@@ -129,6 +145,20 @@ test("each picture says what it shows, needs nothing else, is small, and has no 
     // No transform makes them smaller.
     expect(text, path).not.toMatch(/<text[^>]*transform|scale\(/);
   }
+}, 60_000);
+
+test("a README shows the same pictures in the same order, and says what draws them again", async () => {
+  const { index, pictures } = full;
+  const text = await readFile(join(dirname(index), "README.md"), "utf8");
+  expect(
+    [...text.matchAll(/<img src="([^"]+)" alt="[^"]{10,}" width="\d+">/g)].map(([, file]) => file),
+  ).toEqual(pictures.map((path) => basename(path)));
+  expect(text).toContain(
+    "`pnpm farm:atlas --dataset town --model m --cities village --rivals other --quick --out FOLDER`",
+  );
+  // A heading, a sentence, and pictures.
+  for (const part of text.split("\n## ").slice(1)) expect(part).toMatch(/^.+\n\n\S.*\.\n\n<img /);
+  expect(text).toMatch(/Map data © OpenStreetMap contributors/);
 }, 60_000);
 
 test("an empty channel is marked as such", async () => {
@@ -160,6 +190,16 @@ test("a figure that lacks something is left out, and the page says what", async 
     ["Alike by histogram, apart by embedding", /no two of 1 rendered locations .*pnpm farm:work/],
     ["Nearest neighbours", /two rendered locations: data set hamlet has 1\./],
     ["The city by its embeddings", /needs 10 rendered locations: data set hamlet has 1\./],
+    [
+      "Ways of travelling",
+      /hamlet does not say how one travels .*it has 0 modes of at least .*farm:enqueue --sample/,
+    ],
+    ["The space by t-SNE", /need 30 rendered locations: data set hamlet has 1\. pnpm farm:work/],
+    ["Random walks", /need 12 rendered locations: data set hamlet has 1\./],
+    ["From one place to another", /need 20 rendered locations/],
+    ["Arithmetic", /need 20 rendered locations/],
+    ["Regions of the space", /need 24 rendered locations/],
+    ["What each number responds to", /need 20 rendered locations/],
     ["Other cities in the same colours", /A second city .* --cities/],
   ] as const) {
     expect(leftOut).toContainEqual(expect.objectContaining({ title, why: expect.stringMatching(why) }));

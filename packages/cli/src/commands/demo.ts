@@ -131,9 +131,12 @@ async function describe(
     }),
   );
   const { map: info, source } = await currentSource(context, databaseUrl, profile);
-  const sampled = await stage("locations", () => sampleLocations({ databaseUrl, count: locations, seed }));
-  // The name also stands for the cartography: an edited profile makes a data set of its own.
-  const name = `${datasetName(map.name, info, [locations, seed])}-${source.styleHash.slice(0, 6)}`;
+  const sampled = await stage("locations", () =>
+    sampleLocations({ databaseUrl, count: locations, seed, profile }),
+  );
+  // The name also stands for the cartography and the labels: an edited profile makes a data set of its own.
+  const modes = profile.channels.flatMap(({ rules }) => rules.map(({ mode = "" }) => mode));
+  const name = `${datasetName(map.name, info, [locations, seed, ...modes])}-${source.styleHash.slice(0, 6)}`;
   const chosen = { name, seed, positives: 20, shardLocations: SHARD_LOCATIONS };
   const dataset = describeDataset(profile, source, sampled.length, chosen);
   const read = async function* (): AsyncGenerator<Location> {
@@ -275,7 +278,7 @@ function nameOf(pbf: string): string {
 }
 
 /** The same map, number of locations and seed have the same name: what is there already is used. */
-function datasetName(map: string, info: ImportInfo, keys: readonly number[]): string {
+function datasetName(map: string, info: ImportInfo, keys: readonly (number | string)[]): string {
   const hash = createHash("sha256").update(JSON.stringify([info.sha256, info.importHash, ...keys]));
   return `demo-${map}-${hash.digest("hex").slice(0, 6)}`;
 }
