@@ -26,7 +26,7 @@ export function addRoutes(
     { schema: { summary: "What is served", response: { 200: schemas.modelAnswer, ...REFUSALS } } },
     async () => ({
       ...facts,
-      map: { ...facts.map, box: [...facts.map.box] as [number, number, number, number] },
+      map: { ...facts.map, box: [...facts.map.box] },
     }),
   );
   app.post(

@@ -107,9 +107,7 @@ export const tileParams = z.object({
     .max(2 ** 19 - 1),
 });
 
-const box = z
-  .tuple([z.number(), z.number(), z.number(), z.number()])
-  .meta({ description: "West, south, east, north, degrees, WGS 84" });
+const box = z.array(z.number()).length(4).meta({ description: "West, south, east, north, degrees, WGS 84" });
 export const modelAnswer = z.object({
   model: z.string(),
   step: z.int(),
