@@ -78,7 +78,7 @@ test("own-city: from a map to vectors and pictures", { timeout: 180_000 }, async
   expect(await store.head("models/city/embeddings/city/embedding/c/0/0")).toMatchObject({
     size: expect.any(Number),
   });
-  expect(await readFile(join(home, "own-city/reports/city/index.html"), "utf8")).toContain("figure 18");
+  expect(await readFile(join(home, "own-city/atlases/city-city/index.html"), "utf8")).toContain("figure 18");
 });
 
 test("own-locations: twelve places with labels, embedded with a model of their region", {

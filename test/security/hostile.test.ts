@@ -50,7 +50,10 @@ const COMMANDS: readonly (readonly [string, readonly string[], string])[] = [
   ["train", ["--dataset", "d", "--steps", "1"], "--model"],
   ["embed", ["--model", "m"], "--dataset"],
   ["embed", ["--dataset", "d"], "--model"],
-  ["report", [], "--dataset"],
+  ["atlas", [], "--dataset"],
+  ["atlas", ["--dataset", "d"], "--model"],
+  ["atlas", ["--dataset", "d", "--model", "m"], "--cities"],
+  ["atlas", ["--dataset", "d", "--model", "m"], "--rivals"],
 ];
 
 test("hostile names are refused by every command, and leave no trace", { timeout: 300_000 }, async () => {

@@ -44,7 +44,10 @@ function tile(location: number, sample: number): Uint8Array {
 }
 
 /** Where locations lie that nobody asks for: a kilometre apart. */
-const along = (location: number) => ({ lon: location / 100, lat: 0 });
+const along = (location: number): { lon: number; lat: number; label?: string } => ({
+  lon: location / 100,
+  lat: 0,
+});
 
 /** Writes such a data set, rendered. */
 export async function writeStripes(

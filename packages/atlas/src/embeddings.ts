@@ -7,23 +7,22 @@ export interface Embeddings {
   data: Float32Array;
   /** Length of a vector. */
   size: number;
-  /** SHA-256 of the weights that made them, hex; undefined where it was not written down. */
-  weightsSha256: string | undefined;
+  /** Step of the checkpoint that made them. */
+  step: number;
+  /** SHA-256 of its weights' file, hex. */
+  weightsSha256: string;
 }
 
 /**
  * Reads what a model made of a data set.
  *
- * @param trained whether the model was trained in that store
- * @throws FarmError `embeddings-missing` when there are none, `model-missing` when there is no such model either;
- *   `dataset-mismatch` when they are of what had the data set's
- *   name before; `damaged` when they are not of all locations
+ * @throws FarmError `embeddings-missing`; `dataset-mismatch` when they are of what had the data set's name before;
+ *   `damaged` when they are not of all locations, or do not say what made them
  */
 export async function readEmbeddings(
   store: ObjectStore,
   reader: DatasetReader,
   model: string,
-  trained: boolean,
 ): Promise<Embeddings> {
   const { dataset } = reader;
   const prefix = `models/${checkName("model", model)}/embeddings/${dataset.name}`;
@@ -31,19 +30,13 @@ export async function readEmbeddings(
   // The group is written last: until then not all vectors are there.
   const group = await readGroup(store, prefix);
   const vectors = group && (await readArray(store, `${prefix}/embedding`, "float32"));
-  if (vectors === undefined && !trained)
-    throw new FarmError(
-      "model-missing",
-      `there is no model ${model} in ${store.url}`,
-      "make it with pnpm farm:train",
-    );
-  if (vectors === undefined)
+  if (group === undefined || vectors === undefined)
     throw new FarmError(
       "embeddings-missing",
       `model ${model} has not embedded data set ${dataset.name}`,
       mend,
     );
-  const { data: embedded } = datasetIdentitySchema.safeParse(group?.dataset_identity);
+  const { data: embedded } = datasetIdentitySchema.safeParse(group.dataset_identity);
   if (embedded === undefined || !sameDataset(embedded, reader.identity)) {
     const was = embedded === undefined ? "another data set of that name" : describeIdentity(embedded);
     throw new FarmError(
@@ -53,12 +46,10 @@ export async function readEmbeddings(
     );
   }
   const [rows, size] = vectors.shape as [number, number];
+  const { step, weights_sha256: weightsSha256 } = group;
   if (rows !== dataset.locations)
-    throw new FarmError(
-      "damaged",
-      `${prefix}: ${rows} embeddings for ${dataset.locations} locations`,
-      "pnpm farm:embed again",
-    );
-  const { weights_sha256: weights } = group ?? {};
-  return { data: vectors.data, size, weightsSha256: typeof weights === "string" ? weights : undefined };
+    throw new FarmError("damaged", `${prefix}: ${rows} embeddings for ${dataset.locations} locations`, mend);
+  if (typeof step !== "number" || typeof weightsSha256 !== "string")
+    throw new FarmError("damaged", `${prefix}: it does not say which checkpoint made the embeddings`, mend);
+  return { data: vectors.data, size, step, weightsSha256 };
 }

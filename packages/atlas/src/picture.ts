@@ -42,6 +42,14 @@ export function composeRgb(tile: Uint8Array, profile: Profile): Picture {
   return picture;
 }
 
+/** In how many channels of a tile there is something. @param tile planar uint8 [channel, y, x] */
+export function filledOf(tile: Uint8Array, channels: number): number {
+  const area = tile.length / channels;
+  return Array.from({ length: channels }, (_, channel) =>
+    tile.subarray(channel * area, (channel + 1) * area).some((value) => value > 0),
+  ).filter(Boolean).length;
+}
+
 /** One channel of a tile in grey. */
 export function channelPicture(tile: Uint8Array, channel: number, channels: number): Picture {
   const area = tile.length / channels;
@@ -68,26 +76,6 @@ export function sheet(rows: readonly (readonly Picture[])[], gap = 6): Picture {
     }
   }
   return whole;
-}
-
-/** Draws a disc; what lies outside is left out. */
-export function disc(
-  { width, height, data }: Picture,
-  x: number,
-  y: number,
-  radius: number,
-  colour: readonly number[],
-): void {
-  for (let row = Math.max(0, Math.floor(y - radius)); row <= Math.min(height - 1, y + radius); row++) {
-    for (
-      let column = Math.max(0, Math.floor(x - radius));
-      column <= Math.min(width - 1, x + radius);
-      column++
-    ) {
-      if ((column - x) ** 2 + (row - y) ** 2 > radius ** 2) continue;
-      for (let k = 0; k < 3; k++) data[3 * (row * width + column) + k] = colour[k] as number;
-    }
-  }
 }
 
 /** @param zoom whole: each pixel becomes so many pixels wide */

@@ -1,4 +1,5 @@
 import { runProgram } from "./command-line.ts";
+import { atlas } from "./commands/atlas.ts";
 import { board } from "./commands/board.ts";
 import { config } from "./commands/config.ts";
 import { demo } from "./commands/demo.ts";
@@ -10,7 +11,7 @@ import { evaluate } from "./commands/evaluate.ts";
 import { exportModel } from "./commands/export.ts";
 import { importMap } from "./commands/import.ts";
 import { locations } from "./commands/locations.ts";
-import { report } from "./commands/report.ts";
+
 import { retry } from "./commands/retry.ts";
 import { serve } from "./commands/serve.ts";
 import { status } from "./commands/status.ts";
@@ -25,7 +26,7 @@ await runProgram({
   commands: [
     ...[up, down, doctor, config],
     ...[importMap, locations, enqueue, work, status, retry, verify, board],
-    ...[train, embed, evaluate, exportModel, report, serve],
+    ...[train, embed, evaluate, exportModel, atlas, serve],
     demo,
   ],
 });

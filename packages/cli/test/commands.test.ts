@@ -265,7 +265,7 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     ).toEqual(["finalize completed", "train completed", "embed completed"]);
   });
 
-  test("train, embed, report", { timeout: 200_000 }, async () => {
+  test("train, embed, atlas", { timeout: 200_000 }, async () => {
     const train = [
       "train",
       "--dataset",
@@ -296,10 +296,23 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       files: ["encoder.onnx", "weights.safetensors", "loc2vec_keras.py"],
     });
     expect((await readFile(join(home, "exported/encoder.onnx"))).length).toBeGreaterThan(4 * 305_040);
-    const out = join(home, "report");
-    const { json } = await run("report", "--dataset", "town", "--model", "m", "--out", out, "--json");
-    expect(json.index).toBe(join(out, "index.html"));
-    expect(existsSync(json.index)).toBe(true);
+    const out = join(home, "atlas");
+    const atlas = ["atlas", "--dataset", "town", "--model", "m", "--quick", "--out", out];
+    const { json } = await run(...atlas, "--json");
+    expect(json).toMatchObject({
+      index: join(out, "index.html"),
+      figures: expect.arrayContaining(["locations", "training", "city"]),
+      leftOut: [{ title: "Other cities in the same colours", number: "19", why: expect.any(String) }],
+    });
+    for (const path of [json.index, ...json.pictures]) expect(existsSync(path), path).toBe(true);
+    expect(await run(...atlas, "--cities", "nowhere", "--json")).toMatchObject({
+      code: 3,
+      json: { error: { code: "dataset-missing" } },
+    });
+    expect(await run(...atlas, "--cities", "town")).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("--cities names data set town, which is that of --dataset"),
+    });
   });
 
   test("evaluate: models on what they never saw, with figures; nothing held out is an error", {

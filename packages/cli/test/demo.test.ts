@@ -44,12 +44,12 @@ test("a real city through every part, from nothing but a map; again, only the pi
   const [, look = ""] = /neighbours before any training here: (\S+)/.exec(first.stderr) ?? [];
   const looked = await readFile(look, "utf8");
   expect(looked).toContain("figure 18");
-  expect(looked).not.toContain("Loss by step");
-  const page = await readFile(first.json.report, "utf8");
-  expect(page).toContain("Loss by step");
+  expect(looked).toContain("has no history of a training");
+  const page = await readFile(first.json.atlas, "utf8");
+  expect(page).toContain("How training went, step by step");
   expect(page).toContain("figure 18");
   for (const [, file = ""] of page.matchAll(/src="([^"]+)"/g))
-    expect(existsSync(join(first.json.report, "..", file)), file).toBe(true);
+    expect(existsSync(join(first.json.atlas, "..", file)), file).toBe(true);
 
   // Nothing is left running that nobody asked for.
   const { json: status } = await farm(["down", "--json"], settings);
@@ -62,7 +62,7 @@ test("a real city through every part, from nothing but a map; again, only the pi
     tilesPerSecond: 0,
     lossLast5: first.json.lossLast5,
   });
-  expect(await readFile(again.json.report, "utf8")).toBe(page);
+  expect(await readFile(again.json.atlas, "utf8")).toBe(page);
 });
 
 test("stopped while it trains, it says so and goes on from there", { timeout: 300_000 }, async () => {

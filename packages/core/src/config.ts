@@ -26,7 +26,7 @@ const SETTINGS = {
     env: "FARM_HOME",
     schema: z.string(),
     check: homeProblem,
-    help: "folder of the local services, caches and reports",
+    help: "folder of the local services, caches and atlases",
   },
   redisUrl: {
     env: "FARM_REDIS_URL",

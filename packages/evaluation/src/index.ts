@@ -1,8 +1,9 @@
 export { type EvaluateOptions, evaluate } from "./evaluate.ts";
 export { type Labels, labelsOfPoints, type Points } from "./labels.ts";
 export { type ClassScore, fitProbe, type Probe, score } from "./logistic.ts";
-export type { Lookalike } from "./lookalikes.ts";
+export { histogramsOf, type Lookalike, lookalikes } from "./lookalikes.ts";
 export type { Quality } from "./metrics.ts";
+export type { Representation } from "./representation.ts";
 export type {
   Bar,
   ContestantKind,

@@ -1,3 +1,4 @@
+export { type AtlasSettings, atlas } from "./atlas.ts";
 export { benchConfig, createFarmContext, type FarmContext, ROOT, withServices } from "./context.ts";
 export {
   type CurrentSource,
@@ -10,7 +11,6 @@ export { type EmbedSettings, embed } from "./embed.ts";
 export { type LocationChoice, openLocations } from "./locations.ts";
 export { type Machine, machine } from "./machine.ts";
 export { withQueues } from "./queues.ts";
-export { report } from "./report.ts";
 export { type ServeSettings, serve } from "./serve.ts";
 export { type TrainingView, type TrainSettings, type TrainWatch, trainModel } from "./train.ts";
 export { type WorkOptions, work } from "./work.ts";

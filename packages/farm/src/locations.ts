@@ -44,13 +44,16 @@ export async function openLocations(
 }
 
 async function openChosen(
-  { log, signal }: FarmContext,
+  { log, signal, profile }: FarmContext,
   { locations, table, sample, kind, kinds, seed, skipBad }: LocationChoice,
   databaseUrl: string,
   map: ImportInfo,
 ): Promise<LocationSource> {
   if (sample !== undefined) {
-    const sampled = await sampleLocations({ databaseUrl, count: sample, seed, kinds });
+    const sampled = await sampleLocations({
+      ...{ databaseUrl, count: sample, seed, kinds },
+      profile: await profile(),
+    });
     const none = { count: 0, first: [] };
     return {
       name: "the sample",

@@ -49,6 +49,8 @@ interface RuleBase {
   readonly except: TagMatch;
   /** Which kind of location may be sampled from the features of this rule. */
   readonly sample?: "visit" | "transport" | undefined;
+  /** How one travels along features of this rule: the label of transport that is sampled from them. It changes no hash. */
+  readonly mode?: string | undefined;
 }
 
 /** What is drawn, from which objects. Later rules of a channel are drawn over earlier ones. */
@@ -106,6 +108,10 @@ const ruleBase = {
   match: tagMatch,
   except: tagMatch.optional(),
   sample: z.enum(["visit", "transport"]).optional(),
+  mode: z
+    .string()
+    .regex(/^[a-z]+( [a-z]+)*$/, "use words of a-z")
+    .optional(),
 };
 const ruleSchema = z.discriminatedUnion("geometry", [
   z.strictObject({
@@ -191,6 +197,7 @@ export function parseProfile(text: string, file: string): Profile {
     ...channel,
     rules: channel.rules.map((rule): Rule => ({ ...rule, except: rule.except ?? {}, index: index++ })),
   }));
+  checkModes(channels, file);
   if (index > 32767) throw new FarmError("input", `${file}: ${index} rules, more than 32767`);
   const rules = channels.flatMap((channel, at) =>
     channel.rules.map((rule) => ({ at, first: Object.keys(rule.match)[0], members: false, ...rule })),
@@ -219,6 +226,19 @@ export function parseProfile(text: string, file: string): Profile {
       labels,
     ),
   };
+}
+
+/** @throws FarmError `input` for a mode of a rule that no transport is sampled from */
+function checkModes(channels: readonly Channel[], file: string): void {
+  for (const { name, rules } of channels)
+    for (const { id, mode, sample } of rules) {
+      if (mode === undefined || sample === "transport") continue;
+      throw new FarmError(
+        "input",
+        `${file}, channel ${name}, rule ${id}, mode: nothing travels along it`,
+        "add sample: transport, or take the mode out",
+      );
+    }
 }
 
 function unique(names: readonly string[], message: (duplicate: string) => string): void {

@@ -2,7 +2,8 @@ import { FarmError, type Location, Purpose, type Random, randomOf } from "@loc2v
 import { inTransaction, withDatabase } from "@loc2vec/postgres";
 import type pg from "pg";
 import { isMissingTable } from "./database.ts";
-import { noMap, selectInfo } from "./import/info.ts";
+import { checkRules, noMap, selectInfo } from "./import/info.ts";
+import type { Profile } from "./profile.ts";
 
 export interface SampleOptions {
   databaseUrl: string;
@@ -10,6 +11,8 @@ export interface SampleOptions {
   seed: number;
   /** Shares of the two kinds, e.g. 2 : 1 (the default). */
   kinds?: { visit: number; transport: number };
+  /** That the map was imported with: its rules' modes become the labels of transport. Without it, nothing has a label. */
+  profile?: Profile;
 }
 
 /** How far a visit's coordinate lies from the place, metres: what a phone's fix is off by. */
@@ -20,15 +23,17 @@ const DEGREES_PER_METRE = 360 / 40_075_016.686;
 /**
  * Draws locations from the imported map: visits within 3–30 m of a labelled place or a building (half of each, where both
  * exist), transport on roads and rails, every metre on the ground equally likely. The kinds are shuffled. The same import, count and seed
- * give the same locations.
+ * give the same locations. With a profile, those in transport are labelled with the mode of the rule that they were drawn from.
  *
- * @throws FarmError `input` when nothing is imported or the map has nothing to draw from, `usage`, `service`
+ * @throws FarmError `input` when nothing is imported, or by other rules than the profile's, or the map has nothing to draw from;
+ *   `usage`, `service`
  */
 export async function sampleLocations({
   databaseUrl,
   count,
   seed,
   kinds = { visit: 2, transport: 1 },
+  profile,
 }: SampleOptions): Promise<Location[]> {
   if (!Number.isInteger(count) || count < 1) {
     throw new FarmError("usage", `cannot sample ${count} locations`, "a whole number of at least 1");
@@ -41,6 +46,7 @@ export async function sampleLocations({
     try {
       const info = await selectInfo(client);
       if (info === undefined) throw noMap();
+      if (profile !== undefined) checkRules(info, profile);
       const random = randomOf(seed, Purpose.sampleLocations);
       const visits = Math.round((count * visit) / (visit + transport));
       // One snapshot for both passes over the tables, whatever an import does meanwhile.
@@ -48,7 +54,13 @@ export async function sampleLocations({
         client,
         async () => [
           ...(await sampleVisits(client, info.samples.visit, visits, random)),
-          ...(await sampleTransport(client, info.samples.transport, count - visits, random)),
+          ...(await sampleTransport(
+            client,
+            info.samples.transport,
+            count - visits,
+            random,
+            modesOf(profile),
+          )),
         ],
         "ISOLATION LEVEL REPEATABLE READ READ ONLY",
       );
@@ -128,15 +140,16 @@ async function sampleTransport(
   rules: readonly number[],
   count: number,
   random: Random,
+  modes: ReadonlyMap<number, string>,
 ): Promise<Location[]> {
   if (count === 0) return [];
   // Lengths on the ground: Web Mercator stretches by 1/cos(latitude).
-  const lines = `SELECT DISTINCT ON (osm_type, osm_id) osm_type, osm_id, geom,
+  const lines = `SELECT DISTINCT ON (osm_type, osm_id) osm_type, osm_id, rule, geom,
       ST_Length(geom) * cos(radians(ST_Y(ST_Transform(ST_Centroid(geom), 4326)))) AS metres
     FROM farm.feature WHERE rule IN (${rules.length > 0 ? rules.join(", ") : "NULL"}) AND GeometryType(geom) = 'LINESTRING'
     ORDER BY osm_type, osm_id, rule`;
-  const { rows } = await client.query<[number]>({
-    text: `SELECT metres FROM (${lines}) AS line ORDER BY osm_type, osm_id`,
+  const { rows } = await client.query<[number, number]>({
+    text: `SELECT metres, rule FROM (${lines}) AS line ORDER BY osm_type, osm_id`,
     rowMode: "array",
   });
   const ends = new Float64Array(rows.length);
@@ -168,7 +181,16 @@ async function sampleTransport(
      ) AS chosen ORDER BY n`,
     [draws.map((draw) => draw.line), draws.map((draw) => draw.share)],
   );
-  return points.map((row): Location => ({ lon: row.lon, lat: row.lat, kind: "transport" }));
+  return points.map(({ lon, lat }, i): Location => {
+    const label = modes.get((rows[(draws[i] as (typeof draws)[number]).line] as [number, number])[1]);
+    return { lon, lat, kind: "transport", ...(label === undefined ? {} : { label }) };
+  });
+}
+
+/** Modes of travel by the number of the rule. */
+function modesOf(profile: Profile | undefined): ReadonlyMap<number, string> {
+  const rules = profile?.channels.flatMap((channel) => channel.rules) ?? [];
+  return new Map(rules.flatMap(({ index, mode }) => (mode === undefined ? [] : [[index, mode] as const])));
 }
 
 /** Index of the first element of an ascending array that is greater than `value`; the length when there is none. */

@@ -246,6 +246,23 @@ describe("sampled locations", () => {
     expect(await sample(2)).not.toEqual(first);
   });
 
+  test("with a profile, transport is labelled with the mode of its road; the places stay the same", async () => {
+    const plain = await sample(1);
+    const labelled = await sampleLocations({ databaseUrl, count: 300, seed: 1, profile });
+    expect(labelled.map(({ label: _, ...rest }) => rest)).toEqual(plain);
+    // As they come out of the map before there were labels.
+    expect(plain[0]).toEqual(FIRST);
+    for (const { kind, label, lat } of labelled)
+      if (kind === "visit") expect(label).toBeUndefined();
+      // The street lies north of motorway and trunk road, which count as one.
+      else expect(label).toBe(lat > 50.0005 ? "street" : "motorway");
+    expect(new Set(labelled.map(({ label }) => label)).size).toBe(3);
+    const other = { ...profile, importHash: "0".repeat(64) };
+    await expect(sampleLocations({ databaseUrl, count: 1, seed: 1, profile: other })).rejects.toMatchObject({
+      code: "map-missing",
+    });
+  });
+
   test("are 2 : 1, shuffled", async () => {
     const kinds = (await sample(1)).map((location) => location.kind);
     expect(kinds.filter((kind) => kind === "visit")).toHaveLength(200);

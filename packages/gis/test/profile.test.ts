@@ -44,6 +44,35 @@ test("venues of the shipped profile are drawn in one channel; they change neithe
   expect(more && channelsOfVenues(more)).toEqual([0]);
 });
 
+test("modes of the shipped profile stand at rules of transport; they change neither pixels nor import", async () => {
+  const { channels } = await loadProfile(STYLE);
+  const rules = channels.flatMap((channel) => channel.rules);
+  expect([...new Set(rules.flatMap(({ mode }) => mode ?? []))]).toEqual([
+    "motorway",
+    "main road",
+    "street",
+    "busway",
+    "tram",
+    "light rail",
+    "railway",
+  ]);
+  // What runs in a tunnel may be any of them.
+  expect(rules.filter(({ mode, sample }) => sample === "transport" && mode === undefined)).toMatchObject([
+    { id: "rail_tunnel" },
+  ]);
+  const text = small("{ width: 3, intensity: 9 }").replace("draw:", "sample: transport\n        draw:");
+  const moded = text.replace("draw:", "mode: main road\n        draw:");
+  const [plain, more] = [text, moded].map((each) => parseProfile(each, "a.yaml"));
+  expect(more?.channels[0]?.rules[0]?.mode).toBe("main road");
+  expect([more?.hash, more?.importHash]).toEqual([plain?.hash, plain?.importHash]);
+  expect(() => parseProfile(moded.replace("sample: transport", ""), "a.yaml")).toThrowError(
+    "a.yaml, channel roads, rule street, mode: nothing travels along it",
+  );
+  expect(() => parseProfile(moded.replace("main road", "a,b"), "a.yaml")).toThrowError(
+    /rule street, mode: use words of a-z/,
+  );
+});
+
 describe("parseProfile", () => {
   test("a width changes the hash of the pixels, not that of the import", () => {
     const thin = parseProfile(small("{ width: 3, intensity: 9 }"), "a.yaml");

@@ -89,7 +89,7 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
     options.checkpoint,
   );
   checkCartography(model, settings, dataset);
-  const vectors = await readEmbeddings(store, reader, model, true);
+  const vectors = await readEmbeddings(store, reader, model);
   if (vectors.weightsSha256 !== weightsSha256)
     throw new FarmError(
       "embeddings-missing",

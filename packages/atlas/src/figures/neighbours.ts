@@ -1,51 +1,53 @@
 import { footprint } from "@loc2vec/core";
-import { metresBetween, type Neighbour, openNeighbours } from "@loc2vec/space";
+import { metresBetween } from "@loc2vec/space";
 import type { FigureMaker, ModelDrawing } from "../drawing.ts";
-import type { FigurePicture } from "../page.ts";
-import { sheet } from "../picture.ts";
+import { type Row, tileGrid } from "../grid.ts";
 
 const QUERIES = 6;
-const NEIGHBOURS = 8;
+const NEIGHBOURS = 7;
 
 /** Some locations, and those nearest to each in embedding space that show other ground. */
 export const neighbours: FigureMaker<ModelDrawing> = {
-  subject: "neighbours",
+  id: "neighbours",
+  title: "Nearest neighbours",
   async draw(drawing) {
+    const { dataset, shuffled, save } = drawing;
+    if (shuffled.length < 2)
+      return {
+        lacks: `Neighbours need two rendered locations: data set ${dataset.name} has ${shuffled.length}. pnpm farm:work renders more.`,
+      };
     // Windows of one size about places this far apart share nothing of the map.
-    const apart = 2 * footprint(drawing.dataset.radius, 0).reachM;
-    const { embeddings, places, isRendered } = drawing;
-    // So few queries are no reason to build an index.
-    const index = await openNeighbours(embeddings.data, embeddings.size, { places, method: "exact" });
-    const count = Math.min(NEIGHBOURS, index.rows - 1);
-    const asked = { allowed: isRendered, minDistanceM: apart };
-    const pictures: FigurePicture[] = [];
-    for (const query of drawing.shuffled.slice(0, QUERIES)) {
-      const near = count > 0 ? index.nearest(query, count, asked) : [];
-      pictures.push(await drawStrip(drawing, query, near));
-    }
+    const apart = 2 * footprint(dataset.radius, 0).reachM;
+    const rows = await Promise.all(
+      shuffled.slice(0, QUERIES).map((query) => drawStrip(drawing, query, apart)),
+    );
+    const description = `${rows.length} locations, and beside each those nearest to it in embedding space.`;
+    const title = "Nearest neighbours";
     return {
-      title: "Nearest neighbours",
-      caption: `A location (left) and those nearest to it in embedding space. Only places more than ${Math.round(apart)} m away, and as far from one another, are shown: nearer ones share parts of the map, and would be found by any method.`,
-      pictures,
+      caption: `A location (left), and those nearest to it in embedding space. Below each: how far away it is there, and on the ground.`,
+      look: "the same sort of place at the other end of town: rows of houses by rows of houses, a park’s edge by a park’s edge. What differs may be turned: the network was taught not to care.",
+      made: `Locations are drawn by the data set’s seed; the nearest are found by looking at all ${dataset.locations} vectors. Only places more than ${Math.round(apart)} m away, and as far from one another, are shown: nearer ones share parts of the map, and would be found by any method.`,
+      pictures: [await save("neighbours.svg", await tileGrid({ title, description, rows }))],
     };
   },
 };
 
-async function drawStrip(
-  drawing: ModelDrawing,
-  query: number,
-  near: readonly Neighbour[],
-): Promise<FigurePicture> {
-  const strip = await Promise.all(
-    [query, ...near.map(({ row }) => row)].map((location) => drawing.rgb(location, 0)),
-  );
-  const distances = near.map(
-    ({ row, distance }) =>
-      `${distance.toFixed(2)} (${Math.round(metresBetween(drawing.places, query, row))} m)`,
-  );
-  return {
-    file: await drawing.save(`neighbours-${query}.png`, sheet([strip])),
-    alt: `Location ${query} and its nearest neighbours`,
-    below: `distances in embedding space (and on the ground): ${distances.join(", ")}`,
+async function drawStrip(drawing: ModelDrawing, query: number, apart: number): Promise<Row> {
+  const { neighbours: index, places, isRendered, rgb } = drawing;
+  const count = Math.min(NEIGHBOURS, index.rows - 1);
+  const near = index.nearest(query, count, { allowed: isRendered, minDistanceM: apart });
+  const found = near.map(async ({ row, distance }) => ({
+    picture: await rgb(row, 0),
+    alt: `Location ${row}, at a distance of ${distance.toFixed(2)}`,
+    below: [`${distance.toFixed(2)}, ${metresText(metresBetween(places, query, row))}`],
+  }));
+  const own = {
+    ...{ picture: await rgb(query, 0), alt: `Location ${query}`, below: [`location ${query}`] },
+    frame: "#3a6fb0",
   };
+  return { cells: [own, ...(await Promise.all(found))] };
+}
+
+function metresText(metres: number): string {
+  return metres < 1000 ? `${Math.round(metres)} m` : `${(metres / 1000).toFixed(1)} km`;
 }

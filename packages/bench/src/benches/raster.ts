@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, parse } from "node:path";
 import {
   channelPicture,
   composeRgb,
@@ -323,7 +323,9 @@ async function writePage(
   const figures: Figure[] = [];
   for (const { file, title, caption, picture } of drawn) {
     if (picture !== undefined) await writeFile(join(folder, file), await encodePng(picture));
-    figures.push({ title, caption, pictures: picture === undefined ? [] : [{ file, alt: title }] });
+    const pictures =
+      picture === undefined ? [] : [{ file, alt: title, width: picture.width, height: picture.height }];
+    figures.push({ id: parse(file).name, title, caption, pictures });
   }
   const facts = Object.entries(result)
     .filter(([, value]) => typeof value !== "object")

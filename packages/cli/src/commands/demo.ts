@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
+import type { Atlas } from "@loc2vec/atlas";
 import { type Dataset, FarmError, formatDuration, type Location, OSM_ATTRIBUTION } from "@loc2vec/core";
 import {
+  atlas,
   currentSource,
   describeDataset,
   embed,
   enqueue,
-  report,
   trainModel,
   withQueues,
   withServices,
@@ -130,9 +131,12 @@ async function describe(
     }),
   );
   const { map: info, source } = await currentSource(context, databaseUrl, profile);
-  const sampled = await stage("locations", () => sampleLocations({ databaseUrl, count: locations, seed }));
-  // The name also stands for the cartography: an edited profile makes a data set of its own.
-  const name = `${datasetName(map.name, info, [locations, seed])}-${source.styleHash.slice(0, 6)}`;
+  const sampled = await stage("locations", () =>
+    sampleLocations({ databaseUrl, count: locations, seed, profile }),
+  );
+  // The name also stands for the cartography and the labels: an edited profile makes a data set of its own.
+  const modes = profile.channels.flatMap(({ rules }) => rules.map(({ mode = "" }) => mode));
+  const name = `${datasetName(map.name, info, [locations, seed, ...modes])}-${source.styleHash.slice(0, 6)}`;
   const chosen = { name, seed, positives: 20, shardLocations: SHARD_LOCATIONS };
   const dataset = describeDataset(profile, source, sampled.length, chosen);
   const read = async function* (): AsyncGenerator<Location> {
@@ -181,14 +185,21 @@ async function isKnown(styleHash: string): Promise<boolean> {
   return [settings.dataset].flat()[0]?.source.styleHash === styleHash;
 }
 
-/** Draws the report of the model that comes with the farm. @returns the path of its page */
-async function lookAt(context: CommandContext, dataset: string): Promise<string> {
-  await embed(context, dataset, PRETRAINED);
-  const folder = join(context.config.home, "reports", `${dataset}-${PRETRAINED}`);
-  return (await report(context, dataset, PRETRAINED, folder)).index;
+/** Draws the atlas of a model, in little time. */
+function draw(context: CommandContext, dataset: string, model: string): Promise<Atlas> {
+  // A model of the demo is named after its data set.
+  const name = model.startsWith(dataset) ? model : `${dataset}-${model}`;
+  const folder = join(context.config.home, "atlases", name);
+  return atlas(context, { dataset, model, folder, effort: "quick" });
 }
 
-/** Shows what the model that comes with the farm makes of the city; then trains one, embeds with it, and draws the report. */
+/** Draws the atlas of the model that comes with the farm. @returns the path of its page */
+async function lookAt(context: CommandContext, dataset: string): Promise<string> {
+  await embed(context, dataset, PRETRAINED);
+  return (await draw(context, dataset, PRETRAINED)).index;
+}
+
+/** Shows what the model that comes with the farm makes of the city; then trains one, embeds with it, and draws its atlas. */
 async function learn(
   context: CommandContext,
   stage: Stage,
@@ -207,8 +218,7 @@ async function learn(
   const settings = { steps, recipe, from, seed, ...WHOLE_MAP };
   const trained = await stage("train", () => trainModel(context, dataset, model, settings, { view }));
   await stage("embed", () => embed(context, dataset, model));
-  const folder = join(context.config.home, "reports", dataset);
-  const { index, pictures } = await stage("report", () => report(context, dataset, model, folder));
+  const { index, pictures } = await stage("atlas", () => draw(context, dataset, model));
   return { model, trained, index, pictures };
 }
 
@@ -239,7 +249,7 @@ function tell(context: CommandContext, outcome: Outcome): void {
     lossFirst5: first,
     lossLast5: last,
     seconds,
-    report: index,
+    atlas: index,
     pictures: pictures.length,
     attribution: OSM_ATTRIBUTION,
   };
@@ -268,7 +278,7 @@ function nameOf(pbf: string): string {
 }
 
 /** The same map, number of locations and seed have the same name: what is there already is used. */
-function datasetName(map: string, info: ImportInfo, keys: readonly number[]): string {
+function datasetName(map: string, info: ImportInfo, keys: readonly (number | string)[]): string {
   const hash = createHash("sha256").update(JSON.stringify([info.sha256, info.importHash, ...keys]));
   return `demo-${map}-${hash.digest("hex").slice(0, 6)}`;
 }

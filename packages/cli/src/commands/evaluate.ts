@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { chartSvg, composeRgb, encodePng, type Line, sheet } from "@loc2vec/atlas";
+import { chart, composeRgb, encodePng, LINE_COLOURS, type Line, sheet } from "@loc2vec/atlas";
 import { type CheckpointChoice, formatDuration, type Progress } from "@loc2vec/core";
 import { TURNS, type Turns } from "@loc2vec/encoder";
 import { type Curve, type Evaluation, evaluate as evaluateModels, type Labels } from "@loc2vec/evaluation";
@@ -80,7 +80,9 @@ async function evaluateCommand(context: CommandContext, options: EvaluateOptions
   const pairs = join(folder, "figure7.png");
   await writeFile(pairs, await drawPairs(context, profile, evaluation));
   const curves = join(folder, "figure11.svg");
-  await writeFile(curves, chartSvg("Losses and right triplets by step", evaluation.curves.flatMap(linesOf)));
+  const lines = evaluation.curves.flatMap(linesOf);
+  const title = "Losses and right triplets by step";
+  await writeFile(curves, chart({ title, description: `${title} of ${model.join(", ")}.`, lines }).text);
   await writeFile(file, `${JSON.stringify(result, undefined, 2)}\n`);
   context.result({ ...result, files: [file, pairs, curves] }, [
     ...linesOfEvaluation(evaluation),
@@ -144,11 +146,9 @@ async function drawPairs(
   return encodePng(sheet(rows), 2);
 }
 
-const COLOURS = ["#1f5fa8", "#c2571a", "#2e7d4f", "#7b3fa0"] as const;
-
 /** Figure 11: how loss and the share of right triplets went, in one chart for all models. */
 function linesOf({ model, loss, points, heldout }: Curve, at: number): Line[] {
-  const colour = COLOURS[at % COLOURS.length] as string;
+  const colour = LINE_COLOURS[at % LINE_COLOURS.length] as string;
   const judged: Line = {
     name: `${model} (${loss}): triplets right at held-out locations`,
     colour,

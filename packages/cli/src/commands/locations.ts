@@ -21,10 +21,13 @@ export const locations = defineCommand({
       .addOption(seedOption("of the draw"))
       .option("--out <file>", "write to a file rather than to stdout"),
   async action(context, { count, seed, kinds, out }: LocationsOptions) {
+    const profile = await context.profile();
     const sampled = await withServices(context, ["database"], ({ databaseUrl }) =>
-      sampleLocations({ databaseUrl, count, seed, kinds }),
+      sampleLocations({ databaseUrl, count, seed, kinds, profile }),
     );
-    const csv = ["lon,lat,kind", ...sampled.map(({ lon, lat, kind }) => `${lon},${lat},${kind}`)];
+    // Labels are words of a-z: nothing is to be quoted.
+    const lines = sampled.map(({ lon, lat, kind, label = "" }) => `${lon},${lat},${kind},${label}`);
+    const csv = ["lon,lat,kind,label", ...lines];
     if (out === undefined) return context.result(sampled, csv);
     await writeFile(out, `${csv.join("\n")}\n`);
     context.result({ locations: sampled.length, file: out }, [

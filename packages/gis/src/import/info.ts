@@ -46,14 +46,18 @@ export function noMap(cause?: unknown): FarmError {
 export async function requireImport(databaseUrl: string, profile: Profile): Promise<ImportInfo> {
   const map = await readImportInfo(databaseUrl);
   if (map === undefined) throw noMap();
-  if (map.importHash !== profile.importHash) {
-    throw new FarmError(
-      "map-missing",
-      `the map ${map.pbf} was imported with other rules than those of the profile ${profile.name}`,
-      "pnpm farm:import it again",
-    );
-  }
+  checkRules(map, profile);
   return map;
+}
+
+/** @throws FarmError `map-missing` where a map was imported by other rules than those of the profile */
+export function checkRules({ importHash, pbf }: ImportInfo, profile: Profile): void {
+  if (importHash === profile.importHash) return;
+  throw new FarmError(
+    "map-missing",
+    `the map ${pbf} was imported with other rules than those of the profile ${profile.name}`,
+    "pnpm farm:import it again",
+  );
 }
 
 export async function selectInfo(client: pg.Client): Promise<ImportInfo | undefined> {

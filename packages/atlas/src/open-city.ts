@@ -1,27 +1,24 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { type Dataset, FarmError, Purpose, type Random, randomOf, shardOf, shardRange } from "@loc2vec/core";
 import type { Profile } from "@loc2vec/gis";
 import { type DatasetReader, listShards, type ObjectStore, type ShardReader } from "@loc2vec/shards";
-import type { Drawing } from "./drawing.ts";
-import { composeRgb, encodePng } from "./picture.ts";
+import type { City } from "./drawing.ts";
+import { composeRgb, filledOf } from "./picture.ts";
 
 /** Locations that the fullest are chosen from, and how many are chosen. */
 const [CANDIDATES, CHOSEN] = [40, 12] as const;
 
 /**
- * Opens a data set for figures that are drawn into a folder.
+ * Opens a data set to be looked at.
  *
- * @returns the drawing, and the numbers of the rendered shards, ascending
+ * @returns the city, and the numbers of the rendered shards, ascending
  * @throws FarmError `cartography-mismatch` for a profile with other channels; `input` when no shard is rendered yet;
  *   `shards-missing`, `damaged`
  */
-export async function openDrawing(
+export async function openCity(
   store: ObjectStore,
   reader: DatasetReader,
   profile: Profile,
-  folder: string,
-): Promise<{ drawing: Drawing; shards: number[] }> {
+): Promise<{ city: City; shards: number[] }> {
   const { dataset } = reader;
   if (dataset.channels.join() !== profile.channels.map((channel) => channel.name).join()) {
     throw new FarmError(
@@ -43,32 +40,24 @@ export async function openDrawing(
   const random = randomOf(dataset.seed, Purpose.evaluate);
   const chosen = await chooseLocations(dataset, shards, tile, random);
   const all = Array.from({ length: dataset.locations }, (_, i) => i);
-  const drawing: Drawing = {
+  const city: City = {
     dataset,
-    profile,
     places: await reader.locations(0, dataset.locations),
     chosen,
     shuffled: random.shuffle(all.filter(isRendered)),
     isRendered,
+    labels: () => reader.labels(),
     tile,
     rgb: async (location, sample) => composeRgb(await tile(location, sample), profile),
-    async save(file, picture, zoom = 1) {
-      await writeFile(join(folder, file), await encodePng(picture, zoom));
-      return file;
-    },
-    async saveSvg(file, svg) {
-      await writeFile(join(folder, file), svg);
-      return file;
-    },
   };
-  return { drawing, shards };
+  return { city, shards };
 }
 
 /** Locations with something to see, chosen by the data set's seed: of some random ones those with the fullest tiles. */
 async function chooseLocations(
   dataset: Dataset,
   shards: readonly number[],
-  tile: Drawing["tile"],
+  tile: City["tile"],
   random: Random,
 ): Promise<number[]> {
   const candidates = new Set<number>();
@@ -76,14 +65,9 @@ async function chooseLocations(
     const { first, end } = shardRange(dataset, shards[random.int(shards.length)] as number);
     candidates.add(first + random.int(end - first));
   }
-  const area = dataset.pixels ** 2;
   const scored = await Promise.all(
     [...candidates].map(async (location) => {
-      const anchor = await tile(location, 0);
-      let filled = 0;
-      for (let channel = 0; channel < dataset.channels.length; channel++) {
-        if (anchor.subarray(channel * area, (channel + 1) * area).some((value) => value > 0)) filled++;
-      }
+      const filled = filledOf(await tile(location, 0), dataset.channels.length);
       return { location, filled };
     }),
   );
@@ -94,7 +78,7 @@ async function chooseLocations(
 }
 
 /** Reads tiles; each shard is opened once. */
-function tileReader(reader: DatasetReader): Drawing["tile"] {
+function tileReader(reader: DatasetReader): City["tile"] {
   const opened = new Map<number, Promise<ShardReader | undefined>>();
   return async (location, sample) => {
     const number = shardOf(reader.dataset, location);
