@@ -11,6 +11,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   core: [],
   postgres: ["core"],
   services: ["core", "postgres"],
+  http: ["core"],
   gis: ["core", "numeric", "postgres"],
   shards: ["core", "numeric"],
   space: ["core", "numeric"],
@@ -21,7 +22,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   insight: ["core", "encoder", "tensorflow"],
   producer: ["core", "queue", "shards"],
   worker: ["core", "queue", "shards"],
-  board: ["core", "queue"],
+  board: ["core", "http", "queue"],
   trainer: ["core", "encoder", "numeric", "shards", "tensorflow"],
   evaluation: ["core", "encoder", "numeric", "shards", "tensorflow", "trainer"],
   atlas: [
@@ -38,8 +39,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
       "trainer",
     ],
   ],
+  server: [...["atlas", "core", "encoder", "gis", "http", "rasterizer", "shards", "space", "trainer"]],
   farm: [
-    ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "services", "shards", "trainer", "worker"],
+    ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "server", "services", "shards", "trainer"],
+    "worker",
   ],
   cli: [
     ...["core", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder", "producer"],

@@ -107,6 +107,58 @@ test("own-locations: twelve places with labels, embedded with a model of their r
   expect(stdout).toMatch(/^ +0\.000 {2}24\.94121 60\.17121 {2}central railway station$/m);
 });
 
+test("ask-the-api: from TypeScript and from Python the same is heard, and what is refused is told", {
+  timeout: 180_000,
+}, async () => {
+  const settings = { ...(await settingsOf("ask-the-api")), FARM_SERVE_TOKENS: "a-token-of-the-examples" };
+  const sampled = ["--sample", "40", "--positives", "0"];
+  for (const args of [
+    ["import", MAP],
+    ["enqueue", "--dataset", "city", ...sampled],
+    ["work", "--until", "empty"],
+    ["embed", "--dataset", "city", "--model", "pretrained"],
+  ])
+    expect((await farm(args, settings)).code, args.join(" ")).toBe(0);
+  let asked: Promise<Ran[]> | undefined;
+  const serve = ["serve", "--dataset", "city", "--model", "pretrained", "--port", "0"];
+  const { code } = await farm(serve, settings, (kill, stderr) => {
+    let text = "";
+    stderr.on("data", (chunk: string) => {
+      text += chunk;
+      const url = /^serve: (http:.*)$/m.exec(text)?.[1];
+      if (url === undefined || asked !== undefined) return;
+      const programs = [
+        [process.execPath, join(EXAMPLES, "ask-the-api/ask.ts")],
+        [inject("python"), join(EXAMPLES, "ask-the-api/ask.py")],
+      ] as const;
+      const spots = [
+        ["24.9521", "60.1704"],
+        ["2.35", "48.85"],
+      ] as const;
+      const token = { FARM_TOKEN: "a-token-of-the-examples" };
+      asked = Promise.all(
+        programs.flatMap(([program, script]) =>
+          spots.map((spot) => run(program, [script, url, ...spot], token)),
+        ),
+      ).finally(() => kill("SIGTERM"));
+    });
+  });
+  expect(code).toBe(0);
+  const [ts, tsBeyond, py, pyBeyond] = (await asked) as [Ran, Ran, Ran, Ran];
+  expect([ts.code, py.code, ts.stderr, py.stderr]).toEqual([0, 0, "", ""]);
+  expect(ts.stdout).toBe(py.stdout);
+  expect(ts.stdout).toMatch(/^40 locations of city, by pretrained, © OpenStreetMap contributors/);
+  expect(
+    ts.stdout.match(/^\d\.\d{3} {2}\d+ m {2}24\.\d+ 60\.\d+ {2}location \d+$/gm)?.length,
+  ).toBeGreaterThan(1);
+  for (const { code, stderr } of [tsBeyond, pyBeyond]) {
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /lies beyond the map helsinki\.osm\.pbf \(beyond-map; mend: ask for a spot within the box/,
+    );
+  }
+});
+
 test("own-channels: tiles and network have the channels of the profile", {
   timeout: 180_000,
 }, async () => {

@@ -183,7 +183,7 @@ describe.each(VALUES)("with the values %s", (name) => {
           who,
         ).toHaveLength(1);
       }
-      if (each.kind === "ScaledObject") {
+      if (each.kind === "ScaledObject" || each.kind === "HorizontalPodAutoscaler") {
         const target = (each.spec as { scaleTargetRef: { name: string } }).scaleTargetRef.name;
         const deployment = ofKind(name, "Deployment").find((found) => found.metadata.name === target);
         expect(deployment, who).toBeDefined();
@@ -191,10 +191,10 @@ describe.each(VALUES)("with the values %s", (name) => {
         expect(deployment?.spec, who).not.toHaveProperty("replicas");
       }
       if (each.kind === "ServiceMonitor") {
-        const [service] = ofKind(name, "Service");
-        expect(selects(spec?.selector?.matchLabels as Labels, service?.metadata.labels ?? {}), who).toBe(
-          true,
+        const found = ofKind(name, "Service").filter((service) =>
+          selects(spec?.selector?.matchLabels as Labels, service.metadata.labels ?? {}),
         );
+        expect(found, who).toHaveLength(1);
       }
     }
   });
@@ -329,6 +329,29 @@ describe("autoscaling", () => {
     expect(env.map((each) => each.name)).not.toContain("AWS_ACCESS_KEY_ID");
   });
 
+  test("the API by its CPU, with tokens, and probes that an outage of PostGIS does not kill it by", () => {
+    const [scaler] = ofKind("everything", "HorizontalPodAutoscaler");
+    expect(scaler?.spec).toMatchObject({
+      minReplicas: 1,
+      maxReplicas: 4,
+      metrics: [{ type: "Resource", resource: { name: "cpu", target: { averageUtilization: 70 } } }],
+    });
+    const { spec } = podOf("everything", "server");
+    const [container] = spec.containers as [Container & Record<string, unknown>];
+    expect(container.args).toEqual(
+      "serve --dataset city --model city --host 0.0.0.0 --port 9500 --proxy 10.0.0.0/8".split(" "),
+    );
+    expect(container.env.find((each) => each.name === "FARM_SERVE_TOKENS")?.valueFrom).toEqual({
+      secretKeyRef: { name: "loc2vec-farm", key: "FARM_SERVE_TOKENS" },
+    });
+    expect(container.readinessProbe).toMatchObject({ httpGet: { path: "/healthz" } });
+    expect(container.livenessProbe).toMatchObject({ tcpSocket: { port: "http" } });
+    // Requests may take 30 s.
+    expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(30);
+    const [monitor] = ofKind("everything", "ServiceMonitor").filter((each) => component(each) === "server");
+    expect(JSON.stringify(monitor?.spec)).toContain('"key":"METRICS_TOKEN"');
+  });
+
   test("without KEDA: as many replicas as said", () => {
     expect(ofKind("bare", "ScaledObject")).toEqual([]);
     expect(podOf("bare", "worker").owner.spec).toMatchObject({ replicas: 3 });
@@ -348,7 +371,7 @@ describe("network", () => {
     return (policy.egress ?? []).flatMap((rule) => rule.ports.map((each) => each.port));
   };
 
-  test("all is denied first, and the board alone may be reached", () => {
+  test("all is denied first, and board and API alone may be reached", () => {
     const policies = ofKind("everything", "NetworkPolicy");
     const specs = policies.map((each) => each.spec as unknown as Policy);
     const [deny, ...others] = specs as [Policy, ...Policy[]];
@@ -359,7 +382,7 @@ describe("network", () => {
       expect(others.filter((each) => selects(each.podSelector.matchLabels, labels))).toHaveLength(1);
     }
     const open = policies.filter((each) => (each.spec as unknown as Policy).ingress !== undefined);
-    expect(open.map(component)).toEqual(["board"]);
+    expect(open.map(component)).toEqual(["board", "server"]);
     // An empty list of peers would let everybody in.
     for (const rule of specs.flatMap((each) => each.ingress ?? [])) expect(rule.from).not.toEqual([]);
   });
@@ -368,6 +391,7 @@ describe("network", () => {
     expect(ports("default", "worker")).toEqual([53, 53, 6379, 5432, 443]);
     expect(ports("default", "board")).toEqual([53, 53, 6379, 443]);
     expect(ports("cpu-trainer", "trainer")).toEqual([53, 53, 6379, 443]);
+    expect(ports("everything", "server")).toEqual([53, 53, 5432, 9000]);
     expect(ports("everything", "import")).toEqual([53, 53, 5432]);
     expect(ports("everything", "enqueue")).toEqual([53, 53, 6379, 5432, 9000]);
     expect(ports("redis-tls", "worker")).toContain(6380);
@@ -414,6 +438,7 @@ test.each([
   ["trainer.mode=tpu", "/trainer/mode"],
   ["trainer.spot=maybe", "/trainer/spot"],
   ["board.port=80", "/board/port"],
+  ["server.replicas.min=0", "/server/replicas/min"],
   ["redis.address=redis://redis:6379", "/redis/address"],
   ["queuePrefix=a:b", "/queuePrefix"],
   ["renderer=slow", "/renderer"],

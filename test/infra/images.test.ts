@@ -60,7 +60,7 @@ function readStages(text: string): Stage[] {
 const text = readFileSync(DOCKERFILE, "utf8");
 const stages = readStages(text);
 const stage = (name: string): Stage => stages.find((each) => each.name === name) as Stage;
-const TARGETS = ["worker", "board", "import", "trainer", "trainer-gpu"];
+const TARGETS = ["worker", "board", "import", "server", "trainer", "trainer-gpu"];
 
 /** The last argument that an instruction has in a stage or those that it comes from. */
 function inherited(name: string, instruction: string): string | undefined {
@@ -108,11 +108,12 @@ test("only the trainers carry TensorFlow, and the board tells whether it is well
   for (const target of TARGETS) {
     const from = chain(target).flatMap(([, rest]) => /--from=(\S+)/.exec(rest)?.[1] ?? []);
     expect(new Set(from)).toEqual(
-      new Set([target.startsWith("trainer") ? `build-${target}` : "build-worker"]),
+      new Set([/^(?:trainer|server)/.test(target) ? `build-${target}` : "build-worker"]),
     );
   }
   expect(stage("trainer-gpu").lines).toContainEqual(["ENV", expect.stringContaining("FARM_TENSORFLOW=gpu")]);
   expect(inherited("board", "HEALTHCHECK")).toContain("/healthz");
+  expect(inherited("server", "HEALTHCHECK")).toContain("/healthz");
   expect(inherited("worker", "HEALTHCHECK")).toBeUndefined();
 });
 
@@ -157,13 +158,13 @@ describe("the commands exist", async () => {
   });
 
   test("the chart", async () => {
-    const templates = ["worker", "trainer", "board", "jobs"].map((name) =>
+    const templates = ["worker", "trainer", "board", "server", "jobs"].map((name) =>
       readFileSync(join(CHART, `templates/${name}.yaml`), "utf8"),
     );
     const lists = templates.flatMap((each) =>
       [...each.matchAll(/\$args := (?:concat \()?list ([^)}]*)/g)].map(([, words = ""]) => words),
     );
-    expect(lists).toHaveLength(5);
+    expect(lists).toHaveLength(6);
     for (const list of lists) {
       const words = [...list.matchAll(/"([^"]*)"/g)].map(([, word]) => word as string);
       expect(await unknown(words)).toEqual([]);

@@ -83,6 +83,7 @@ test("servers that refuse: their words, exit code 4, and no password in text, JS
     FARM_STORE: "s3://tiles/x",
     FARM_S3_ENDPOINT: proxy.endpoint,
     FARM_BOARD_PASSWORD: PASSWORD,
+    FARM_SERVE_TOKENS: `token-${HUSH}`,
     ...CREDENTIALS,
     AWS_SECRET_ACCESS_KEY: PASSWORD,
     AWS_SESSION_TOKEN: HUSH,

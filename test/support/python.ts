@@ -18,3 +18,8 @@ export function tensorflowPython(): Promise<string> {
   const project = process.arch === "arm64" ? "tensorflow" : "tensorflow-cpu";
   return pythonEnvironment(join(ROOT, ".farm/cache"), [`${project}==2.21.0`, "onnxruntime==1.32.0"]);
 }
+
+/** A Python with Schemathesis, which asks an API all that its OpenAPI text allows, and more. */
+export function fuzzPython(): Promise<string> {
+  return pythonEnvironment(join(ROOT, ".farm/cache"), ["schemathesis==4.32.5"]);
+}

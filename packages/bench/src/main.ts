@@ -1,4 +1,5 @@
 import { runProgram } from "@loc2vec/cli";
+import { api } from "./benches/api.ts";
 import { all, render, shard, step } from "./benches/basics.ts";
 import { embed } from "./benches/embed.ts";
 import { enqueue } from "./benches/enqueue.ts";
@@ -19,7 +20,7 @@ await runProgram({
   description: "Measures this machine, on servers of its own under FARM_HOME/bench. Settings: farm config.",
   commands: [
     ...[raster, query, shards, workers, enqueue, farm, loader, train, embed],
-    ...[knn, space],
+    ...[knn, space, api],
     ...[render, shard, step, all],
     ...[gpuReady, scale],
   ],

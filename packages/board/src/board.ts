@@ -1,21 +1,18 @@
-import type { AddressInfo } from "node:net";
-import { setImmediate } from "node:timers/promises";
 import { createBullBoard } from "@bull-board/api";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import { FastifyAdapter } from "@bull-board/fastify";
 import helmet from "@fastify/helmet";
-import rateLimit from "@fastify/rate-limit";
-import { errorMessage, FarmError, QUEUE_NAMES } from "@loc2vec/core";
+import { QUEUE_NAMES } from "@loc2vec/core";
+import { choosePassword, guard, isForeign, isLoopback, listen, shared } from "@loc2vec/http";
 import type { Queues } from "@loc2vec/queue";
 import Fastify, { type FastifyInstance } from "fastify";
-import { choosePassword, hostName, isForeign, isLoopback, samePassword, shownPassword } from "./access.ts";
-import { shared, startMetrics } from "./metrics.ts";
+import { startMetrics } from "./metrics.ts";
 
+const SERVER = { name: "board", setting: "FARM_BOARD_PASSWORD" };
 const HEALTH_MS = 2000;
 const METRICS_MS = 5000;
 /** For the board's own calls: retrying every failed job of a large data set takes a while. */
 const CALL_MS = 60_000;
-const WRONG_PASSWORDS_PER_MINUTE = 10;
 const REQUESTS_PER_MINUTE = 1200;
 
 export interface StartBoardOptions {
@@ -48,7 +45,7 @@ export interface Board {
  */
 export async function startBoard(options: StartBoardOptions): Promise<Board> {
   const { queues, host = "127.0.0.1", port, log } = options;
-  const password = await choosePassword({ ...options, host });
+  const password = await choosePassword({ ...options, server: SERVER, host });
   const metrics = await startMetrics(queues);
   const app = Fastify({
     forceCloseConnections: true,
@@ -83,14 +80,13 @@ export async function startBoard(options: StartBoardOptions): Promise<Board> {
       options: { uiConfig: { boardTitle: "loc2vec-farm", hideDocsLink: true } },
     });
     await app.register(adapter.registerPlugin());
-    await listen(app, host, port);
+    const url = await listen(app, { name: SERVER.name, host, port });
+    log(`board: ${url}`);
+    return { url, close };
   } catch (error) {
     await close();
     throw error;
   }
-  const url = `http://${host.includes(":") ? `[${host}]` : host}:${(app.server.address() as AddressInfo).port}`;
-  log(`board: ${url}`);
-  return { url, close };
 }
 
 /** The styles in BullBoard's page, a spinner and an icon's colours: `browser.test.ts` sees what a new version changes. */
@@ -131,32 +127,19 @@ async function protect(
     // Whoever puts TLS in front says for how long.
     strictTransportSecurity: false,
   });
-  await app.register(rateLimit, { global: false, timeWindow: 60_000 });
-  const requests = app.createRateLimit({ max: REQUESTS_PER_MINUTE });
-  const wrongPasswords = app.createRateLimit({ max: WRONG_PASSWORDS_PER_MINUTE });
+  await guard(app, {
+    passwords: [password],
+    local,
+    requestsPerMinute: REQUESTS_PER_MINUTE,
+    open: ["/healthz"],
+    foreign: ({ method, headers }) =>
+      method !== "GET" && method !== "HEAD" && isForeign(headers)
+        ? "not from this site; a script sends Sec-Fetch-Site: none"
+        : undefined,
+    wanted: "the board's password, please",
+    refuse: (reply, status, error) => reply.code(status).send({ error }),
+  });
   app.addHook("onRequest", async (request, reply) => {
-    const { headers, method } = request;
-    const all = await requests(request);
-    if (!all.isAllowed && all.isExceeded) return reply.code(429).send({ error: "too many requests" });
-    // A page whose name was made to point to this machine is of the same origin as the board to a browser.
-    if (local && !isLoopback(hostName(headers.host)))
-      return reply.code(421).send({ error: "ask for localhost" });
-    if (method !== "GET" && method !== "HEAD" && isForeign(headers))
-      return reply.code(403).send({ error: "not from this site; a script sends Sec-Fetch-Site: none" });
-    if (request.routeOptions.url === "/healthz") return;
-    const shown = shownPassword(headers.authorization);
-    const right = shown !== undefined && samePassword(shown, password);
-    // Requests that came at once, on one connection, are counted before the answer to any of them.
-    if (right) await setImmediate();
-    const wrong = await wrongPasswords(request, { increment: shown !== undefined && !right });
-    const tooMany = right
-      ? "remaining" in wrong && wrong.remaining === 0
-      : "isExceeded" in wrong && wrong.isExceeded;
-    if (tooMany) return reply.code(429).header("retry-after", 60).send({ error: "too many wrong passwords" });
-    if (!right) {
-      reply.header("www-authenticate", 'Basic realm="loc2vec-farm", charset="UTF-8"');
-      return reply.code(401).send({ error: "the board's password, please" });
-    }
     if (!isReady() && request.routeOptions.url?.startsWith("/api/")) return reply.code(503).send(NO_REDIS);
   });
   // At the end: whoever serves files has a wish of its own.
@@ -167,20 +150,4 @@ async function protect(
     // Whatever it says is for nobody.
     reply.code(error.statusCode ?? 500).send({ error: "failed" });
   });
-}
-
-async function listen(app: FastifyInstance, host: string, port: number): Promise<void> {
-  try {
-    await app.listen({ host, port });
-  } catch (error) {
-    const taken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
-    throw new FarmError(
-      "service",
-      taken
-        ? `the board's port ${port} on ${host} is taken`
-        : `the board on ${host}, port ${port}: ${errorMessage(error)}`,
-      taken ? "end what listens there, or choose another port" : "choose another address or port",
-      { cause: error },
-    );
-  }
 }

@@ -1,4 +1,5 @@
 import { NAME, QUEUE_NAMES, type QueueName } from "@loc2vec/core";
+import { shared } from "@loc2vec/http";
 import type { Queues } from "@loc2vec/queue";
 import { QueueEvents } from "bullmq";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
@@ -135,17 +136,6 @@ export async function startMetrics(queues: Queues): Promise<Metrics> {
     async close() {
       await Promise.all(followed.map((stop) => stop()));
     },
-  };
-}
-
-/** One call at a time: who asks meanwhile gets the same answer, so that an outage piles nothing up. */
-export function shared<T>(action: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | undefined;
-  return () => {
-    running ??= action().finally(() => {
-      running = undefined;
-    });
-    return running;
   };
 }
 

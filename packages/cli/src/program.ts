@@ -13,6 +13,7 @@ import { importMap } from "./commands/import.ts";
 import { locations } from "./commands/locations.ts";
 
 import { retry } from "./commands/retry.ts";
+import { serve } from "./commands/serve.ts";
 import { status } from "./commands/status.ts";
 import { train } from "./commands/train.ts";
 import { up } from "./commands/up.ts";
@@ -25,7 +26,7 @@ await runProgram({
   commands: [
     ...[up, down, doctor, config],
     ...[importMap, locations, enqueue, work, status, retry, verify, board],
-    ...[train, embed, evaluate, exportModel, atlas],
+    ...[train, embed, evaluate, exportModel, atlas, serve],
     demo,
   ],
 });

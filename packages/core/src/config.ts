@@ -89,6 +89,18 @@ const SETTINGS = {
     help: "password of the board and its metrics; unset: one made under FARM_HOME, and loopback only",
     secret: true,
   },
+  serveTokens: {
+    env: "FARM_SERVE_TOKENS",
+    schema: z
+      .string()
+      .regex(
+        /^[\w.~+/=-]{12,}(,[\w.~+/=-]{12,})*$/,
+        "must be tokens of 12 letters, digits or ._~+/=- or more",
+      )
+      .optional(),
+    help: "tokens that the API of farm serve takes, with commas between; unset: one made under FARM_HOME, and loopback only",
+    secret: true,
+  },
   style: { env: "FARM_STYLE", schema: z.string().min(1), help: "the channel profile (YAML)" },
 } as const satisfies Record<string, Setting>;
 
@@ -118,6 +130,7 @@ export interface Config {
   readonly renderer: "fast" | "exact";
   readonly outside: "error" | "empty";
   readonly boardPassword: string | undefined;
+  readonly serveTokens: string | undefined;
   readonly style: string;
 }
 

@@ -99,4 +99,5 @@ export const Purpose = {
   overlap: 11,
   mix: 12,
   insight: 13,
+  walk: 14,
 } as const;

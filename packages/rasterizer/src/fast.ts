@@ -4,7 +4,7 @@ import type { Draw, DrawOptions } from "./draw.ts";
 import type { Coat } from "./style.ts";
 
 /** Pixels of the picture per pixel of a tile. */
-const OVERSAMPLING = 1.5;
+export const OVERSAMPLING = 1.5;
 
 /** Paints all that surrounds a location as one picture with a plane per channel, and cuts the tiles out of it. */
 export function createFast({ coats, pixels, radius, features, onStage }: DrawOptions): Draw {
@@ -15,9 +15,7 @@ export function createFast({ coats, pixels, radius, features, onStage }: DrawOpt
     offset: MAX_OFFSET_M,
     oversampling: OVERSAMPLING,
   });
-  const paints = coats.flatMap((channel, plane) =>
-    channel.map((coat) => ({ rule: coat.rule.index, plane, paint: paintOf(coat) })),
-  );
+  const paints = paintsOf(coats);
   return async (frame, half, transforms: readonly TileTransform[], levels) => {
     const furthest = Math.max(0, ...transforms.flatMap(({ dx, dy }) => [Math.abs(dx), Math.abs(dy)]));
     if (furthest > MAX_OFFSET_M) {
@@ -40,6 +38,27 @@ export function createFast({ coats, pixels, radius, features, onStage }: DrawOpt
     const tiles = transforms.map((transform) => canvas.cut(transform, levels));
     onStage("cut", performance.now() - drawn);
     return tiles;
+  };
+}
+
+/** What is painted into which plane, in its order; lengths in metres. */
+export function paintsOf(
+  coats: readonly (readonly Coat[])[],
+): { rule: number; plane: number; paint: Paint }[] {
+  return coats.flatMap((channel, plane) =>
+    channel.map((coat) => ({ rule: coat.rule.index, plane, paint: paintOf(coat) })),
+  );
+}
+
+/** A paint whose lengths are in another unit. @param scale such units of a metre */
+export function scaledPaint(paint: Paint, scale: number): Paint {
+  const radius = paint.radius * scale;
+  if (paint.action === "fill") return { ...paint, radius };
+  const { width, dash } = paint;
+  return {
+    ...paint,
+    ...{ radius, width: width * scale },
+    ...(dash === undefined ? {} : { dash: [dash[0] * scale, dash[1] * scale] as const }),
   };
 }
 

@@ -57,6 +57,24 @@ const wkbQuery = (at: string): Query => ({
     FROM farm.import_info AS info`,
 });
 
+/**
+ * The same, of features whose box is at least `$8` wide or high alone, without the points between which nothing of `$8` shows.
+ * Of lengths in Web Mercator metres.
+ */
+const coarseQuery = (at: string): Query => ({
+  name: "features-coarse",
+  text: `
+    WITH ${near(at)}, large AS (
+      SELECT rule, osm_type, osm_id, ${at}ST_Simplify(geom, $8::float8 / 2, true) AS geom FROM near
+      WHERE greatest(${at}ST_XMax(geom) - ${at}ST_XMin(geom), ${at}ST_YMax(geom) - ${at}ST_YMin(geom)) >= $8::float8
+    )
+    SELECT ${SAME}, encode((
+      SELECT string_agg(int2send(rule) || ${at}ST_AsBinary(geom, 'NDR'), '' ORDER BY rule, osm_type, osm_id)
+      FROM large WHERE geom IS NOT NULL AND NOT ${at}ST_IsEmpty(geom)
+    ), 'hex') AS features
+    FROM farm.import_info AS info`,
+});
+
 /** A feature near a location: number of its rule, and its geometry as GeoJSON. */
 export type Feature = readonly [rule: number, geometry: string];
 
@@ -67,8 +85,12 @@ export type Feature = readonly [rule: number, geometry: string];
 export interface FeatureSource {
   /** @param half half of the square's side, ground metres */
   geojson(frame: Frame, half: number): Promise<Feature[]>;
-  /** As one string of hexadecimal digits: see `Canvas.load`. */
-  wkb(frame: Frame, half: number): Promise<string>;
+  /**
+   * As one string of hexadecimal digits: see `Canvas.load`.
+   *
+   * @param coarse what is smaller than so many Web Mercator metres is left out, points of features too; default 0: nothing
+   */
+  wkb(frame: Frame, half: number, coarse?: number): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -93,7 +115,7 @@ export async function openFeatures(databaseUrl: string, map: ImportInfo): Promis
       "pnpm farm:import creates it",
     );
   }
-  const queries = { geojson: geojsonQuery(at), wkb: wkbQuery(at) };
+  const queries = { geojson: geojsonQuery(at), wkb: wkbQuery(at), coarse: coarseQuery(at) };
   const pool = openPool(databaseUrl, { connections: 4, application: "loc2vec-rasterizer" });
   const select = async <Row extends [boolean, ...unknown[]]>(
     { name, text }: Query,
@@ -127,8 +149,9 @@ export async function openFeatures(databaseUrl: string, map: ImportInfo): Promis
       const rows = await select<[boolean, number | null, string]>(queries.geojson, frame, half, affine);
       return rows.flatMap(([, rule, geometry]): Feature[] => (rule === null ? [] : [[rule, geometry]]));
     },
-    async wkb(frame, half) {
-      const [row] = await select<[boolean, string | null]>(queries.wkb, frame, half, []);
+    async wkb(frame, half, coarse = 0) {
+      const [query, more] = coarse > 0 ? [queries.coarse, [coarse]] : [queries.wkb, []];
+      const [row] = await select<[boolean, string | null]>(query, frame, half, more);
       return row?.[1] ?? "";
     },
     close: () => pool.end(),

@@ -1,4 +1,5 @@
 export type { Stage } from "./draw.ts";
+export { MAP_TILE_PIXELS, type MapTiles, openMapTiles, squareOf } from "./map-tiles.ts";
 export {
   createRasterizer,
   type Rasterizer,

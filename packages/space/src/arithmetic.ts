@@ -1,20 +1,26 @@
 import { FarmError } from "@loc2vec/core";
-import type { Neighbour, Neighbours } from "./neighbours.ts";
+import type { NearestOptions, Neighbour, Neighbours } from "./neighbours.ts";
+
+/** A row, or a vector that is none of them, float32 [size]. */
+export type Term = number | Float32Array;
 
 /**
  * What is to c as a is to b: the rows nearest to a − b + c (Mikolov, Yih & Zweig 2013) that are none of the three.
  *
- * @param minDistanceM how far on the ground they lie from all three, and from one another, metres
+ * @param minDistanceM how far on the ground they lie from those of the three that are rows, and from one another, metres
+ * @param allowed leaves rows out as well
  */
 export function analogy(
   neighbours: Neighbours,
-  { a, b, c }: { a: number; b: number; c: number },
+  { a, b, c }: { a: Term; b: Term; c: Term },
   count: number,
-  { minDistanceM = 0 }: { minDistanceM?: number } = {},
+  { minDistanceM = 0, allowed }: Pick<NearestOptions, "minDistanceM" | "allowed"> = {},
 ): Neighbour[] {
-  const [from, less, more] = [neighbours.vector(a), neighbours.vector(b), neighbours.vector(c)];
+  const vectorOf = (term: Term): Float32Array => (typeof term === "number" ? neighbours.vector(term) : term);
+  const [from, less, more] = [vectorOf(a), vectorOf(b), vectorOf(c)];
   const target = from.map((value, k) => value - (less[k] as number) + (more[k] as number));
-  return neighbours.nearest(target, count, { exclude: [a, b, c], minDistanceM });
+  const exclude = [a, b, c].filter((term) => typeof term === "number");
+  return neighbours.nearest(target, count, { exclude, minDistanceM, ...(allowed ? { allowed } : {}) });
 }
 
 /** A step on the way from one row to another. */

@@ -1,4 +1,4 @@
-export { analogy, interpolate, type Step } from "./arithmetic.ts";
+export { analogy, interpolate, type Step, type Term } from "./arithmetic.ts";
 export {
   type Arrangement,
   type ArrangeOptions,

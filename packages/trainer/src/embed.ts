@@ -14,7 +14,7 @@ import { openCheckpoint } from "./best.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { acquireLease } from "./lease.ts";
 import { modelPrefix } from "./model.ts";
-import { datasetsOf } from "./settings.ts";
+import { checkCartography } from "./settings.ts";
 import { openTiles } from "./tiles.ts";
 
 /** Tiles that are read, and embedded, at a time. */
@@ -71,14 +71,7 @@ export async function embedDataset(options: EmbedOptions): Promise<EmbedResult> 
   const reader = await openDataset(store, name);
   const { dataset } = reader;
   const checkpoint = await openCheckpoint(store, model, which);
-  // Data sets of one training are of one cartography.
-  if (datasetsOf(checkpoint.settings)[0]?.source.styleHash !== dataset.source.styleHash) {
-    throw new FarmError(
-      "cartography-mismatch",
-      `model ${model} was trained on tiles of another cartography than data set ${name} has`,
-      "embed a data set that was rendered with the same profile",
-    );
-  }
+  checkCartography(model, checkpoint.settings, dataset);
   const shards = await listShards(store, dataset);
   const missing = Array.from({ length: shardCount(dataset) }, (_, shard) => shard).filter(
     (shard) => !shards.has(shard),

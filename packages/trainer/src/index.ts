@@ -22,7 +22,7 @@ export {
   type RecipeName,
 } from "./recipe.ts";
 export { type TrainOptions, type TrainResult, train } from "./session.ts";
-export { datasetsOf, type Settings, sameDatasets, settle } from "./settings.ts";
+export { checkCartography, datasetsOf, type Settings, sameDatasets, settle } from "./settings.ts";
 export { partTogether } from "./split.ts";
 export { type StepFigures, takeStep } from "./step.ts";
 export { openTiles, type TileOptions, type TileReader } from "./tiles.ts";

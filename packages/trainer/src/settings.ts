@@ -90,6 +90,25 @@ export function datasetsOf({ dataset }: Pick<Settings, "dataset">): DatasetIdent
   return [dataset].flat();
 }
 
+/**
+ * Whether a model can embed tiles of a data set: with the channels, the size and the drawing that it was trained on.
+ *
+ * @throws FarmError `cartography-mismatch`
+ */
+export function checkCartography(
+  model: string,
+  settings: Pick<Settings, "dataset">,
+  dataset: Pick<Dataset, "name" | "source">,
+): void {
+  // Data sets of one training are of one cartography.
+  if (datasetsOf(settings)[0]?.source.styleHash === dataset.source.styleHash) return;
+  throw new FarmError(
+    "cartography-mismatch",
+    `model ${model} was trained on tiles of another cartography than data set ${dataset.name} has`,
+    "embed a data set that was rendered with the same profile",
+  );
+}
+
 /** Settings as they are written. */
 export function storedSettings(settings: Settings): object {
   return { ...settings, architecture: storedArchitecture(settings.architecture) };

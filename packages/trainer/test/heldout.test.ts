@@ -124,6 +124,7 @@ test("the judge takes tiles of held-out locations alone, and counts the triplets
       shards: [...Array(24).keys()],
       settings: {
         ...{ loss: "softpn", temperature: 1, decorrelate: 0, minDistanceM: 0, early: true },
+        batch: { locations: 20, pairs: 5, negatives: 1, neighbours: 0 },
         architecture: ARCHITECTURE,
       },
       split,

@@ -19,7 +19,7 @@ test("every store has the model that comes with the farm, under whatever checkpo
     ...{ layers: NETWORKS.global, halvings: 1, turns: 4 },
   });
   expect(channels).toHaveLength(12);
-  expect(countParameters(architecture)).toBe(316_176);
+  expect(countParameters(architecture)).toBe(348_944);
   expect(await openCheckpoint(store, PRETRAINED, "last")).toEqual(checkpoint);
   expect(await openCheckpoint(store, PRETRAINED, checkpoint.step)).toEqual(checkpoint);
   await expect(openCheckpoint(store, PRETRAINED, 7)).rejects.toThrowError(

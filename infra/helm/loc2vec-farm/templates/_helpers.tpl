@@ -28,6 +28,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- define "farm.needs" -}}
 {{- if eq .component "board" }}redis store
 {{- else if eq .component "import" }}database
+{{- else if eq .component "server" }}database store
 {{- else if eq .component "trainer" }}redis store
 {{- else }}redis database store
 {{- end }}

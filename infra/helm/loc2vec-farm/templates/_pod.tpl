@@ -1,6 +1,6 @@
 {{/*
 The spec of a pod, from {root, component, image, args} and optionally
-  port:     of the board: a port, and probes on /healthz
+  port:     of what answers over HTTP: a port, and probes on /healthz
   volume:   of a Job: mounted read-only at /data
   scratch:  size of /tmp
   restart:  restartPolicy
@@ -120,6 +120,9 @@ containers:
       {{- if eq .component "board" }}
       {{- include "farm.secretEnv" (list "FARM_BOARD_PASSWORD" $secrets.board.name $secrets.board.passwordKey) | nindent 6 }}
       {{- end }}
+      {{- if eq .component "server" }}
+      {{- include "farm.secretEnv" (list "FARM_SERVE_TOKENS" $secrets.server.name $secrets.server.tokensKey) | nindent 6 }}
+      {{- end }}
       {{- if $ca.name }}
       - { name: NODE_EXTRA_CA_CERTS, value: {{ printf "/etc/loc2vec/ca/%s" $ca.key | quote }} }
       {{- end }}
@@ -129,7 +132,13 @@ containers:
     {{- with .port }}
     ports: [{ name: http, containerPort: {{ . }} }]
     readinessProbe: { httpGet: { path: /healthz, port: http }, periodSeconds: 5 }
+    {{- if eq $component "server" }}
+    # Neither a PostGIS that is away nor a long start, with an index to be built, is mended by another start.
+    livenessProbe: { tcpSocket: { port: http }, periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 6 }
+    startupProbe: { tcpSocket: { port: http }, periodSeconds: 5, failureThreshold: 240 }
+    {{- else }}
     livenessProbe: { httpGet: { path: /healthz, port: http }, periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 6 }
+    {{- end }}
     {{- end }}
     resources:
       {{- $resources := deepCopy $v.resources }}

@@ -4,7 +4,7 @@ import { BlockList, isIP } from "node:net";
 import { dirname } from "node:path";
 import { errorMessage, FarmError } from "@loc2vec/core";
 
-/** The shortest password with which the board may be reached from elsewhere. */
+/** The shortest password with which a server may be reached from elsewhere. */
 const SHORTEST = 12;
 
 const loopback = new BlockList();
@@ -51,7 +51,16 @@ export function isForeign(headers: Readonly<Record<string, string | string[] | u
   return !URL.canParse(origin) || new URL(origin).host !== headers.host;
 }
 
+/** A server of the farm's, for people. */
+export interface ServerName {
+  /** As in messages: `board`. */
+  name: string;
+  /** The setting that holds its password: `FARM_BOARD_PASSWORD`. */
+  setting: string;
+}
+
 export interface PasswordOptions {
+  server: ServerName;
   host: string;
   /** Empty is as good as none. */
   password?: string | undefined;
@@ -61,23 +70,29 @@ export interface PasswordOptions {
 }
 
 /**
- * The password that guards the board: the given one, or on a loopback address a random one, made once and kept.
+ * The password that guards a server: the given one, or on a loopback address a random one, made once and kept.
  *
- * @throws FarmError `usage` when the board would lie open, or the file cannot be used
+ * @throws FarmError `usage` when it would lie open, or the file cannot be used
  */
 export async function choosePassword(options: PasswordOptions): Promise<string> {
-  const { host, password = "", passwordFile, log } = options;
+  const { server, host, password = "", passwordFile, log } = options;
   const local = isLoopback(host);
   if (local ? password !== "" : password.length >= SHORTEST) return password;
   if (!local || passwordFile === undefined) {
     throw new FarmError(
       "usage",
       local
-        ? "the board has neither a password nor a file to keep one in"
-        : `the board would be open to others on ${host} ${password === "" ? "without a password" : `with a password of fewer than ${SHORTEST} characters`}`,
-      `set FARM_BOARD_PASSWORD to ${SHORTEST} characters or more${local ? "" : ", or bind to 127.0.0.1"}`,
+        ? `the ${server.name} has neither a password nor a file to keep one in`
+        : `the ${server.name} would be open to others on ${host} ${password === "" ? "without a password" : `with a password of fewer than ${SHORTEST} characters`}`,
+      `set ${server.setting} to ${SHORTEST} characters or more${local ? "" : ", or bind to 127.0.0.1"}`,
     );
   }
+  const unusable = (reason: string): FarmError =>
+    new FarmError(
+      "usage",
+      `the ${server.name}'s password file: ${reason}`,
+      `remove it, or set ${server.setting}`,
+    );
   const begun = `${passwordFile}.${randomUUID()}`;
   try {
     await mkdir(dirname(passwordFile), { recursive: true });
@@ -96,14 +111,6 @@ export async function choosePassword(options: PasswordOptions): Promise<string> 
   );
   if ((mode & 0o077) !== 0) throw unusable(`${passwordFile} is open to others`);
   if (kept.trim().length < SHORTEST) throw unusable(`${passwordFile} holds no password`);
-  log(`board: any user name, the password is in ${passwordFile}`);
+  log(`${server.name}: any user name, the password is in ${passwordFile}`);
   return kept.trim();
-}
-
-function unusable(reason: string): FarmError {
-  return new FarmError(
-    "usage",
-    `the board's password file: ${reason}`,
-    "remove it, or set FARM_BOARD_PASSWORD",
-  );
 }

@@ -12,6 +12,7 @@ import {
   shownPassword,
 } from "../src/access.ts";
 
+const server = { name: "board", setting: "FARM_BOARD_PASSWORD" };
 const basic = (text: string): string => `Basic ${Buffer.from(text).toString("base64")}`;
 
 test("a password is compared as a whole", () => {
@@ -96,15 +97,19 @@ test("without a good password no other machine gets in", async () => {
   const log = (): void => {};
   for (const host of ["0.0.0.0", "::", "10.1.2.3", "farm.example"]) {
     for (const password of [undefined, "", "eleven char"]) {
-      const error = await refusal(choosePassword({ host, password, passwordFile: "/nonexistent/x", log }));
+      const error = await refusal(
+        choosePassword({ server, host, password, passwordFile: "/nonexistent/x", log }),
+      );
       expect(error.kind).toBe("usage");
       expect(error.mend).toContain("FARM_BOARD_PASSWORD");
       expect(error.line).not.toContain("eleven char");
     }
-    expect(await choosePassword({ host, password: "twelve chars", log })).toBe("twelve chars");
+    expect(await choosePassword({ server, host, password: "twelve chars", log })).toBe("twelve chars");
   }
-  expect(await choosePassword({ host: "127.0.0.1", password: "short", log })).toBe("short");
-  expect((await refusal(choosePassword({ host: "127.0.0.1", log }))).mend).toContain("FARM_BOARD_PASSWORD");
+  expect(await choosePassword({ server, host: "127.0.0.1", password: "short", log })).toBe("short");
+  expect((await refusal(choosePassword({ server, host: "127.0.0.1", log }))).mend).toContain(
+    "FARM_BOARD_PASSWORD",
+  );
 });
 
 test("on this machine a random password is made, kept, and never told", async () => {
@@ -112,7 +117,7 @@ test("on this machine a random password is made, kept, and never told", async ()
   onTestFinished(() => rm(folder, { recursive: true }));
   const passwordFile = join(folder, "deep/board.password");
   const lines: string[] = [];
-  const options = { host: "127.0.0.1", passwordFile, log: (line: string) => void lines.push(line) };
+  const options = { server, host: "127.0.0.1", passwordFile, log: (line: string) => void lines.push(line) };
   // Two boards that start at once agree.
   const [first, second] = await Promise.all([choosePassword(options), choosePassword(options)]);
   expect(first).toMatch(/^[\w-]{32}$/);

@@ -1,0 +1,140 @@
+import { z } from "zod";
+import { MOST_LATITUDE, MOST_PLACES, MOST_ROWS } from "./limits.ts";
+
+// What goes in and out over HTTP. Validation, types and the OpenAPI text all follow from here.
+
+const lon = z
+  .number()
+  .min(-180)
+  .max(180)
+  .meta({ description: "Longitude, degrees, WGS 84", example: 24.9521 });
+const lat = z
+  .number()
+  .min(-MOST_LATITUDE)
+  .max(MOST_LATITUDE)
+  .meta({ description: "Latitude, degrees, WGS 84", example: 60.1704 });
+const location = z.int().min(0).meta({ description: "Number of a location of the data set, from 0" });
+const count = z.int().min(1).max(MOST_ROWS);
+const apart = z.number().min(0).max(20_040_000).default(0).meta({
+  description:
+    "Metres on the ground. Locations that do not lie farther than this from what is asked about, and from those found before, are left out: nearer ones show parts of the same map",
+});
+const nearest = count.default(10).meta({ description: "How many; fewer come back where there are no more" });
+const vector = z.array(z.number()).meta({ description: "An embedding, float32" });
+const label = z.string().optional().meta({ description: "As the list of locations had it" });
+
+/** A spot on the map. */
+export const spotSchema = z.strictObject({ lon, lat });
+export type Spot = z.infer<typeof spotSchema>;
+
+/** A spot, or a location of the data set. */
+export const placeSchema = z.union([spotSchema, z.strictObject({ location })]);
+export type PlaceAsked = z.infer<typeof placeSchema>;
+
+export const embedBody = z.union([
+  spotSchema,
+  z.strictObject({ places: z.array(spotSchema).min(1).max(MOST_PLACES) }),
+]);
+export const embedAnswer = z.object({
+  model: z.string(),
+  step: z.int(),
+  vectors: z.array(vector).meta({ description: "One for each spot, in their order" }),
+});
+
+export const neighboursQuery = z.object({
+  lon: lon.optional(),
+  lat: lat.optional(),
+  location: location.optional(),
+  k: nearest,
+  min_distance_m: apart,
+});
+const found = z.object({
+  location,
+  lon,
+  lat: z.number(),
+  label,
+  distance: z.number().meta({ description: "Between the vectors, Euclidean" }),
+});
+export const neighboursAnswer = z.object({
+  neighbours: z.array(
+    found.extend({ metres: z.number().meta({ description: "On the ground, from what was asked about" }) }),
+  ),
+});
+
+export const arithmeticBody = z.strictObject({
+  a: placeSchema,
+  b: placeSchema,
+  c: placeSchema,
+  k: nearest,
+  min_distance_m: apart,
+});
+export const arithmeticAnswer = z.object({
+  nearest: z.array(found).meta({ description: "To the vectors' a − b + c, none of the three" }),
+});
+
+export const walkQuery = z.object({
+  location,
+  jumps: count.default(10),
+  among: count.default(10).meta({ description: "Of how many nearest locations the next one is drawn" }),
+  min_distance_m: apart,
+  seed: z.int().min(0).default(0).meta({ description: "The same seed draws the same walk" }),
+});
+export const walkAnswer = z.object({
+  walk: z.array(
+    found.extend({ metres: z.number().meta({ description: "On the ground, from the one before" }) }),
+  ),
+});
+
+export const locationParams = z.object({ location });
+export const locationAnswer = z.object({
+  location,
+  lon,
+  lat: z.number(),
+  kind: z.string(),
+  label,
+  vector,
+});
+
+export const tileParams = z.object({
+  z: z.int().min(10).max(19),
+  x: z
+    .int()
+    .min(0)
+    .max(2 ** 19 - 1),
+  y: z
+    .int()
+    .min(0)
+    .max(2 ** 19 - 1),
+});
+
+const box = z.array(z.number()).length(4).meta({ description: "West, south, east, north, degrees, WGS 84" });
+export const modelAnswer = z.object({
+  model: z.string(),
+  step: z.int(),
+  architecture: z.string(),
+  turns: z.int().meta({ description: "Of a tile, over which its vector is averaged" }),
+  size: z.int().meta({ description: "Numbers of a vector" }),
+  channels: z.array(z.string()),
+  dataset: z.string(),
+  n: z.int().meta({ description: "Locations of the data set" }),
+  map: z.object({ name: z.string(), box }),
+  attribution: z.string(),
+});
+
+export const healthAnswer = z.object({ ok: z.boolean(), reason: z.string().optional() });
+
+export const refusal = z.object({
+  error: z.object({
+    code: z.string().meta({ description: "What a program can narrow on" }),
+    message: z.string(),
+    mend: z.string().meta({ description: "What can be done about it; empty when there is nothing to say" }),
+    field: z.string().optional().meta({ description: "Where the input is at fault" }),
+    box: box.optional().meta({ description: "Of the map, where a spot lies beyond it" }),
+  }),
+});
+export type Refusal = z.infer<typeof refusal>["error"];
+
+/** An answer that is no JSON. */
+const other = (type: string) => ({ content: { [type]: { schema: z.any() } } });
+export const pngAnswer = { description: "A picture", ...other("image/png") };
+export const textAnswer = { description: "In Prometheus' text format", ...other("text/plain") };
