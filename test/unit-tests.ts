@@ -7,7 +7,6 @@ export const ALL_TESTS: readonly string[] = ["packages/*/test/**/*.test.ts", "te
  * is not in this list is safe: it is run with services by `npm test`. `architecture.test.ts` holds that none in it needs one.
  */
 export const UNIT_TESTS: readonly string[] = [
-  "packages/atlas/test/atlas.test.ts",
   "packages/atlas/test/parts.test.ts",
   "packages/bench/test/gpu-ops.test.ts",
   "packages/cli/test/doctor.test.ts",

@@ -17,7 +17,7 @@ const [SMALLEST_SHARE, SIZES] = [0.45, 12] as const;
 /** How much of a far tile's colour is the ground's. */
 const HAZE = 0.62;
 /** The share of points that is within the picture. */
-const WITHIN = 0.997;
+const WITHIN = 0.9995;
 
 /** A cloud that is ready to be drawn from any side. */
 export interface Scene {

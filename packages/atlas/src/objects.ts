@@ -83,6 +83,6 @@ export function commonest(
   if (order.length === 0) return "nothing";
   return order
     .slice(0, count)
-    .map(([channel, share]) => `${channelWords(drawing, channel)} ${Math.round(100 * share)} %`)
+    .map(([channel, share]) => `${channelWords(drawing, channel)} ${Math.round(100 * share)}\u00a0%`)
     .join(", ");
 }

@@ -144,8 +144,8 @@ test("what covers a tile is told by channels’ short titles, and what is beyond
     ...{ name: "a", title, colour: [0, 0, 0] as const, z: 0, rules: [] },
   });
   const profile = { channels: [channel("Water: lakes and rivers"), channel("Roads")] } as unknown as Profile;
-  expect(commonest({ profile }, [0.126, 0.5], 3)).toBe("roads 50 %, water 13 %");
-  expect(commonest({ profile }, [0.001, 0.5], 3)).toBe("roads 50 %");
+  expect(commonest({ profile }, [0.126, 0.5], 3)).toBe("roads 50\u00a0%, water 13\u00a0%");
+  expect(commonest({ profile }, [0.001, 0.5], 3)).toBe("roads 50\u00a0%");
   expect(commonest({ profile }, [0, 0], 3)).toBe("nothing");
   const cover = {
     locations: [3, 4, 5, 6],

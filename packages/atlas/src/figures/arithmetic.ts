@@ -35,7 +35,7 @@ export const arithmetic: FigureMaker<ModelDrawing> = {
     const lacks = tooFew(drawing, LEAST, "Sums of embeddings");
     if (lacks !== undefined) return { lacks };
     const sums = await searchSums(drawing);
-    const best = chooseSums(sums);
+    const best = chooseSums(drawing, sums);
     if (best.length === 0)
       return {
         lacks: `Of ${TRIED[effort]} sums a − b + c none has an answer that lies apart on the ground. A data set of more places may have.`,
@@ -96,17 +96,20 @@ async function searchSums(drawing: ModelDrawing): Promise<Sum[]> {
   return sums;
 }
 
-/** Those of the greatest gain, among the half whose a, b and c lie farthest apart; no place stands in two of them. */
-function chooseSums(sums: readonly Sum[]): Sum[] {
-  const used = new Set<number>();
+/** Those of the greatest gain, among the half whose a, b and c lie farthest apart; no ground is seen in two of them. */
+function chooseSums(drawing: ModelDrawing, sums: readonly Sum[]): Sum[] {
+  const apart = apartOf(drawing);
+  const used: number[] = [];
+  const isUsed = (row: number): boolean =>
+    used.some((other) => metresBetween(drawing.places, row, other) <= apart);
   const chosen: Sum[] = [];
   const unlike = sums.toSorted((x, y) => y.apart - x.apart).slice(0, Math.ceil(sums.length / 2));
   for (const sum of unlike.sort((x, y) => y.gain - x.gain)) {
     if (chosen.length === SHOWN) break;
     const rows = [sum.a, sum.b, sum.c, sum.answer];
-    if (sum.gain <= 1 || rows.some((row) => used.has(row))) continue;
+    if (sum.gain <= 1 || rows.some(isUsed)) continue;
     chosen.push(sum);
-    for (const row of rows) used.add(row);
+    used.push(...rows);
   }
   return chosen;
 }

@@ -54,7 +54,7 @@ export const interpolation: FigureMaker<ModelDrawing> = {
     return {
       caption: `The straight way through embedding space between two places (blue frames), in ${STEPS - 1} equal steps; at each step the tile whose embedding is nearest. Below it: how far along the way it is, and how far the tile lies off the way.`,
       look: "a change that is gradual: what the left end is full of grows less, what the right end is full of grows more. A tile that stands twice is the nearest to two steps: there, the city has no place in between.",
-      made: `The ends are, of ${Math.min(shuffled.length, CANDIDATES[effort])} random places, those whose tiles have most of a channel beyond what is usual in the city, in the ${ways.length} pairs that lie farthest apart in the space (${far.map(metresText).join(", ")} on the ground). The tiles between are found among all that are rendered.`,
+      made: `The ends are, of ${Math.min(shuffled.length, CANDIDATES[effort])} random places, those whose tiles have most of a channel, in the ${ways.length} pairs that lie farthest apart in the space (${far.map(metresText).join(", ")} on the ground). The tiles between are found among all that are rendered.`,
       pictures: [
         await save(
           "interpolation.svg",

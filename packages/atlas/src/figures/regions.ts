@@ -71,7 +71,7 @@ function nameOf(drawing: ModelDrawing, cover: Cover, numbers: Uint16Array, numbe
     channels.map(([channel]) => channelWords(drawing, channel)).join(", ");
   const named = order.filter(([channel, deviations]) => deviations > BEYOND && often(channel));
   if (named.length > 0) return words(named.slice(0, NAMED));
-  return `little of anything; rather ${words(order.slice(0, 2))}`;
+  return `little of anything but ${words(order.slice(0, 2))}`;
 }
 
 async function drawMap(
