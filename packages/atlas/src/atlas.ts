@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import {
+  checkName,
   type Dataset,
   errorMessage,
   FarmError,
@@ -97,8 +98,10 @@ export async function writeAtlas(options: AtlasOptions): Promise<Atlas> {
   }
 }
 
-/** @throws FarmError `usage` where a name is named twice, or has no use without a model */
+/** @throws FarmError `usage` where a name is none, is named twice, or has no use without a model */
 function checkNames({ dataset, model, cities = [], rivals = [] }: AtlasOptions): void {
+  for (const name of [dataset, ...cities]) checkName("data set", name);
+  for (const name of [...(model === undefined ? [] : [model]), ...rivals]) checkName("model", name);
   if (model === undefined && cities.length + rivals.length > 0)
     throw new FarmError(
       "usage",
