@@ -12,4 +12,4 @@ farm import "$map" # other rules, so another import: what was imported before is
 farm enqueue --dataset own-channels --sample "$locations"
 farm work --until empty --dataset own-channels
 farm train --dataset own-channels --model own-channels --steps "$steps"
-farm atlas --dataset own-channels
+farm atlas --dataset own-channels --quick

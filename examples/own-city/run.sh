@@ -12,4 +12,4 @@ farm enqueue --dataset "$name" --sample "$locations"
 farm work --until empty --dataset "$name"
 farm train --dataset "$name" --model "$name" --steps "$steps"
 farm embed --dataset "$name" --model "$name"
-farm atlas --dataset "$name" --model "$name"
+farm atlas --dataset "$name" --model "$name" --quick

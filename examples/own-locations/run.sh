@@ -17,4 +17,4 @@ farm train --dataset region --model region --steps "$steps"
 farm enqueue --dataset places --locations "$places" --positives 0
 farm work --until empty --dataset places
 farm embed --dataset places --model region
-farm atlas --dataset places --model region
+farm atlas --dataset places --model region --quick

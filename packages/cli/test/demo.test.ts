@@ -37,7 +37,7 @@ test("a real city through every part, from nothing but a map; again, only the pi
   expect(first.stderr).toContain("© OpenStreetMap contributors");
   expect(first).toMatchObject({
     code: 0,
-    json: { locations: 60, tiles: 1260, parameters: 316_176, steps: 6 },
+    json: { locations: 60, tiles: 1260, parameters: 348_944, steps: 6 },
   });
   expect(first.json.bytesPerTile).toBeGreaterThan(100);
   expect(first.json.bytesPerTile).toBeLessThan(12 * 128 * 128);

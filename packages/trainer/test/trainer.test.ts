@@ -166,7 +166,10 @@ describe("mini-batches", () => {
   test("locations that lie near one another are never in one mini-batch, nor any that is held out", async () => {
     const apart = (a: number, b: number): boolean => Math.abs(a - b) >= 3;
     const eligible = (location: number): boolean => location !== 10;
-    const plans = planBatches(DATASET, SHARDS, { locations: 5, pairs: 2 }, 5, { apart, eligible });
+    const plans = planBatches(DATASET, SHARDS, { locations: 5, pairs: 2 }, 5, {
+      together: { apart },
+      eligible,
+    });
     const seen = new Set<number>();
     for (let step = 0; step < 60; step++) {
       const { rows } = (await plans.next()).value;
@@ -179,7 +182,7 @@ describe("mini-batches", () => {
     }
     expect(seen.size).toBe(21);
     expect(seen.has(10)).toBe(false);
-    const never = planBatches(DATASET, SHARDS, SHAPE, 5, { apart: () => false }).next();
+    const never = planBatches(DATASET, SHARDS, SHAPE, 5, { together: { apart: () => false } }).next();
     await expect(never).rejects.toThrowError(/far enough from one another/);
   });
 
