@@ -1,4 +1,4 @@
-import { cholesky } from "./cholesky.ts";
+import { cholesky, solveLower, solveTransposed } from "@loc2vec/numeric";
 import { moments } from "./moments.ts";
 
 /**
@@ -32,7 +32,8 @@ export function fitProbe(
   const standardize = standardizer(features, size);
   const width = size + 1;
   const x = standardize(features);
-  const solve = cholesky(hessianBound(x, width));
+  const lower = cholesky(hessianBound(x, width), (pivot) => Math.max(pivot, 1e-12));
+  const solve = (b: Float64Array): Float64Array => solveTransposed(lower, solveLower(lower, b));
   let weights = new Float64Array(classes * width);
   let before = weights;
   let momentum = 1;

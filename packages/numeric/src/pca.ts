@@ -1,13 +1,17 @@
 import { columnMeans, covariance } from "./covariance.ts";
 import { eigen } from "./eigen.ts";
 
-export interface Pca {
+/** Directions in which data vary most. */
+export interface Axes {
   /** The mean of each column, float64 [columns]. */
   mean: Float64Array;
   /** Principal axes, float64 [components, columns], orthonormal, by falling variance; the largest entry of each is positive. */
   axes: Float64Array;
   /** Share of the variance that each axis explains. */
   explained: number[];
+}
+
+export interface Pca extends Axes {
   /** The rows in these axes, float64 [rows, components]. */
   scores: Float64Array;
 }
@@ -19,6 +23,12 @@ export interface Pca {
  * @param components how many axes to keep, at most as many as there are columns
  */
 export function pca(data: Float32Array | Float64Array, columns: number, components: number): Pca {
+  const axes = principalAxes(data, columns, components);
+  return { ...axes, scores: project(data, axes) };
+}
+
+/** The axes of {@link pca} alone, for data that are not looked at in them, or not all. */
+export function principalAxes(data: Float32Array | Float64Array, columns: number, components: number): Axes {
   const mean = columnMeans(data, columns);
   const { values, vectors } = eigen(covariance(data, columns, mean));
   const order = [...values.keys()]
@@ -33,7 +43,6 @@ export function pca(data: Float32Array | Float64Array, columns: number, componen
     mean,
     axes,
     explained: order.map((at) => (total > 0 ? Math.max(0, values[at] as number) / total : 0)),
-    scores: project(data, { mean, axes }),
   };
 }
 
@@ -51,7 +60,7 @@ function withLargestPositive(axis: readonly number[]): readonly number[] {
  */
 export function project(
   data: Float32Array | Float64Array,
-  { mean, axes }: Pick<Pca, "mean" | "axes">,
+  { mean, axes }: Pick<Axes, "mean" | "axes">,
 ): Float64Array {
   const columns = mean.length;
   const [rows, components] = [data.length / columns, axes.length / columns];

@@ -1,5 +1,5 @@
 import { FarmError } from "@loc2vec/core";
-import { columnMeans, covariance, eigen } from "@loc2vec/numeric";
+import { cholesky, columnMeans, covariance, eigen, solveLower, solveTransposed } from "@loc2vec/numeric";
 import { checkComponents, type Projection } from "./projection.ts";
 import { countRows, gather } from "./vectors.ts";
 
@@ -78,12 +78,12 @@ function rowsByClass(rows: number, classes: ArrayLike<number>): number[][] {
 /** Solves B v = λ W v: with W = L Lᵀ, the eigenvectors u of L⁻¹ B L⁻ᵀ give v = L⁻ᵀ u. */
 function axesOf(between: Matrix, within: Matrix, components: number): Pick<Projection, "axes" | "explained"> {
   const size = within.length;
-  const lower = cholesky(within);
-  const half = between.map((line) => forwards(lower, line)); // Rows: (L⁻¹ B)ᵀ, and B is symmetric.
+  const lower = triangleOf(within);
+  const half = between.map((line) => solveLower(lower, line)); // Rows: (L⁻¹ B)ᵀ, and B is symmetric.
   const columns = zeros(size);
   for (const [i, line] of half.entries())
     for (let k = 0; k < size; k++) set(columns, k, i, line[k] as number);
-  const whole = columns.map((line) => forwards(lower, line));
+  const whole = columns.map((line) => solveLower(lower, line));
   const symmetric = whole.map((line, i) => line.map((value, k) => (value + get(whole, k, i)) / 2));
   const { values, vectors } = eigen(symmetric);
   const order = [...values.keys()].sort((a, b) => (values[b] as number) - (values[a] as number));
@@ -91,7 +91,7 @@ function axesOf(between: Matrix, within: Matrix, components: number): Pick<Proje
   const chosen = order.slice(0, components);
   const axes = new Float64Array(components * size);
   for (const [at, column] of chosen.entries()) {
-    const axis = backwards(
+    const axis = solveTransposed(
       lower,
       Float64Array.from(vectors, (line) => line[column] as number),
     );
@@ -105,45 +105,17 @@ function axesOf(between: Matrix, within: Matrix, components: number): Pick<Proje
 /** How small a pivot may be beside its diagonal entry, and that beside the greatest one, before the matrix counts as singular. */
 const [SINGULAR, FLAT] = [1e-10, 1e-20];
 
-/** The lower triangle L of a positive definite matrix L Lᵀ (Golub & Van Loan, §4.2). */
-function cholesky(matrix: Matrix): Matrix {
-  const lower = zeros(matrix.length);
-  const greatest = matrix.reduce((most, line, i) => Math.max(most, line[i] as number), 0);
-  for (let i = 0; i < matrix.length; i++) {
-    for (let k = 0; k <= i; k++) {
-      let sum = get(matrix, i, k);
-      for (let j = 0; j < k; j++) sum -= get(lower, i, j) * get(lower, k, j);
-      if (k < i) set(lower, i, k, sum / get(lower, k, k));
-      else if (sum > SINGULAR * get(matrix, i, i) && sum > FLAT * greatest) set(lower, i, i, Math.sqrt(sum));
-      else
-        throw new FarmError(
-          "data",
-          `LDA: within classes, number ${i} of the vectors does not vary by itself`,
-          "set a shrinkage, such as 0.1, or give more vectors",
-        );
-    }
-  }
-  return lower;
-}
-
-/** x of L x = b. */
-function forwards(lower: Matrix, b: Float64Array): Float64Array {
-  const x = b.slice();
-  for (let i = 0; i < x.length; i++) {
-    for (let k = 0; k < i; k++) x[i] = (x[i] as number) - get(lower, i, k) * (x[k] as number);
-    x[i] = (x[i] as number) / get(lower, i, i);
-  }
-  return x;
-}
-
-/** x of Lᵀ x = b. */
-function backwards(lower: Matrix, b: Float64Array): Float64Array {
-  const x = b.slice();
-  for (let i = x.length - 1; i >= 0; i--) {
-    for (let k = i + 1; k < x.length; k++) x[i] = (x[i] as number) - get(lower, k, i) * (x[k] as number);
-    x[i] = (x[i] as number) / get(lower, i, i);
-  }
-  return x;
+/** The lower triangle of what lies within classes. @throws FarmError where it does not vary in all directions */
+function triangleOf(within: Matrix): Matrix {
+  const greatest = within.reduce((most, line, i) => Math.max(most, line[i] as number), 0);
+  return cholesky(within, (pivot, i) => {
+    if (pivot > SINGULAR * get(within, i, i) && pivot > FLAT * greatest) return pivot;
+    throw new FarmError(
+      "data",
+      `LDA: within classes, number ${i} of the vectors does not vary by itself`,
+      "set a shrinkage, such as 0.1, or give more vectors",
+    );
+  });
 }
 
 function shrink(matrix: Matrix, shrinkage: number): Matrix {

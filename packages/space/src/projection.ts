@@ -1,5 +1,5 @@
 import { FarmError } from "@loc2vec/core";
-import { pca, project } from "@loc2vec/numeric";
+import { principalAxes, project } from "@loc2vec/numeric";
 import { countRows } from "./vectors.ts";
 
 /** Axes that were fitted to some vectors, to look at these or others in. */
@@ -13,7 +13,7 @@ export interface Projection {
 }
 
 /**
- * Principal axes (numeric's `pca`).
+ * Principal axes (numeric's `principalAxes`).
  *
  * @param vectors float32 [n, size], C order, at least one row
  * @param components 1 to `size`
@@ -21,8 +21,7 @@ export interface Projection {
 export function fitPca(vectors: Float32Array, size: number, components: number): Projection {
   if (countRows(vectors, size) === 0) throw new FarmError("input", "PCA of no vectors", "give at least one");
   checkComponents(components, size, `vectors have ${size} numbers`);
-  const { mean, axes, explained } = pca(vectors, size, components);
-  return { mean, axes, explained };
+  return principalAxes(vectors, size, components);
 }
 
 /** @throws FarmError where an axis more is asked for than there can be */
