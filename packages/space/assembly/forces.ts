@@ -10,8 +10,7 @@ export function forces(from: i32, to: i32): void {
   for (let rank = from; rank < to; rank++) {
     const point = load<i32>(order + (<usize>rank << 2));
     attract(point);
-    if (dimensions == 3) repel3(rank, point);
-    else repel2(rank, point);
+    repel(rank, point);
   }
 }
 
@@ -41,7 +40,7 @@ function attract(point: i32): void {
   store<f64>(target, fz, 16);
 }
 
-function repel3(rank: i32, point: i32): void {
+function repel(rank: i32, point: i32): void {
   const here = positions + <usize>point * 24;
   const x = load<f64>(here);
   const y = load<f64>(here, 8);
@@ -50,6 +49,8 @@ function repel3(rank: i32, point: i32): void {
   let fy: f64 = 0;
   let fz: f64 = 0;
   let sum: f64 = 0;
+  const spatial = dimensions == 3;
+  const share: f64 = spatial ? 0.5 : 1;
   const end = <usize>load<u32>(nodes, 40);
   let at = nodes;
   while (at < end) {
@@ -70,8 +71,8 @@ function repel3(rank: i32, point: i32): void {
       at += NODE;
       continue;
     }
-    const u = 1 / (1 + 0.5 * d2);
-    const q = mass * u * sqrt(u);
+    const u = 1 / (1 + share * d2);
+    const q = spatial ? mass * u * sqrt(u) : mass * u;
     sum += q;
     const force = q * u;
     fx += force * dx;
@@ -84,44 +85,4 @@ function repel3(rank: i32, point: i32): void {
   store<f64>(target, fx);
   store<f64>(target, fy, 8);
   store<f64>(target, fz, 16);
-}
-
-function repel2(rank: i32, point: i32): void {
-  const here = positions + <usize>point * 24;
-  const x = load<f64>(here);
-  const y = load<f64>(here, 8);
-  let fx: f64 = 0;
-  let fy: f64 = 0;
-  let sum: f64 = 0;
-  const end = <usize>load<u32>(nodes, 40);
-  let at = nodes;
-  while (at < end) {
-    const dx = x - load<f64>(at);
-    const dy = y - load<f64>(at, 8);
-    const d2 = dx * dx + dy * dy;
-    const squared = load<f64>(at, 24);
-    if (squared >= theta2 * d2) {
-      at += NODE;
-      continue;
-    }
-    const mass = load<f64>(at, 32);
-    const first = load<i32>(at, 44);
-    if (rank >= first && rank < first + <i32>mass) {
-      if (squared < 0) sum += mass - 1;
-      at += NODE;
-      continue;
-    }
-    const u = 1 / (1 + d2);
-    const q = mass * u;
-    sum += q;
-    const force = q * u;
-    fx += force * dx;
-    fy += force * dy;
-    at = <usize>load<u32>(at, 40);
-  }
-  store<f64>(shares + (<usize>point << 3), sum);
-  const target = repulsion + <usize>point * 24;
-  store<f64>(target, fx);
-  store<f64>(target, fy, 8);
-  store<f64>(target, 0, 16);
 }

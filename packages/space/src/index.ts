@@ -21,5 +21,5 @@ export { findRegions, type Regions } from "./regions.ts";
 export { trustworthiness } from "./trustworthiness.ts";
 export { type TsneArrangement, type TsneOptions, tsne } from "./tsne.ts";
 export { type UmapOptions, umap } from "./umap.ts";
-export type { Places } from "./vectors.ts";
+export { gather, type Places } from "./vectors.ts";
 export { type Jump, type WalkOptions, walk } from "./walk.ts";

@@ -1,4 +1,5 @@
 import { FarmError } from "@loc2vec/core";
+import { squaredDistance } from "@loc2vec/numeric";
 import { createLeast, scan } from "./scan.ts";
 import { countRows } from "./vectors.ts";
 
@@ -47,10 +48,7 @@ export function trustworthiness(
 
 function distancesFrom(vectors: Float32Array, size: number, row: number, squares: Float64Array): void {
   for (let other = 0; other < squares.length; other++) {
-    let sum = 0;
-    for (let k = 0; k < size; k++)
-      sum += ((vectors[other * size + k] as number) - (vectors[row * size + k] as number)) ** 2;
-    squares[other] = sum;
+    squares[other] = squaredDistance(vectors, other * size, vectors, row * size, size);
   }
 }
 
