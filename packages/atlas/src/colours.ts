@@ -1,5 +1,6 @@
-import { applyProjection, fitPca, type Projection } from "@loc2vec/space";
+import { applyProjection, fitPca, gather, type Projection } from "@loc2vec/space";
 import type { EmbeddedCity, ModelDrawing } from "./drawing.ts";
+import { hex } from "./svg.ts";
 
 /** Rows of each city that axes are fitted to, at most. */
 const MOST_ROWS = 20_000;
@@ -26,8 +27,7 @@ export function commonColours(drawing: ModelDrawing): Colours {
   const fitted = new Float32Array(cities.length * count * size);
   for (const [i, { embeddings }] of cities.entries()) {
     const rows = random.shuffle(Array.from({ length: embeddings.data.length / size }, (_, row) => row));
-    for (const [k, row] of rows.slice(0, count).entries())
-      fitted.set(embeddings.data.subarray(row * size, (row + 1) * size), (i * count + k) * size);
+    fitted.set(gather(embeddings.data, size, rows.slice(0, count)), i * count * size);
   }
   const projection = fitPca(fitted, size, Math.min(3, size));
   const ends = endsOf(projection, fitted);
@@ -62,6 +62,5 @@ function endsOf(projection: Projection, fitted: Float32Array): [number, number][
 
 /** A row's colour, `#rrggbb`. @param shares see {@link Colours} */
 export function colourOf(shares: Float64Array, row: number): string {
-  const parts = [0, 1, 2].map((axis) => Math.round(255 * (shares[3 * row + axis] as number)));
-  return `#${parts.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
+  return hex([0, 1, 2].map((axis) => Math.round(255 * (shares[3 * row + axis] as number))));
 }

@@ -25,6 +25,9 @@ export function tooFew({ dataset, shuffled }: City, least: number, what: string)
   return `${what} need ${least} rendered locations: data set ${dataset.name} has ${shuffled.length}. pnpm farm:work renders more.`;
 }
 
+/** A share in words. */
+export const percent = (share: number): string => `${Math.round(100 * share)} %`;
+
 /** Metres in words. */
 export function metresText(metres: number): string {
   return metres < 1000 ? `${Math.round(metres)} m` : `${(metres / 1000).toFixed(1)} km`;

@@ -1,3 +1,4 @@
+import { mean } from "@loc2vec/numeric";
 import type { City, Drawing } from "./drawing.ts";
 
 /** How much of some tiles each channel covers. */
@@ -35,6 +36,19 @@ export async function coverOf(
   return { locations, shares };
 }
 
+/** Tiles that say what is usual. */
+const LOOKED_AT = { full: 2000, quick: 400 } as const;
+
+const typical = new WeakMap<Drawing, Promise<Cover>>();
+
+/** What a city's tiles usually show, by some random ones, which are read for the first figure that asks. */
+export function typicalCover(drawing: Drawing): Promise<Cover> {
+  const { shuffled, effort, signal } = drawing;
+  const cover = typical.get(drawing) ?? coverOf(drawing, shuffled.slice(0, LOOKED_AT[effort]), signal);
+  typical.set(drawing, cover);
+  return cover;
+}
+
 /** Mean and standard deviation of each channel's cover. */
 export interface Usual {
   means: readonly number[];
@@ -45,9 +59,9 @@ export interface Usual {
 export function usualOf({ shares }: Cover): Usual {
   const count = shares[0]?.length ?? 0;
   const means = Array.from({ length: count }, (_, channel) => meanOf(shares, channel));
-  const deviations = means.map((mean, channel) =>
+  const deviations = means.map((middle, channel) =>
     Math.sqrt(
-      shares.reduce((sum, each) => sum + ((each[channel] as number) - mean) ** 2, 0) /
+      shares.reduce((sum, each) => sum + ((each[channel] as number) - middle) ** 2, 0) /
         Math.max(1, shares.length),
     ),
   );
@@ -57,14 +71,14 @@ export function usualOf({ shares }: Cover): Usual {
 /** How far the mean cover of some rows lies from what is usual, in deviations of a single tile, by channel. */
 export function beyondUsual({ shares }: Cover, rows: readonly number[], usual: Usual): number[] {
   const own = rows.map((row) => shares[row] as readonly number[]);
-  return usual.means.map((mean, channel) => {
+  return usual.means.map((middle, channel) => {
     const deviation = usual.deviations[channel] as number;
-    return deviation > 0 ? (meanOf(own, channel) - mean) / deviation : 0;
+    return deviation > 0 ? (meanOf(own, channel) - middle) / deviation : 0;
   });
 }
 
 function meanOf(shares: readonly (readonly number[])[], channel: number): number {
-  return shares.reduce((sum, each) => sum + (each[channel] as number), 0) / Math.max(1, shares.length);
+  return mean(shares.map((each) => each[channel] as number));
 }
 
 /** A channel in few words: its title up to a colon. */

@@ -1,8 +1,8 @@
-import { footprint } from "@loc2vec/core";
 import { metresBetween } from "@loc2vec/space";
 import { type Colours, colourOf } from "../colours.ts";
 import type { EmbeddedCity, ModelDrawing } from "../drawing.ts";
 import { type Row, tileGrid } from "../grid.ts";
+import { apartOf } from "../near.ts";
 import type { Svg } from "../svg.ts";
 
 /** Tiles along an axis. */
@@ -57,7 +57,7 @@ function chooseAlong(candidates: readonly Candidate[], axis: number): Candidate[
 
 function isApart({ city, location }: Candidate, other: Candidate): boolean {
   if (city !== other.city) return true;
-  return metresBetween(city.places, location, other.location) > 2 * footprint(city.dataset.radius, 0).reachM;
+  return metresBetween(city.places, location, other.location) > apartOf(city);
 }
 
 /** The one nearest to a place on one axis and to the middle of the others; of equal ones the first. */

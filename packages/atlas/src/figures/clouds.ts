@@ -2,7 +2,7 @@ import { applyProjection, fitPca, trustworthiness, tsne, umap } from "@loc2vec/s
 import sharp from "sharp";
 import { type Cloud, openScene, turnOf } from "../cloud.ts";
 import type { FigureMaker, ModelDrawing } from "../drawing.ts";
-import { tooFew } from "../near.ts";
+import { percent, tooFew } from "../near.ts";
 import type { FigurePicture } from "../page.ts";
 import type { Picture } from "../picture.ts";
 
@@ -134,11 +134,10 @@ export const pcaCloud = cloudFigure({
   place: async ({ embeddings: { data, size } }) => {
     const projection = fitPca(data, size, Math.min(3, size));
     const [first = 0, second = 0, third = 0] = projection.explained;
-    const said = [first, second, third].map((share) => `${Math.round(100 * share)} %`).join(", ");
-    const all = Math.round(100 * (first + second + third));
+    const said = [first, second, third].map(percent).join(", ");
     return {
       positions: threeOf(applyProjection(projection, data), Math.min(3, size)),
-      made: `Principal components of all ${data.length / size} embeddings; the three axes have ${said} of the variance, ${all} % together.`,
+      made: `Principal components of all ${data.length / size} embeddings; the three axes have ${said} of the variance, ${percent(first + second + third)} together.`,
     };
   },
 });

@@ -1,5 +1,6 @@
 import { distanceM } from "@loc2vec/core";
 import { lookalikes as findPairs, histogramsOf } from "@loc2vec/evaluation";
+import { gather } from "@loc2vec/space";
 import type { FigureMaker, ModelDrawing } from "../drawing.ts";
 import { tileGrid } from "../grid.ts";
 import { filledOf } from "../picture.ts";
@@ -25,11 +26,7 @@ export const lookalikes: FigureMaker<ModelDrawing> = {
       return { lon: places.lon[location] as number, lat: places.lat[location] as number };
     };
     const apart = (a: number, b: number): boolean => distanceM(placeOf(a), placeOf(b)) >= 2 * dataset.radius;
-    const vectors = new Float32Array(rows.length * embeddings.size);
-    for (const [i, location] of rows.entries()) {
-      const at = location * embeddings.size;
-      vectors.set(embeddings.data.subarray(at, at + embeddings.size), i * embeddings.size);
-    }
+    const vectors = gather(embeddings.data, embeddings.size, rows);
     const pairs = findPairs(histograms, dataset.channels.length, vectors, PAIRS, apart);
     if (pairs.length === 0)
       return {

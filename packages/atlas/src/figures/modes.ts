@@ -1,8 +1,10 @@
 import { hashKeys, METRES_PER_DEGREE } from "@loc2vec/core";
-import { applyProjection, fitLda } from "@loc2vec/space";
+import { mean } from "@loc2vec/numeric";
+import { applyProjection, fitLda, gather } from "@loc2vec/space";
 import { PALETTE } from "../dotmap.ts";
 import type { FigureMaker, ModelDrawing } from "../drawing.ts";
 import { type Key, legend } from "../grid.ts";
+import { percent } from "../near.ts";
 import { border, hex, type Svg, svg, words } from "../svg.ts";
 
 /** Places that a mode needs to be shown. */
@@ -45,8 +47,6 @@ export const modes: FigureMaker<ModelDrawing> = {
       crossValidate(drawing, found, components),
     ) as [number[], number[]];
     const chance = 1 / names.length;
-    const mean = (values: readonly number[]): number =>
-      values.reduce((sum, value) => sum + value, 0) / values.length;
     const description = `${rows.length} places on roads and rails as dots in a plane, in ${names.length} colours: ${names.join(", ")}.`;
     const explained = plane.explained.reduce((sum, share) => sum + share, 0);
     const each = names.map((name, i) => `${name} ${percent(all[i] as number)}`).join(", ");
@@ -60,8 +60,6 @@ export const modes: FigureMaker<ModelDrawing> = {
     };
   },
 };
-
-const percent = (share: number): string => `${Math.round(100 * share)} %`;
 
 async function modesOf(drawing: ModelDrawing): Promise<Modes> {
   const labels = await drawing.labels();
@@ -82,12 +80,6 @@ async function modesOf(drawing: ModelDrawing): Promise<Modes> {
     counts: shown.map(([, rows]) => rows.length),
     rare: rare.slice(0, 10),
   };
-}
-
-function gather(data: Float32Array, size: number, rows: readonly number[]): Float32Array {
-  const vectors = new Float32Array(rows.length * size);
-  for (const [i, row] of rows.entries()) vectors.set(data.subarray(row * size, (row + 1) * size), i * size);
-  return vectors;
 }
 
 /** For each mode the share of its places whose nearest middle, among places of other parts, is that of their own mode. */

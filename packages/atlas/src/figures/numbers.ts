@@ -1,16 +1,16 @@
 import { type Extremes, extremes } from "@loc2vec/insight";
+import { mean } from "@loc2vec/numeric";
+import { gather } from "@loc2vec/space";
 import { diverging, dotMap } from "../dotmap.ts";
 import type { FigureMaker, ModelDrawing } from "../drawing.ts";
 import { type Cell, type Row, tileGrid } from "../grid.ts";
 import { layOut } from "../ground.ts";
 import { tooFew } from "../near.ts";
-import { type Cover, channelWords, coverOf } from "../objects.ts";
+import { type Cover, channelWords, typicalCover } from "../objects.ts";
 import { hex } from "../svg.ts";
 
 /** Tiles at each end of a number. */
 const ENDS = 4;
-/** Tiles that words are found by. */
-const LOOKED_AT = { full: 2000, quick: 400 } as const;
 const LEAST = 20;
 /** Correlation from which on a channel is named, and how many are at most. */
 const [CLEAR, NAMED] = [0.2, 2] as const;
@@ -20,10 +20,10 @@ export const numbers: FigureMaker<ModelDrawing> = {
   id: "numbers",
   title: "What each number responds to",
   async draw(drawing) {
-    const { embeddings, effort, shuffled, signal, save } = drawing;
+    const { embeddings, shuffled, save } = drawing;
     const lacks = tooFew(drawing, LEAST, "The ends of numbers");
     if (lacks !== undefined) return { lacks };
-    const cover = await coverOf(drawing, shuffled.slice(0, LOOKED_AT[effort]), signal);
+    const cover = await typicalCover(drawing);
     const ends = endsOf(drawing);
     const { size } = embeddings;
     const half = Math.ceil(size / 2);
@@ -56,8 +56,7 @@ export const numbers: FigureMaker<ModelDrawing> = {
 function endsOf({ embeddings, dataset, places, shuffled }: ModelDrawing): Extremes[] {
   const { data, size } = embeddings;
   const rows = shuffled.toSorted((a, b) => a - b);
-  const vectors = new Float32Array(rows.length * size);
-  for (const [i, row] of rows.entries()) vectors.set(data.subarray(row * size, (row + 1) * size), i * size);
+  const vectors = gather(data, size, rows);
   const at = rows.map((row) => ({ lon: places.lon[row] as number, lat: places.lat[row] as number }));
   const locations = (found: readonly number[]): number[] => found.map((row) => rows[row] as number);
   return extremes(vectors, size, { k: ENDS, seed: dataset.seed, places: at }).map(({ lowest, highest }) => ({
@@ -91,8 +90,6 @@ function wordsOf(drawing: ModelDrawing, cover: Cover, number: number): string {
 
 /** Pearson's; 0 where one does not vary. */
 function correlation(x: readonly number[], y: readonly number[]): number {
-  const mean = (values: readonly number[]): number =>
-    values.reduce((sum, value) => sum + value, 0) / values.length;
   const [mx, my] = [mean(x), mean(y)];
   let [xy, xx, yy] = [0, 0, 0];
   for (const [i, value] of x.entries()) {

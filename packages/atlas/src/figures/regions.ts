@@ -3,13 +3,11 @@ import { PALETTE } from "../dotmap.ts";
 import type { FigureMaker, ModelDrawing } from "../drawing.ts";
 import { type Cell, tileGrid } from "../grid.ts";
 import { inView, layOut, mapSvg, paintGround } from "../ground.ts";
-import { apartOf, renderedNeighbours, tooFew } from "../near.ts";
-import { beyondUsual, type Cover, channelWords, coverOf, usualOf } from "../objects.ts";
+import { apartOf, percent, renderedNeighbours, tooFew } from "../near.ts";
+import { beyondUsual, type Cover, channelWords, typicalCover, usualOf } from "../objects.ts";
 import { hex, type Svg } from "../svg.ts";
 
 const COUNT = 8;
-/** Tiles that names are found by. */
-const LOOKED_AT = { full: 2000, quick: 400 } as const;
 const LEAST = 3 * COUNT;
 /** Tiles that are shown of each region. */
 const SHOWN = 6;
@@ -31,11 +29,11 @@ export const regions: FigureMaker<ModelDrawing> = {
   id: "regions",
   title: "Regions of the space",
   async draw(drawing) {
-    const { embeddings, shuffled, effort, signal, save } = drawing;
+    const { embeddings, save } = drawing;
     const lacks = tooFew(drawing, LEAST, "Regions");
     if (lacks !== undefined) return { lacks };
     const found = findRegions(embeddings.data, embeddings.size, COUNT, drawing.random("regions"));
-    const cover = await coverOf(drawing, shuffled.slice(0, LOOKED_AT[effort]), signal);
+    const cover = await typicalCover(drawing);
     const all = found.sizes.map(
       (rows, number): Region => ({
         name: nameOf(drawing, cover, found.regions, number),
@@ -56,8 +54,6 @@ export const regions: FigureMaker<ModelDrawing> = {
     };
   },
 };
-
-const percent = (share: number): string => `${Math.round(100 * share)} %`;
 
 /** What the tiles of a region have more of than is usual, in words. */
 function nameOf(drawing: ModelDrawing, cover: Cover, numbers: Uint16Array, number: number): string {
