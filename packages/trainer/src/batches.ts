@@ -297,6 +297,7 @@ interface Held {
  * Takes the first of some candidates that may be together: no location twice, and no two that are not apart.
  *
  * @param candidates asked for one by one, and for no more once there are enough
+ * @param companionOf another candidate that comes along with one that was taken, however near; told of all locations so far
  * @returns `count` of them, or fewer when there are no more
  */
 export function chooseApart<T>(
@@ -304,18 +305,31 @@ export function chooseApart<T>(
   count: number,
   locationOf: (candidate: T) => number,
   apart: (a: number, b: number) => boolean,
+  companionOf: (candidate: T, locations: readonly number[]) => T | undefined = () => undefined,
 ): T[] {
   const chosen: T[] = [];
   const locations: number[] = [];
+  const take = (candidate: T): boolean => {
+    chosen.push(candidate);
+    locations.push(locationOf(candidate));
+    return chosen.length === count;
+  };
   for (const candidate of candidates) {
-    const location = locationOf(candidate);
-    if (locations.every((other) => other !== location && apart(other, location))) {
-      locations.push(location);
-      chosen.push(candidate);
-      if (chosen.length === count) break;
-    }
+    if (!isFarFrom(locations, locationOf(candidate), apart)) continue;
+    if (take(candidate)) break;
+    const companion = companionOf(candidate, locations);
+    if (companion !== undefined && take(companion)) break;
   }
   return chosen;
+}
+
+/** Whether a location is none of some others, and far enough from each. */
+function isFarFrom(
+  others: readonly number[],
+  location: number,
+  far: (a: number, b: number) => boolean,
+): boolean {
+  return others.every((other) => other !== location && far(other, location));
 }
 
 /**
@@ -327,23 +341,15 @@ export function chooseApart<T>(
  */
 function chooseLocations(held: readonly Held[], among: readonly number[], rules: Rules): number[] {
   const locationOf = (i: number): number => (held[i] as Held).location;
-  if (rules.neighbours === 0) return chooseApart(among, rules.count, locationOf, rules.apart);
-  const chosen: number[] = [];
-  const may = (i: number, far: (a: number, b: number) => boolean): boolean =>
-    chosen.every((other) => locationOf(other) !== locationOf(i) && far(locationOf(other), locationOf(i)));
   let wanted = rules.neighbours;
-  for (const i of among) {
-    if (!may(i, rules.apart)) continue;
-    chosen.push(i);
-    if (chosen.length === rules.count) break;
-    if (wanted === 0) continue;
-    const other = among.find((j) => rules.near(locationOf(i), locationOf(j)) && may(j, rules.clear));
-    if (other === undefined) continue;
-    chosen.push(other);
-    wanted--;
-    if (chosen.length === rules.count) break;
-  }
-  return chosen;
+  return chooseApart(among, rules.count, locationOf, rules.apart, (i, locations) => {
+    if (wanted === 0) return undefined;
+    const neighbour = among.find(
+      (j) => rules.near(locationOf(i), locationOf(j)) && isFarFrom(locations, locationOf(j), rules.clear),
+    );
+    if (neighbour !== undefined) wanted--;
+    return neighbour;
+  });
 }
 
 /**
