@@ -11,7 +11,6 @@ import { evaluate } from "./commands/evaluate.ts";
 import { exportModel } from "./commands/export.ts";
 import { importMap } from "./commands/import.ts";
 import { locations } from "./commands/locations.ts";
-
 import { retry } from "./commands/retry.ts";
 import { serve } from "./commands/serve.ts";
 import { status } from "./commands/status.ts";

@@ -74,12 +74,14 @@ function viewOf({ places, label }: Served) {
     lon: places.lon[row] as number,
     lat: places.lat[row] as number,
   });
+  const located = (row: number) => {
+    const text = label(row);
+    return { location: row, ...placeOf(row), ...(text === undefined ? {} : { label: text }) };
+  };
   return {
     placeOf,
-    told({ row, distance }: Neighbour) {
-      const text = label(row);
-      return { location: row, ...placeOf(row), ...(text === undefined ? {} : { label: text }), distance };
-    },
+    located,
+    told: ({ row, distance }: Neighbour) => ({ ...located(row), distance }),
     /** Leaves out what lies no farther than so many metres from any of some spots. */
     apartFrom: (spots: readonly schemas.Spot[], metres: number) =>
       metres > 0 && spots.length > 0
@@ -194,7 +196,8 @@ function addSpaceRoutes(instance: FastifyInstance, served: Served, requestMs: nu
 /** What shows a location. */
 function addLocationRoutes(instance: FastifyInstance, served: Served, profile: Profile): void {
   const app = instance.withTypeProvider<ZodTypeProvider>();
-  const { facts, places } = served;
+  const { facts } = served;
+  const { located } = viewOf(served);
   app.get(
     "/v1/locations/:location",
     {
@@ -206,13 +209,9 @@ function addLocationRoutes(instance: FastifyInstance, served: Served, profile: P
     },
     async ({ params: { location } }) => {
       checkLocation(location, facts.n, "location");
-      const label = served.label(location);
       return {
-        location,
-        lon: places.lon[location] as number,
-        lat: places.lat[location] as number,
+        ...located(location),
         kind: served.kind(location),
-        ...(label === undefined ? {} : { label }),
         vector: Array.from(served.neighbours.vector(location)),
       };
     },
