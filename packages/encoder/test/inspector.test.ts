@@ -2,65 +2,19 @@ import { randomOf } from "@loc2vec/core";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import type { Tensor } from "@tensorflow/tfjs";
 import { expect, test } from "vitest";
-import {
-  type Architecture,
-  createEncoder,
-  createInspector,
-  initialWeights,
-  networkOf,
-  parametersOf,
-  type Weights,
-} from "../src/index.ts";
-
-const FOLLOWED = { normalization: "batch", activation: "leaky relu" } as const;
-const TILE = { channels: 3, pixels: 16 };
-const EMBEDDING = { kind: "dense", units: 4, normalization: "none", activation: "none" } as const;
+import { type Architecture, createEncoder, createInspector } from "../src/index.ts";
+import { SMALL_LAYERS, TILE, trainedLike } from "./networks.ts";
 
 /** Networks that have every kind of layer between them, by what is special of them. */
 const NETWORKS: Readonly<Record<string, Architecture>> = {
   "of Loc2Vec's kind, on tiles that are halved and turned": {
     ...{ channels: 3, pixels: 32, halvings: 1, turns: 8 },
-    layers: networkOf({ pooled: [6, 6], pointwise: [5], dense: 6, embedding: 4 }),
+    layers: SMALL_LAYERS.small,
   },
-  "with blur pools and a bias": {
-    ...TILE,
-    layers: [
-      { kind: "conv", filters: 5, size: 5, normalization: "none", activation: "leaky relu" },
-      { kind: "blur pool" },
-      { kind: "conv", filters: 4, size: 3, ...FOLLOWED },
-      { kind: "blur pool" },
-      { kind: "flatten" },
-      EMBEDDING,
-    ],
-  },
-  "with a global pool of several maps": {
-    ...TILE,
-    layers: [
-      { kind: "conv", filters: 5, size: 3, ...FOLLOWED },
-      { kind: "pool" },
-      { kind: "conv", filters: 4, size: 3, ...FOLLOWED },
-      { kind: "global pool", also: ["conv1", "pool1"] },
-      { kind: "dense", units: 6, ...FOLLOWED },
-      EMBEDDING,
-    ],
-  },
+  "with blur pools and a bias": { ...TILE, layers: SMALL_LAYERS.blurred },
+  "with a global pool of several maps": { ...TILE, layers: SMALL_LAYERS.global },
 };
 const ENTRIES = Object.entries(NETWORKS);
-
-/** As after a training: statistics, shifts and scales that are not those of the beginning. */
-function trainedLike(architecture: Architecture): Weights {
-  const weights = new Map(initialWeights(architecture, 3));
-  for (const [at, { name, initial, shape }] of parametersOf(architecture).entries()) {
-    if (initial === undefined) continue;
-    const random = randomOf(5, at);
-    const spread = name.endsWith("variance") ? 0.05 : 0.2;
-    const data = new Float32Array(shape[0] as number).map(() =>
-      Math.max(initial * 0.02, initial + spread * random.normal()),
-    );
-    weights.set(name, { shape, data });
-  }
-  return weights;
-}
 
 const SIDE = 16;
 const noise = (count: number, seed: number): Float32Array => {

@@ -1,9 +1,9 @@
 import { type Architecture, layersOf } from "@loc2vec/encoder";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { expect, test } from "vitest";
+import { dataOf, LINEAR, NETWORKS, SMALL, trainedLike } from "../../encoder/test/networks.ts";
 import { blur, gaussian } from "../src/blur.ts";
 import { maximizeActivations } from "../src/index.ts";
-import { dataOf, LINEAR, NETWORKS, SMALL, trainedLike } from "./networks.ts";
 
 const mean = (values: ArrayLike<number>): number =>
   Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;

@@ -2,8 +2,8 @@ import { randomOf } from "@loc2vec/core";
 import { type Architecture, createEncoder } from "@loc2vec/encoder";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { expect, test } from "vitest";
+import { dataOf, LINEAR, NETWORKS, SMALL, trainedLike } from "../../encoder/test/networks.ts";
 import { saliency } from "../src/index.ts";
-import { dataOf, LINEAR, NETWORKS, SMALL, trainedLike } from "./networks.ts";
 
 const tileOf = ({ channels, pixels }: Architecture): Uint8Array => {
   const random = randomOf(21);
