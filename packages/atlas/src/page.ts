@@ -61,7 +61,7 @@ h2 small { color: var(--soft); font-weight: 400; font-size: .9rem; margin-left: 
 a { color: var(--link); }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .75rem 1.5rem; margin: 1.25rem 0 0; }
 dt { color: var(--soft); font-size: .85rem; } dd { margin: 0; overflow-wrap: anywhere; }
-nav ol { columns: 16rem; margin: 1.5rem 0 0; padding-left: 1.6rem; } nav li { break-inside: avoid; }
+nav ol { columns: 16rem; column-gap: 3rem; margin: 1.5rem 0 0; padding-left: 1.6rem; } nav li { break-inside: avoid; }
 figure { margin: 2.5rem 0 0; padding-top: 1.25rem; border-top: 1px solid var(--line); }
 figcaption p { margin: 0 0 .6rem; max-width: 78ch; } figcaption .made { color: var(--soft); font-size: .92rem; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1.25rem .9rem; margin-top: .9rem; }
