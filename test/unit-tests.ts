@@ -66,6 +66,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/shards/test/properties.test.ts",
   "packages/shards/test/shard.test.ts",
   "packages/space/test/arithmetic.test.ts",
+  "packages/space/test/kept-index.test.ts",
   "packages/space/test/neighbours.test.ts",
   "packages/space/test/projection.test.ts",
   "packages/space/test/tsne.test.ts",

@@ -298,6 +298,15 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       files: ["encoder.onnx", "weights.safetensors", "loc2vec_keras.py"],
     });
     expect((await readFile(join(home, "exported/encoder.onnx"))).length).toBeGreaterThan(4 * 305_040);
+    const table = join(home, "town.csv");
+    const csv = ["export", "--model", "m", "--dataset", "town", "--format", "csv", "--out", table, "--json"];
+    expect((await run(...csv)).json).toMatchObject({ rows: 30, locations: 30, step, place: table });
+    expect((await readFile(table, "utf8")).split("\r\n")).toHaveLength(32);
+    const projector = ["export", "--model", "m", "--dataset", "town", "--format", "projector", "--sample", "9"];
+    expect((await run(...projector, "--json")).json).toMatchObject({
+      ...{ rows: 9, locations: 30, attribution: expect.stringContaining("©") },
+      place: join(home, "exports/m-town-projector"),
+    });
     const out = join(home, "atlas");
     const atlas = ["atlas", "--dataset", "town", "--model", "m", "--quick", "--out", out];
     const { json } = await run(...atlas, "--json");
