@@ -9,6 +9,7 @@ export const ALL_TESTS: readonly string[] = ["packages/*/test/**/*.test.ts", "te
 export const UNIT_TESTS: readonly string[] = [
   "packages/atlas/test/parts.test.ts",
   "packages/bench/test/gpu-ops.test.ts",
+  "packages/bench/test/resample.test.ts",
   "packages/cli/test/doctor.test.ts",
   "packages/cli/test/node.test.ts",
   "packages/cli/test/training-options.test.ts",

@@ -302,7 +302,17 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
     const csv = ["export", "--model", "m", "--dataset", "town", "--format", "csv", "--out", table, "--json"];
     expect((await run(...csv)).json).toMatchObject({ rows: 30, locations: 30, step, place: table });
     expect((await readFile(table, "utf8")).split("\r\n")).toHaveLength(32);
-    const projector = ["export", "--model", "m", "--dataset", "town", "--format", "projector", "--sample", "9"];
+    const projector = [
+      "export",
+      "--model",
+      "m",
+      "--dataset",
+      "town",
+      "--format",
+      "projector",
+      "--sample",
+      "9",
+    ];
     expect((await run(...projector, "--json")).json).toMatchObject({
       ...{ rows: 9, locations: 30, attribution: expect.stringContaining("©") },
       place: join(home, "exports/m-town-projector"),
@@ -461,6 +471,30 @@ describe("bad input: one line, a mend, an exit code", () => {
       ["enqueue", "--dataset", "x", "--sample", "5", "--pairs", "4"],
       2,
       /--pairs is of a model that is trained \(mend: add --train MODEL\)/,
+    ],
+    [
+      "a format of a model's export",
+      ["export", "--model", "pretrained", "--format", "csv"],
+      2,
+      /--format is for the vectors of a data set \(mend: add --dataset NAME; without it the model/,
+    ],
+    [
+      "a format that there is not",
+      ["export", "--model", "pretrained", "--dataset", "town", "--format", "zip"],
+      2,
+      /'zip' is invalid\. Allowed choices are geoparquet, arrow, csv, pgvector, projector/,
+    ],
+    [
+      "a table of a file",
+      ["export", "--model", "pretrained", "--dataset", "town", "--table", "x"],
+      2,
+      /--table: geoparquet has none \(mend: leave it out, or --format pgvector\)/,
+    ],
+    [
+      "a checkpoint of vectors",
+      ["export", "--model", "pretrained", "--dataset", "town", "--checkpoint", "best"],
+      2,
+      /--checkpoint: vectors are of the one that embedded/,
     ],
   ])("%s", async (_, args, code, message) => {
     const ended = await run(...args);

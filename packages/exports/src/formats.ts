@@ -1,6 +1,3 @@
-import { encodeArrow } from "./arrow.ts";
-import { encodeCsv } from "./csv.ts";
-import { encodeGeoParquet } from "./geoparquet.ts";
 import type { EmbeddingTable } from "./table.ts";
 
 /** A format that is one file. */
@@ -14,24 +11,30 @@ export interface FileFormat {
   encode(table: EmbeddingTable): AsyncIterable<Uint8Array>;
 }
 
+/** Loads what a format needs when it is used: every command of the farm would wait for it otherwise, and use none. */
+const later = (load: () => Promise<FileFormat["encode"]>): FileFormat["encode"] =>
+  async function* encode(table) {
+    yield* (await load())(table);
+  };
+
 export const FILE_FORMATS = {
   geoparquet: {
     about: "GeoParquet, for GeoPandas, DuckDB, QGIS",
     extension: "parquet",
     mediaType: "application/vnd.apache.parquet",
-    encode: encodeGeoParquet,
+    encode: later(async () => (await import("./geoparquet.ts")).encodeGeoParquet),
   },
   arrow: {
     about: "Arrow IPC, for pandas, Polars, R",
     extension: "arrow",
     mediaType: "application/vnd.apache.arrow.file",
-    encode: encodeArrow,
+    encode: later(async () => (await import("./arrow.ts")).encodeArrow),
   },
   csv: {
     about: "text, for whatever reads tables",
     extension: "csv",
     mediaType: "text/csv",
-    encode: encodeCsv,
+    encode: later(async () => (await import("./csv.ts")).encodeCsv),
   },
 } as const satisfies Record<string, FileFormat>;
 

@@ -15,6 +15,8 @@ export interface VectorTableOptions {
   /** `table` or `schema.table`, a–z, 0–9 and `_`. Default: `embeddings_<dataset>_<model>`. */
   name?: string | undefined;
   signal?: AbortSignal | undefined;
+  /** All rows are there, and the indexes come, which takes minutes for millions. */
+  onIndexing?: (() => void) | undefined;
 }
 
 export interface WrittenTable {
@@ -36,7 +38,7 @@ export interface WrittenTable {
 export async function writeVectorTable(
   databaseUrl: string,
   table: EmbeddingTable,
-  { name, signal }: VectorTableOptions = {},
+  { name, signal, onIndexing }: VectorTableOptions = {},
 ): Promise<WrittenTable> {
   const { origin } = table;
   const asked = name ?? `embeddings_${origin.dataset}_${origin.model}`.replace(/[^a-z0-9_]/g, "_");
@@ -60,7 +62,7 @@ export async function writeVectorTable(
             `loc2vec ${names.told}`,
           ]);
           const before = await lookUp(client, names, table);
-          if (before !== "same") await replace(client, names, table, before === "older");
+          if (before !== "same") await replace(client, names, table, before === "older", onIndexing);
           return { table: names.told, rows: table.rows, kept: before === "same" };
         },
         "ISOLATION LEVEL READ COMMITTED READ WRITE",
@@ -175,6 +177,7 @@ async function replace(
   { sql, bare }: Names,
   table: EmbeddingTable,
   older: boolean,
+  onIndexing?: () => void,
 ): Promise<void> {
   const made = `${bare}__new`;
   await client.query(
@@ -183,6 +186,7 @@ async function replace(
        embedding vector(${table.size}) NOT NULL)`,
   );
   for await (const block of table.blocks()) await insert(client, sql(made), table.size, block);
+  onIndexing?.();
   const indexes = {
     pkey: `ALTER TABLE ${sql(made)} ADD CONSTRAINT ${pg.escapeIdentifier(`${made}_pkey`)} PRIMARY KEY (location)`,
     geometry: `CREATE INDEX ${pg.escapeIdentifier(`${made}_geometry`)} ON ${sql(made)} USING gist (geometry)`,

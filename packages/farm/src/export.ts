@@ -103,7 +103,8 @@ async function write(
     return { place };
   }
   if (databaseUrl === undefined) throw new FarmError("internal", "an export to pgvector without a database");
-  const { table: place, kept } = await writeVectorTable(databaseUrl, table, { name, signal });
+  const onIndexing = (): void => context.log("export: all rows are there; their indexes are being built");
+  const { table: place, kept } = await writeVectorTable(databaseUrl, table, { name, signal, onIndexing });
   return { place, kept };
 }
 

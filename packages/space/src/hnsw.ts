@@ -4,7 +4,7 @@ import { errorMessage, FarmError } from "@loc2vec/core";
 /** Rows that are added before others get a turn. */
 const PIECE = 1000;
 /** Links of a node, and how many candidates are looked at when it is added and when it is searched for (Malkov & Yashunin 2018: M, efConstruction, ef). */
-const [LINKS, WHEN_ADDED, WHEN_SEARCHED] = [16, 128, 96];
+const [LINKS, WHEN_ADDED, WHEN_SEARCHED] = [16, 64, 96];
 
 /** What an index follows from, beside the vectors and their order. */
 export const HNSW_SETTINGS = { library: "usearch 2", links: LINKS, whenAdded: WHEN_ADDED } as const;

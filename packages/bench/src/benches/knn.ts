@@ -19,8 +19,8 @@ interface KnnOptions {
   rows: number;
   queries: number;
   seed: number;
-  dataset?: string;
-  model?: string;
+  dataset?: string | undefined;
+  model?: string | undefined;
 }
 
 export const knn = defineBench({
