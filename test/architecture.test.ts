@@ -39,14 +39,17 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
       "trainer",
     ],
   ],
-  server: [...["atlas", "core", "encoder", "gis", "http", "rasterizer", "shards", "space", "trainer"]],
+  exports: ["atlas", "core", "postgres", "shards"],
+  server: [
+    ...["atlas", "core", "encoder", "exports", "gis", "http", "rasterizer", "shards", "space", "trainer"],
+  ],
   farm: [
-    ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "server", "services", "shards", "trainer"],
-    "worker",
+    ...["atlas", "core", "exports", "gis", "producer", "queue", "rasterizer", "server", "services", "shards"],
+    ...["trainer", "worker"],
   ],
   cli: [
     ...["core", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder", "producer"],
-    ...["worker", "trainer", "atlas", "board", "evaluation", "farm"],
+    ...["worker", "trainer", "atlas", "board", "evaluation", "exports", "farm"],
   ],
   bench: [
     ...["core", "postgres", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder"],

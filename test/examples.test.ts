@@ -105,6 +105,13 @@ test("own-locations: twelve places with labels, embedded with a model of their r
   expect(stdout).toContain("12 locations of helsinki.osm.pbf, © OpenStreetMap contributors");
   // The place nearest to the first is the first itself.
   expect(stdout).toMatch(/^ +0\.000 {2}24\.94121 60\.17121 {2}central railway station$/m);
+  const out = join(home, "own-locations/places.parquet");
+  const exported = await farm(["export", "--dataset", "places", "--model", "region", "--out", out], settings);
+  expect(exported.code, exported.stderr).toBe(0);
+  const again = await run(inject("python"), [join(EXAMPLES, "read-from-python/exported.py"), out], {});
+  expect(ended(again)).toEqual(FINE);
+  expect(again.stdout).toContain("12 places in OGC:CRS84, vectors float32[12, 16]");
+  expect(again.stdout).toMatch(/^ +0\.000 {2}24\.94121 60\.17121 {2}location \d+$/m);
 });
 
 test("ask-the-api: from TypeScript and from Python the same is heard, and what is refused is told", {

@@ -9,6 +9,7 @@ export const ALL_TESTS: readonly string[] = ["packages/*/test/**/*.test.ts", "te
 export const UNIT_TESTS: readonly string[] = [
   "packages/atlas/test/parts.test.ts",
   "packages/bench/test/gpu-ops.test.ts",
+  "packages/bench/test/resample.test.ts",
   "packages/cli/test/doctor.test.ts",
   "packages/cli/test/node.test.ts",
   "packages/cli/test/training-options.test.ts",
@@ -66,6 +67,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/shards/test/properties.test.ts",
   "packages/shards/test/shard.test.ts",
   "packages/space/test/arithmetic.test.ts",
+  "packages/space/test/kept-index.test.ts",
   "packages/space/test/neighbours.test.ts",
   "packages/space/test/projection.test.ts",
   "packages/space/test/tsne.test.ts",

@@ -20,13 +20,7 @@ export async function openCity(
   profile: Profile,
 ): Promise<{ city: City; shards: number[] }> {
   const { dataset } = reader;
-  if (dataset.channels.join() !== profile.channels.map((channel) => channel.name).join()) {
-    throw new FarmError(
-      "cartography-mismatch",
-      `data set ${dataset.name} has other channels than the profile ${profile.name}`,
-      "set FARM_STYLE to the profile it was rendered with",
-    );
-  }
+  checkProfile(dataset, profile);
   const shards = [...(await listShards(store, dataset))].sort((a, b) => a - b);
   if (shards.length === 0)
     throw new FarmError(
@@ -51,6 +45,16 @@ export async function openCity(
     rgb: async (location, sample) => composeRgb(await tile(location, sample), profile),
   };
   return { city, shards };
+}
+
+/** @throws FarmError `cartography-mismatch` for a profile with other channels than the data set's */
+export function checkProfile(dataset: Dataset, profile: Profile): void {
+  if (dataset.channels.join() === profile.channels.map((channel) => channel.name).join()) return;
+  throw new FarmError(
+    "cartography-mismatch",
+    `data set ${dataset.name} has other channels than the profile ${profile.name}`,
+    "set FARM_STYLE to the profile it was rendered with",
+  );
 }
 
 /** Locations with something to see, chosen by the data set's seed: of some random ones those with the fullest tiles. */

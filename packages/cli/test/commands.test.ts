@@ -298,6 +298,25 @@ describe("one command after the other, with the user's own Redis, PostGIS and S3
       files: ["encoder.onnx", "weights.safetensors", "loc2vec_keras.py"],
     });
     expect((await readFile(join(home, "exported/encoder.onnx"))).length).toBeGreaterThan(4 * 305_040);
+    const table = join(home, "town.csv");
+    const csv = ["export", "--model", "m", "--dataset", "town", "--format", "csv", "--out", table, "--json"];
+    expect((await run(...csv)).json).toMatchObject({ rows: 30, locations: 30, step, place: table });
+    expect((await readFile(table, "utf8")).split("\r\n")).toHaveLength(32);
+    const projector = [
+      "export",
+      "--model",
+      "m",
+      "--dataset",
+      "town",
+      "--format",
+      "projector",
+      "--sample",
+      "9",
+    ];
+    expect((await run(...projector, "--json")).json).toMatchObject({
+      ...{ rows: 9, locations: 30, attribution: expect.stringContaining("©") },
+      place: join(home, "exports/m-town-projector"),
+    });
     const out = join(home, "atlas");
     const atlas = ["atlas", "--dataset", "town", "--model", "m", "--quick", "--out", out];
     const { json } = await run(...atlas, "--json");
@@ -452,6 +471,30 @@ describe("bad input: one line, a mend, an exit code", () => {
       ["enqueue", "--dataset", "x", "--sample", "5", "--pairs", "4"],
       2,
       /--pairs is of a model that is trained \(mend: add --train MODEL\)/,
+    ],
+    [
+      "a format of a model's export",
+      ["export", "--model", "pretrained", "--format", "csv"],
+      2,
+      /--format is for the vectors of a data set \(mend: add --dataset NAME; without it the model/,
+    ],
+    [
+      "a format that there is not",
+      ["export", "--model", "pretrained", "--dataset", "town", "--format", "zip"],
+      2,
+      /'zip' is invalid\. Allowed choices are geoparquet, arrow, csv, pgvector, projector/,
+    ],
+    [
+      "a table of a file",
+      ["export", "--model", "pretrained", "--dataset", "town", "--table", "x"],
+      2,
+      /--table: geoparquet has none \(mend: leave it out, or --format pgvector\)/,
+    ],
+    [
+      "a checkpoint of vectors",
+      ["export", "--model", "pretrained", "--dataset", "town", "--checkpoint", "best"],
+      2,
+      /--checkpoint: vectors are of the one that embedded/,
     ],
   ])("%s", async (_, args, code, message) => {
     const ended = await run(...args);

@@ -74,6 +74,8 @@ export const ERROR_CODES = {
   "tensorflow-missing": "missing",
   /** The database has no PostGIS. */
   "postgis-missing": "missing",
+  /** The database has no pgvector, or one that is too old. */
+  "pgvector-missing": "missing",
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -26,6 +26,7 @@ export async function serve(
     ...(proxies === undefined ? {} : { proxies }),
     ...{ store: context.store(), databaseUrl, profile: await context.profile() },
     ...{ renderer: config.renderer, dataset, model, log },
+    indexFolder: join(config.home, "neighbours", model, dataset),
     ...{ tokens: config.serveTokens, tokenFile: join(config.home, "serve/token") },
   });
 }

@@ -1,3 +1,4 @@
+export { withCancel } from "./cancel.ts";
 export {
   connectDatabase,
   type DatabasePool,

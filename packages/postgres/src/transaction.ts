@@ -37,6 +37,7 @@ export async function sessionSettings(client: pg.ClientBase): Promise<void> {
 /** How a transaction may begin. Each names its isolation level: a role may have another as default. */
 export type TransactionMode =
   | "ISOLATION LEVEL READ COMMITTED READ ONLY"
+  | "ISOLATION LEVEL READ COMMITTED READ WRITE"
   | "ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /**

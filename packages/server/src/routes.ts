@@ -1,9 +1,11 @@
 import { composeRgb, encodePng } from "@loc2vec/atlas";
 import { distanceM, Purpose, randomOf } from "@loc2vec/core";
+import { FILE_FORMATS } from "@loc2vec/exports";
 import type { Profile } from "@loc2vec/gis";
 import { analogy, metresBetween, type Neighbour, type Term, walk } from "@loc2vec/space";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import { MOST_ROWS } from "./limits.ts";
 import { badInput, checkLocation, deadlineOf } from "./refusals.ts";
 import * as schemas from "./schemas.ts";
 import type { Served } from "./served.ts";
@@ -49,6 +51,7 @@ export function addRoutes(
   addNeighboursRoute(instance, served, requestMs);
   addSpaceRoutes(instance, served, requestMs);
   addLocationRoutes(instance, served, profile);
+  addExportRoute(instance, served);
   app.get(
     "/v1/tile/:z/:x/:y.png",
     {
@@ -228,6 +231,40 @@ function addLocationRoutes(instance: FastifyInstance, served: Served, profile: P
     async ({ params: { location } }, reply) => {
       checkLocation(location, facts.n, "location");
       return reply.type("image/png").send(await encodePng(composeRgb(await served.tile(location), profile)));
+    },
+  );
+}
+
+/** Some locations as a file. */
+function addExportRoute(instance: FastifyInstance, served: Served): void {
+  const { facts } = served;
+  instance.withTypeProvider<ZodTypeProvider>().get(
+    "/v1/export",
+    {
+      schema: {
+        summary: "Some locations with their vectors, as a file: each once, in ascending order",
+        querystring: schemas.exportQuery,
+        response: { 200: schemas.fileAnswer, ...REFUSALS, 404: refusal },
+      },
+    },
+    async ({ query: { format, locations } }, reply) => {
+      const asked = String(locations).split(",").map(Number);
+      if (asked.length > MOST_ROWS)
+        throw badInput(
+          "locations",
+          `${asked.length} of them`,
+          `ask for ${MOST_ROWS} at most, or pnpm farm:export`,
+        );
+      for (const location of asked) checkLocation(location, facts.n, "locations");
+      const { mediaType, extension, encode } = FILE_FORMATS[format];
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of encode(served.tableOf(Int32Array.from(new Set(asked)).sort())))
+        chunks.push(chunk);
+      const name = `${facts.model}-${facts.dataset}.${extension}`;
+      return reply
+        .type(mediaType)
+        .header("content-disposition", `attachment; filename="${name}"`)
+        .send(Buffer.concat(chunks));
     },
   );
 }

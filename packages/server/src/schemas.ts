@@ -1,3 +1,4 @@
+import { FILE_FORMATS, type FileFormatName } from "@loc2vec/exports";
 import { z } from "zod";
 import { MOST_LATITUDE, MOST_PLACES, MOST_ROWS } from "./limits.ts";
 
@@ -95,6 +96,16 @@ export const locationAnswer = z.object({
   vector,
 });
 
+const FORMATS = Object.keys(FILE_FORMATS) as [FileFormatName, ...FileFormatName[]];
+export const exportQuery = z.object({
+  format: z.enum(FORMATS).default("csv"),
+  // A single number reads as one.
+  locations: z.union([z.int().min(0), z.string().regex(/^\d{1,9}(,\d{1,9})*$/)]).meta({
+    description: `Numbers of locations with commas between, ${MOST_ROWS} at most`,
+    example: "0,1,2",
+  }),
+});
+
 export const tileParams = z.object({
   z: z.int().min(10).max(19),
   x: z
@@ -136,5 +147,11 @@ export type Refusal = z.infer<typeof refusal>["error"];
 
 /** An answer that is no JSON. */
 const other = (type: string) => ({ content: { [type]: { schema: z.any() } } });
+export const fileAnswer = {
+  description: "A file",
+  content: Object.fromEntries(
+    Object.values(FILE_FORMATS).map(({ mediaType }) => [mediaType, { schema: z.any() }]),
+  ),
+};
 export const pngAnswer = { description: "A picture", ...other("image/png") };
 export const textAnswer = { description: "In Prometheus' text format", ...other("text/plain") };

@@ -9,10 +9,11 @@ import {
   withinBox,
 } from "@loc2vec/core";
 import { createEmbedder, describeArchitecture, embeddingSize } from "@loc2vec/encoder";
+import { type Columns, type EmbeddingTable, type Origin, toBlock } from "@loc2vec/exports";
 import { type Profile, readImportInfo, requireImport } from "@loc2vec/gis";
 import { createRasterizer, openMapTiles, type RendererKind } from "@loc2vec/rasterizer";
 import { type ObjectStore, openDataset } from "@loc2vec/shards";
-import { type Neighbours, openNeighbours } from "@loc2vec/space";
+import { type Neighbours, openKeptNeighbours } from "@loc2vec/space";
 import { checkCartography, openCheckpoint, openTiles } from "@loc2vec/trainer";
 import { openBatches, openGate } from "./batches.ts";
 import { type MapPictures, openMapPictures } from "./map-pictures.ts";
@@ -35,6 +36,10 @@ export interface ServedOptions {
   dataset: string;
   model: string;
   checkpoint?: CheckpointChoice | undefined;
+  /** Where the index of many vectors is kept for the next start; without it, each start builds one. */
+  indexFolder?: string | undefined;
+  /** Locations from which on there is an index. Default: as in space. */
+  indexedFrom?: number | undefined;
   log: (line: string) => void;
 }
 
@@ -57,6 +62,8 @@ export interface Served {
   readonly places: { lon: Float64Array; lat: Float64Array };
   kind(location: number): string;
   label(location: number): string | undefined;
+  /** Some locations, ascending, to be exported: one block. */
+  tableOf(locations: Int32Array): EmbeddingTable;
   /**
    * Draws spots from the map as the data set's anchors are drawn, and embeds them, in their order.
    *
@@ -106,7 +113,11 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
     checkSource(dataset, rasterizer.source, "this server");
     const [{ lon, lat, kind }, labels] = await Promise.all([reader.locations(0, n), reader.labels()]);
     log(`serve: ${n} locations of ${dataset.name}, by ${model} after step ${step}`);
-    const neighbours = await openNeighbours(vectors.data, vectors.size, { places: { lon, lat } });
+    const neighbours = await openKeptNeighbours(vectors.data, vectors.size, {
+      ...{ places: { lon, lat }, folder: options.indexFolder, indexedFrom: options.indexedFrom },
+      log: (line) => log(`serve: ${line}`),
+    });
+    const kindOf = (location: number): string => LOCATION_KINDS[kind[location] as number] as string;
     const embedder = await createEmbedder(settings.architecture, weights);
     const size = embeddingSize(settings.architecture);
     const batches = openBatches(embedder, size, (tiles, ms) => metrics.embedded(tiles, ms));
@@ -125,8 +136,12 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
       },
       neighbours,
       places: { lon, lat },
-      kind: (location) => LOCATION_KINDS[kind[location] as number] as string,
+      kind: kindOf,
       label: (location) => labels.get(location),
+      tableOf: selectorOf({ lon, lat, vectors: vectors.data, kindOf, labels }, vectors.size, {
+        ...{ dataset: dataset.name, locationsSha256: reader.identity.locationsSha256, model, step },
+        ...{ weightsSha256, attribution: dataset.attribution },
+      }),
       async embed(spots, fields, signal) {
         for (const [i, spot] of spots.entries())
           if (!withinBox(map.bbox, spot)) throw beyondMap(fields[i] as string, spot, map.pbf, map.bbox);
@@ -154,6 +169,7 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
           throw new FarmError("map-mismatch", `the map ${map.pbf} is no longer imported`, "import it again");
       },
       async close() {
+        await neighbours.close();
         await batches.close();
         await Promise.all([rasterizer.close(), mapTiles.close(), embedder.dispose()]);
       },
@@ -162,4 +178,19 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
     await rasterizer.close();
     throw error;
   }
+}
+
+/** Makes tables of some of the locations. */
+function selectorOf(
+  { labels, ...columns }: Omit<Columns, "first" | "labelOf"> & { labels: ReadonlyMap<number, string> },
+  size: number,
+  origin: Origin,
+): Served["tableOf"] {
+  const all = { ...columns, first: 0, labelOf: (location: number) => labels.get(location) };
+  return (locations) => ({
+    ...{ rows: locations.length, size, labelled: labels.size > 0, origin },
+    async *blocks() {
+      yield toBlock(locations, all, size);
+    },
+  });
 }

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { composeRgb } from "@loc2vec/atlas";
 import { distanceM, type FarmError } from "@loc2vec/core";
 import { openDataset, readArray } from "@loc2vec/shards";
@@ -106,6 +107,60 @@ test("arithmetic of locations is that of their spots; a walk is drawn by its see
   expect([steps[0], new Set(steps).size]).toEqual([9, 13]);
   expect(await get(`${url}/v1/walk?location=9&jumps=12&among=5&seed=1`)).toEqual(walked);
   expect(await get(`${url}/v1/walk?location=9&jumps=12&among=5&seed=2`)).not.toEqual(walked);
+});
+
+test("some locations as a file", async () => {
+  const { url } = await serve(world);
+  const { headers, bytes, status } = await ask(`${url}/v1/export?locations=9,3,9`);
+  expect([status, headers.get("content-type")]).toEqual([200, "text/csv"]);
+  expect(headers.get("content-disposition")).toBe('attachment; filename="pretrained-city.csv"');
+  const [head, ...rows] = new TextDecoder().decode(bytes).trimEnd().split("\r\n");
+  const columns = head?.split(",") ?? [];
+  const cell = (row: string, name: string): string => row.split(",")[columns.indexOf(name)] as string;
+  expect(rows.map((row) => ["location", "lon", "lat"].map((name) => Number(cell(row, name))))).toEqual(
+    [3, 9].map((row) => [row, places.lon[row], places.lat[row]]),
+  );
+  const numbers = rows.map((row) => row.split(",").slice(columns.indexOf("embedding_0")).map(Number));
+  expect(Float32Array.from(numbers[0] ?? [])).toEqual(vectorOf(3));
+  for (const [format, magic] of [
+    ["geoparquet", "PAR1"],
+    ["arrow", "ARROW1"],
+  ]) {
+    const file = await ask(`${url}/v1/export?locations=5&format=${format}`);
+    expect([file.status, new TextDecoder().decode(file.bytes.subarray(0, magic?.length))]).toEqual([
+      200,
+      magic,
+    ]);
+  }
+  const refused = async (query: string): Promise<unknown[]> => {
+    const { status, json } = await ask(`${url}/v1/export?${query}`);
+    return [status, json.error.field];
+  };
+  expect(await refused(`locations=1,${LOCATIONS}`)).toEqual([404, "locations"]);
+  expect(await refused(`locations=${Array(1001).fill(1).join()}`)).toEqual([400, "locations"]);
+  for (const locations of ["", "1,", "-1", "1.5", "a"])
+    expect(await refused(`locations=${locations}`)).toEqual([400, "locations"]);
+  expect(await refused("locations=1&format=pgvector")).toEqual([400, "format"]);
+});
+
+test("a server answers while the index is built, and the next one has it at once", async () => {
+  const indexFolder = join(world.home, "neighbours");
+  const asked = async (url: string) =>
+    (await get(`${url}/v1/neighbours?location=5&k=4`)).neighbours.map(
+      ({ location, distance }: { location: number; distance: number }) => [location, distance],
+    );
+  const begun = await serve(world, { indexFolder, indexedFrom: LOCATIONS });
+  const near = await asked(begun.url);
+  const index = await openNeighbours(vectors, size, { method: "exact" });
+  expect(near).toEqual(index.nearest(5, 4).map(({ row, distance }) => [row, distance]));
+  await expect.poll(() => begun.lines.at(-1), { timeout: 30_000 }).toContain(`kept in ${indexFolder}`);
+  expect(await asked(begun.url)).toEqual(near);
+  await begun.close();
+  const next = await serve(world, { indexFolder, indexedFrom: LOCATIONS });
+  expect(next.lines).toContain(
+    `serve: neighbours: the index of ${LOCATIONS} vectors is that in ${indexFolder}`,
+  );
+  expect(await asked(next.url)).toEqual(near);
 });
 
 test("what cannot be answered is told with its field and what mends it, and never with a stack", async () => {

@@ -6,6 +6,7 @@ export {
   type Dimensions,
   MOST_ARRANGED,
 } from "./arrangement.ts";
+export { type KeptNeighbours, type KeptNeighboursOptions, openKeptNeighbours } from "./kept-index.ts";
 export { fitLda, type LdaOptions } from "./lda.ts";
 export {
   INDEXED_FROM,

@@ -40,6 +40,7 @@ export interface Neighbours {
   readonly rows: number;
   /** Numbers in a vector. */
   readonly size: number;
+  /** How they are found now. */
   readonly method: "exact" | "hnsw";
   readonly places: Places | undefined;
   /** A row's vector, not copied. @throws FarmError where there is no such row */
@@ -65,8 +66,20 @@ export async function openNeighbours(
   size: number,
   options: NeighboursOptions = {},
 ): Promise<Neighbours> {
+  const neighbours = scanNeighbours(vectors, size, options.places);
+  const { method = neighbours.rows >= INDEXED_FROM ? "hnsw" : "exact" } = options;
+  if (method === "hnsw") neighbours.useIndex(await buildHnsw(vectors, size, options));
+  return neighbours;
+}
+
+/** Neighbours that are found by a scan, until there is an index. */
+export interface Indexable extends Neighbours {
+  useIndex(index: Approximate): void;
+}
+
+/** Makes vectors ready to be scanned, as {@link openNeighbours} takes them. */
+export function scanNeighbours(vectors: Float32Array, size: number, places: Places | undefined): Indexable {
   const rows = countRows(vectors, size);
-  const { places, method = rows >= INDEXED_FROM ? "hnsw" : "exact" } = options;
   if (places !== undefined && (places.lon.length !== rows || places.lat.length !== rows))
     throw new FarmError(
       "input",
@@ -74,14 +87,19 @@ export async function openNeighbours(
       "give a longitude and a latitude for each row",
     );
   const exact = exactSearch(vectors, size);
-  const search =
-    method === "hnsw" ? indexedSearch(vectors, size, await buildHnsw(vectors, size, options), exact) : exact;
+  let search = exact;
   const vector = (row: number): Float32Array => {
     checkRow(row, rows);
     return vectors.subarray(row * size, (row + 1) * size);
   };
   return {
-    ...{ rows, size, method, places, vector },
+    ...{ rows, size, places, vector },
+    get method() {
+      return search === exact ? "exact" : "hnsw";
+    },
+    useIndex(index) {
+      search = indexedSearch(vectors, size, index, exact);
+    },
     nearest(query, count, asked = {}) {
       const self = typeof query === "number" ? [query] : [];
       const from = typeof query === "number" ? vector(query) : query;

@@ -1,10 +1,13 @@
+import { readEmbeddings } from "@loc2vec/atlas";
 import { whole } from "@loc2vec/cli";
-import { randomOf } from "@loc2vec/core";
+import { FarmError } from "@loc2vec/core";
 import { machine } from "@loc2vec/farm";
+import { type ObjectStore, openDataset } from "@loc2vec/shards";
 import { type Neighbours, openNeighbours } from "@loc2vec/space";
 import { Option } from "commander";
 import { defineBench } from "../bench.ts";
 import { drawClouds, SIZE } from "./clouds.ts";
+import { resample } from "./resample.ts";
 
 /** Neighbours that are asked for. */
 const COUNT = 10;
@@ -16,6 +19,8 @@ interface KnnOptions {
   rows: number;
   queries: number;
   seed: number;
+  dataset?: string | undefined;
+  model?: string | undefined;
 }
 
 export const knn = defineBench({
@@ -25,15 +30,16 @@ export const knn = defineBench({
     command
       .addOption(new Option("--rows <n>", "vectors of 16 numbers").argParser(whole(100)).default(1_500_000))
       .addOption(new Option("--queries <n>", "that are timed").argParser(whole(10)).default(1000))
-      .addOption(new Option("--seed <n>", "of the vectors").argParser(whole(0)).default(1)),
-  async measure({ log, signal }, { rows, queries, seed }: KnnOptions, report) {
-    const { vectors } = drawClouds(rows, seed);
-    const random = randomOf(seed, 1);
-    // A query is a little beside a row, so that no row is its answer by itself.
-    const asked = Array.from({ length: queries }, () => {
-      const at = random.int(rows) * SIZE;
-      return vectors.slice(at, at + SIZE).map((value) => value + 0.02 * random.normal());
-    });
+      .addOption(new Option("--seed <n>", "of the vectors").argParser(whole(0)).default(1))
+      .option("--dataset <name>", "vectors are drawn about those of this data set, instead of in clouds")
+      .option("--model <name>", "by which that is embedded"),
+  async measure({ log, signal, store }, { rows, queries, seed, dataset, model }: KnnOptions, report) {
+    // Queries are drawn as rows are, as a spot that nobody has embedded yet: no row lies nearer to them than to one another.
+    const drawn = await drawVectors(store(), rows + queries, { seed, dataset, model });
+    const vectors = drawn.subarray(0, rows * SIZE);
+    const asked = Array.from({ length: queries }, (_, i) =>
+      drawn.subarray((rows + i) * SIZE, (rows + i + 1) * SIZE),
+    );
     const exact = await openNeighbours(vectors, SIZE, { method: "exact" });
     const before = process.memoryUsage().rss;
     const begin = performance.now();
@@ -50,6 +56,7 @@ export const knn = defineBench({
       machine: machine(),
       n: rows,
       size: SIZE,
+      vectors: dataset === undefined ? "clouds" : `about ${dataset} by ${model}`,
       queries,
       build_s: build,
       recall_at_10: round(hits.reduce((sum, each) => sum + each, 0) / (COUNT * queries), 4),
@@ -62,6 +69,19 @@ export const knn = defineBench({
     };
   },
 });
+
+async function drawVectors(
+  store: ObjectStore,
+  n: number,
+  { seed, dataset, model }: Pick<KnnOptions, "seed" | "dataset" | "model">,
+): Promise<Float32Array> {
+  if (dataset === undefined && model === undefined) return drawClouds(n, seed).vectors;
+  if (dataset === undefined || model === undefined)
+    throw new FarmError("usage", "--dataset and --model go together", "give both, or neither");
+  const { data, size } = await readEmbeddings(store, await openDataset(store, dataset), model);
+  if (size !== SIZE) throw new FarmError("input", `model ${model}: vectors of ${size} numbers`, "one of 16");
+  return resample(data, size, n, seed);
+}
 
 function ask(
   index: Neighbours,

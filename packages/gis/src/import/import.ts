@@ -2,8 +2,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { FarmError } from "@loc2vec/core";
-import { serverOf, sessionSettings, sharesConnections, sqlState, withDatabase } from "@loc2vec/postgres";
-import { withCancel } from "../database.ts";
+import {
+  serverOf,
+  sessionSettings,
+  sharesConnections,
+  sqlState,
+  withCancel,
+  withDatabase,
+} from "@loc2vec/postgres";
+
 import { checkOsmFile, sha256File } from "../osmfile.ts";
 import { prepareMap } from "../prepare.ts";
 import type { Profile } from "../profile.ts";
