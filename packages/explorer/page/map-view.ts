@@ -71,7 +71,7 @@ export function openMapView(host: HTMLElement, session: Session): MapView {
     focusPlace: () => focus.value && map.project([focus.value.lon, focus.value.lat]),
   });
   const layer = createPointLayer(mercator, appearance, host);
-  map.on("load", () => {
+  map.on("style.load", () => {
     addDensity(map, session);
     map.addLayer(layer);
   });
@@ -131,7 +131,6 @@ function styleOf({ source, points }: Session): StyleSpecification {
     paint: { "background-color": dark ? "#1b1e22" : "#f2efe9" },
   };
   if (source.mapTiles === undefined) return { version: 8, sources: {}, layers: [ground] };
-  const [west, south, east, north] = points.about.box;
   const tiles = {
     type: "raster" as const,
     tiles: [source.mapTiles],
@@ -146,8 +145,7 @@ function styleOf({ source, points }: Session): StyleSpecification {
   };
   return {
     version: 8,
-    // A little more than where the points lie: beyond the map there are no tiles.
-    sources: { map: { ...tiles, bounds: [west - 0.02, south - 0.02, east + 0.02, north + 0.02] } },
+    sources: { map: { ...tiles, bounds: [...(points.about.mapBox ?? points.about.box)] } },
     layers: [ground, { id: "map", type: "raster", source: "map", paint }],
   };
 }

@@ -15,7 +15,7 @@ const MOVE_MS = 900;
 const REST_MS = 150;
 const ABOUT =
   "Space of the embeddings. Arrow keys turn it, plus and minus go nearer and farther, Enter looks at the point in its middle.";
-const FIRST_EYE = [1.5, 0.9, 1.9, 0, 0, 0];
+const FIRST_EYE = [1.4, 0.8, 1.9, 0, 0, 0];
 
 export interface SpaceView {
   picture(): HTMLCanvasElement;
@@ -309,18 +309,15 @@ function glide(ms: number, step: (share: number) => boolean): void {
   frame();
 }
 
-/** About their middle, and so that nearly all lie within a ball of radius 1. @param positions float32 [n, 3] */
+/** About the middle of where nearly all lie, and so that these lie within a ball of radius 1. @param positions float32 [n, 3] */
 function unit(positions: Float32Array): Float32Array {
   const n = positions.length / 3;
   const middle = [0, 1, 2].map((axis) => {
-    let sum = 0;
-    for (let i = 0; i < n; i++) sum += positions[3 * i + axis] as number;
-    return sum / n;
+    const sorted = Float32Array.from({ length: n }, (_, i) => positions[3 * i + axis] as number).sort();
+    return ((sorted[Math.floor(0.02 * (n - 1))] as number) + (sorted[Math.ceil(0.98 * (n - 1))] as number)) / 2;
   });
   const moved = positions.map((value, i) => value - (middle[i % 3] as number));
-  const radii = Float32Array.from({ length: n }, (_, i) =>
-    Math.hypot(...moved.subarray(3 * i, 3 * i + 3)),
-  ).sort();
+  const radii = Float32Array.from({ length: n }, (_, i) => Math.hypot(...moved.subarray(3 * i, 3 * i + 3))).sort();
   const radius = radii[Math.floor(0.98 * (n - 1))] || 1;
   return moved.map((value) => value / radius);
 }

@@ -92,7 +92,7 @@ function tileOf(
   const canvas = h("canvas", { width: 64, height: 64, "aria-hidden": "true" });
   sheets.draw(canvas, point).catch((error: Error) => session.message.set(error.message));
   const facts = [
-    ...(distance === undefined ? [] : [distance.toFixed(3)]),
+    ...(distance === undefined ? [] : [distance.toFixed(2)]),
     ...(metres === undefined ? [] : [sayMetres(metres)]),
   ].join(" · ");
   const label = points.labelName(point) || points.kindName(point);

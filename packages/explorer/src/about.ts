@@ -19,6 +19,8 @@ export interface About {
   radiusM: number;
   /** West, south, east, north of all locations, degrees, WGS 84. */
   box: [number, number, number, number];
+  /** Of the map that tiles are drawn from: beyond it there are none. */
+  mapBox: [number, number, number, number] | null;
   /** Share of the variance that each of the principal axes explains. */
   explained: number[];
   /** Cells of a side of the column `density`, where only a sample is shown; else 0. */

@@ -1,5 +1,5 @@
 import { composeRgb } from "@loc2vec/atlas";
-import { FarmError, LOCATION_KINDS, Purpose, randomOf } from "@loc2vec/core";
+import { type Box, FarmError, LOCATION_KINDS, Purpose, randomOf } from "@loc2vec/core";
 import type { Profile } from "@loc2vec/gis";
 import { applyProjection, findRegions, fitPca, gather, tsne, umap } from "@loc2vec/space";
 import sharp from "sharp";
@@ -43,8 +43,15 @@ export interface Exploration {
   close(): void;
 }
 
-/** Prepares points to be explored. @param most points; of more locations a sample is taken */
-export function explore(embedded: Embedded, profile: Profile, { most = MOST_POINTS } = {}): Exploration {
+export interface ExploreOptions {
+  /** Points at most; of more locations a sample is taken. */
+  most?: number;
+  /** Of the map whose tiles are served beside it. */
+  mapBox?: Box;
+}
+
+/** Prepares points to be explored. */
+export function explore(embedded: Embedded, profile: Profile, { most = MOST_POINTS, mapBox }: ExploreOptions = {}): Exploration {
   const { dataset, size } = embedded;
   const rows = rowsOf(dataset.seed, dataset.locations, most);
   const n = rows.length;
@@ -63,7 +70,8 @@ export function explore(embedded: Embedded, profile: Profile, { most = MOST_POIN
       locations: dataset.locations,
       size,
     },
-    ...{ kinds: [...LOCATION_KINDS], labels, pixels: dataset.pixels, radiusM: dataset.radius, box },
+    ...{ kinds: [...LOCATION_KINDS], labels, pixels: dataset.pixels, radiusM: dataset.radius },
+    ...{ box, mapBox: mapBox === undefined ? null : [...mapBox] },
     channels: profile.channels.map(({ name, title, colour: [red, green, blue] }) => ({
       ...{ name, title, colour: [red, green, blue] },
     })),

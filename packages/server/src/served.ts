@@ -107,7 +107,7 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
     const batches = openBatches(embedder, size, (tiles, ms) => metrics.embedded(tiles, ms));
     const gate = openGate(AT_A_TIME, MOST_WAITING, () => overloaded("too many spots are waiting"));
     metrics.watch(() => gate.waiting());
-    const exploration = explore(embedded, profile);
+    const exploration = explore(embedded, profile, { mapBox: map.bbox });
     const mapTiles = await openMapTiles(databaseUrl, profile);
     /** Draws and embeds spots, in their order, a few at a time. */
     const look = async (
