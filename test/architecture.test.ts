@@ -39,14 +39,15 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
       "trainer",
     ],
   ],
-  server: [...["atlas", "core", "encoder", "gis", "http", "rasterizer", "shards", "space", "trainer"]],
+  explorer: ["atlas", "core", "gis", "shards", "space", "trainer"],
+  server: [...["atlas", "core", "encoder", "explorer", "gis", "http", "rasterizer", "shards", "space", "trainer"]],
   farm: [
-    ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "server", "services", "shards", "trainer"],
-    "worker",
+    ...["atlas", "core", "explorer", "gis", "producer", "queue", "rasterizer", "server", "services", "shards"],
+    ...["trainer", "worker"],
   ],
   cli: [
     ...["core", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder", "producer"],
-    ...["worker", "trainer", "atlas", "board", "evaluation", "farm"],
+    ...["worker", "trainer", "atlas", "board", "evaluation", "explorer", "farm"],
   ],
   bench: [
     ...["core", "postgres", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder"],
