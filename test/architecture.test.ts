@@ -40,9 +40,22 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     ],
   ],
   explorer: ["atlas", "core", "gis", "shards", "space", "trainer"],
-  server: [...["atlas", "core", "encoder", "explorer", "gis", "http", "rasterizer", "shards", "space", "trainer"]],
+  server: [
+    ...["atlas", "core", "encoder", "explorer", "gis", "http", "rasterizer", "shards", "space", "trainer"],
+  ],
   farm: [
-    ...["atlas", "core", "explorer", "gis", "producer", "queue", "rasterizer", "server", "services", "shards"],
+    ...[
+      "atlas",
+      "core",
+      "explorer",
+      "gis",
+      "producer",
+      "queue",
+      "rasterizer",
+      "server",
+      "services",
+      "shards",
+    ],
     ...["trainer", "worker"],
   ],
   cli: [

@@ -48,11 +48,8 @@ async function start(): Promise<void> {
     h("footer", {}, [createMessage(session), h("small", {}, [points.about.attribution])]),
     createTooltip(session, sheets),
   );
-  const space = openSpaceView(spaceHost, session, sheets);
-  views.push(openMapView(mapHost, session), space);
+  views.push(openMapView(mapHost, session), openSpaceView(spaceHost, session, sheets));
   letKeys(session, search.focus);
-  // For whoever measures: `pnpm bench explore` reads it.
-  Object.assign(app, { frameTimes: space.frameTimes });
   app.dataset.ready = "yes";
 }
 

@@ -19,7 +19,6 @@ const FIRST_ZOOM_PADDING = 28;
 export interface MapView {
   /** The picture as it is now. */
   picture(): HTMLCanvasElement;
-  redraw(): void;
 }
 
 /** The points where they lie, on tiles of the map that the model sees. */
@@ -99,7 +98,7 @@ export function openMapView(host: HTMLElement, session: Session): MapView {
   keepInView(map, session);
   letDraw(host, session, place);
   new ResizeObserver(() => map.resize()).observe(host);
-  return { picture: () => map.getCanvas(), redraw };
+  return { picture: () => map.getCanvas() };
 }
 
 /** Moves the map where what is looked at lies beyond its edge. */

@@ -19,8 +19,6 @@ const FIRST_EYE = [1.4, 0.8, 1.9, 0, 0, 0];
 
 export interface SpaceView {
   picture(): HTMLCanvasElement;
-  /** Milliseconds of the frames drawn last, drawn and finished one by one. */
-  frameTimes(count: number): number[];
 }
 
 /** The points in three dimensions. */
@@ -98,14 +96,6 @@ export function openSpaceView(host: HTMLElement, session: Session, sheets: Sheet
       paint();
       return canvas;
     },
-    frameTimes: (count) =>
-      Array.from({ length: count }, () => {
-        const begin = performance.now();
-        paint();
-        // Reading a pixel waits for all that was asked for.
-        renderer.getContext().readPixels(0, 0, 1, 1, 6408, 5121, new Uint8Array(4));
-        return performance.now() - begin;
-      }),
   };
 }
 
@@ -314,10 +304,14 @@ function unit(positions: Float32Array): Float32Array {
   const n = positions.length / 3;
   const middle = [0, 1, 2].map((axis) => {
     const sorted = Float32Array.from({ length: n }, (_, i) => positions[3 * i + axis] as number).sort();
-    return ((sorted[Math.floor(0.02 * (n - 1))] as number) + (sorted[Math.ceil(0.98 * (n - 1))] as number)) / 2;
+    return (
+      ((sorted[Math.floor(0.02 * (n - 1))] as number) + (sorted[Math.ceil(0.98 * (n - 1))] as number)) / 2
+    );
   });
   const moved = positions.map((value, i) => value - (middle[i % 3] as number));
-  const radii = Float32Array.from({ length: n }, (_, i) => Math.hypot(...moved.subarray(3 * i, 3 * i + 3))).sort();
+  const radii = Float32Array.from({ length: n }, (_, i) =>
+    Math.hypot(...moved.subarray(3 * i, 3 * i + 3)),
+  ).sort();
   const radius = radii[Math.floor(0.98 * (n - 1))] || 1;
   return moved.map((value) => value / radius);
 }

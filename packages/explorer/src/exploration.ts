@@ -51,7 +51,11 @@ export interface ExploreOptions {
 }
 
 /** Prepares points to be explored. */
-export function explore(embedded: Embedded, profile: Profile, { most = MOST_POINTS, mapBox }: ExploreOptions = {}): Exploration {
+export function explore(
+  embedded: Embedded,
+  profile: Profile,
+  { most = MOST_POINTS, mapBox }: ExploreOptions = {},
+): Exploration {
   const { dataset, size } = embedded;
   const rows = rowsOf(dataset.seed, dataset.locations, most);
   const n = rows.length;

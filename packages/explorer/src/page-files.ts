@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-const FOLDER = join(import.meta.dirname, "page");
+const FOLDER = join(import.meta.dirname, "../dist/page");
 
 /** What the page is made of; `esbuild` has put it together when the package was built. */
 const TYPES = {

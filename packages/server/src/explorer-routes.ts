@@ -87,23 +87,9 @@ function addPage(instance: FastifyInstance): void {
     const { type, ...kept } = await opening;
     return sendKept(request, reply.header("content-security-policy", PAGE_POLICY), type, kept);
   };
-  app.get(
-    "/",
-    {
-      schema: { summary: "The explorer", response: { 200: schemas.pageAnswer, 401: refusal, 429: refusal } },
-    },
-    (request, reply) => send(request, reply, "index.html"),
-  );
-  app.get(
-    "/explorer/:file",
-    {
-      schema: {
-        summary: "What the explorer's page is made of",
-        params: schemas.pageParams,
-        response: { 200: schemas.pageAnswer, ...REFUSALS },
-      },
-    },
-    (request, reply) => send(request, reply, request.params.file),
+  app.get("/", { schema: { hide: true } }, (request, reply) => send(request, reply, "index.html"));
+  app.get("/explorer/:file", { schema: { hide: true, params: schemas.pageParams } }, (request, reply) =>
+    send(request, reply, request.params.file),
   );
 }
 

@@ -152,7 +152,6 @@ export const arrangingAnswer = z.object({
 const other = (type: string) => ({ content: { [type]: { schema: z.any() } } });
 export const pngAnswer = { description: "A picture", ...other("image/png") };
 export const webpAnswer = { description: "A picture", ...other("image/webp") };
-export const pageAnswer = { description: "A part of the page", ...other("text/html") };
 export const tensorsAnswer = {
   description: "Columns of numbers, safetensors",
   ...other("application/octet-stream"),
