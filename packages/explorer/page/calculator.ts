@@ -44,10 +44,7 @@ export function createCalculator(session: Session, sheets: Sheets): HTMLElement 
         spot !== undefined && "location" in spot ? session.points.pointOf(spot.location) : undefined;
       button.classList.toggle("filled", spot !== undefined);
       name.textContent = spot === undefined ? "empty" : session.nameOf(spot).replace("Location ", "");
-      button.setAttribute(
-        "aria-label",
-        `${term}: ${spot === undefined ? "empty" : session.nameOf(spot)}. Put what is looked at here`,
-      );
+      button.title = `Puts what is looked at into ${term}`;
       if (point === undefined) canvas.getContext("2d")?.clearRect(0, 0, 64, 64);
       else sheets.draw(canvas, point).catch((error: Error) => session.message.set(error.message));
     });

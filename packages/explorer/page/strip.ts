@@ -99,11 +99,15 @@ function tileOf(
   return h(
     "button",
     {
-      ...{ type: "button", class: "tile", draggable: true, "data-location": location },
-      "aria-label": `${rank + 1}: location ${location}, ${label}${facts === "" ? "" : `, ${facts}`}`,
+      ...{ type: "button", class: "tile", draggable: "true", "data-location": location },
       title: `Location ${location} · ${label}${distance === undefined ? "" : "\nDistance in the space · on the ground"}`,
     },
-    [canvas, h("span", { class: "name" }, [label]), h("span", { class: "facts" }, [facts])],
+    [
+      canvas,
+      h("span", { class: "said" }, [`${rank + 1}: location ${location}, `]),
+      h("span", { class: "name" }, [label]),
+      h("span", { class: "facts" }, [facts]),
+    ],
     {
       onclick: () => session.focusPoint(point),
       onpointerenter: () => hover.set(point),
