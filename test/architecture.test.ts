@@ -40,16 +40,19 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     ],
   ],
   exports: ["atlas", "core", "postgres", "shards"],
+  explorer: ["atlas", "core", "gis", "shards", "space", "trainer"],
   server: [
-    ...["atlas", "core", "encoder", "exports", "gis", "http", "rasterizer", "shards", "space", "trainer"],
+    ...["atlas", "core", "encoder", "explorer", "exports", "gis", "http", "rasterizer", "shards", "space"],
+    "trainer",
   ],
   farm: [
-    ...["atlas", "core", "exports", "gis", "producer", "queue", "rasterizer", "server", "services", "shards"],
+    ...["atlas", "core", "explorer", "exports", "gis", "producer", "queue", "rasterizer", "server"],
+    ...["services", "shards"],
     ...["trainer", "worker"],
   ],
   cli: [
     ...["core", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder", "producer"],
-    ...["worker", "trainer", "atlas", "board", "evaluation", "exports", "farm"],
+    ...["worker", "trainer", "atlas", "board", "evaluation", "explorer", "exports", "farm"],
   ],
   bench: [
     ...["core", "postgres", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder"],

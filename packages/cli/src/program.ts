@@ -8,6 +8,7 @@ import { down } from "./commands/down.ts";
 import { embed } from "./commands/embed.ts";
 import { enqueue } from "./commands/enqueue.ts";
 import { evaluate } from "./commands/evaluate.ts";
+import { explore } from "./commands/explore.ts";
 import { exports } from "./commands/export.ts";
 import { importMap } from "./commands/import.ts";
 import { locations } from "./commands/locations.ts";
@@ -25,7 +26,7 @@ await runProgram({
   commands: [
     ...[up, down, doctor, config],
     ...[importMap, locations, enqueue, work, status, retry, verify, board],
-    ...[train, embed, evaluate, exports, atlas, serve],
+    ...[train, embed, evaluate, exports, atlas, serve, explore],
     demo,
   ],
 });

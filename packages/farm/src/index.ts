@@ -8,6 +8,7 @@ export {
   type NewDataset,
 } from "./dataset.ts";
 export { type EmbedSettings, embed } from "./embed.ts";
+export { type ExplorerFileSettings, writeExplorer } from "./explore.ts";
 export { type Exported, type ExportSettings, exportVectors } from "./export.ts";
 export { type LocationChoice, openLocations } from "./locations.ts";
 export { type Machine, machine } from "./machine.ts";

@@ -1,3 +1,4 @@
+import { METHODS, PAGE_FILES, type PageFile } from "@loc2vec/explorer";
 import { FILE_FORMATS, type FileFormatName } from "@loc2vec/exports";
 import { z } from "zod";
 import { MOST_LATITUDE, MOST_PLACES, MOST_ROWS } from "./limits.ts";
@@ -145,6 +146,19 @@ export const refusal = z.object({
 });
 export type Refusal = z.infer<typeof refusal>["error"];
 
+export const lookQuery = z.object({
+  location: location.optional(),
+  lon: lon.optional(),
+  lat: lat.optional(),
+});
+export const methodParams = z.object({ method: z.enum(METHODS) });
+export const sheetParams = z.object({ sheet: z.int().min(0) });
+export const pageParams = z.object({ file: z.enum(PAGE_FILES as [PageFile, ...PageFile[]]) });
+export const arrangingAnswer = z.object({
+  stage: z.enum(["waiting", "arranging", "placing"]),
+  share: z.number().meta({ description: "Done of the stage, 0 to 1" }),
+});
+
 /** An answer that is no JSON. */
 const other = (type: string) => ({ content: { [type]: { schema: z.any() } } });
 export const fileAnswer = {
@@ -154,4 +168,9 @@ export const fileAnswer = {
   ),
 };
 export const pngAnswer = { description: "A picture", ...other("image/png") };
+export const webpAnswer = { description: "A picture", ...other("image/webp") };
+export const tensorsAnswer = {
+  description: "Columns of numbers, safetensors",
+  ...other("application/octet-stream"),
+};
 export const textAnswer = { description: "In Prometheus' text format", ...other("text/plain") };

@@ -1,25 +1,23 @@
-import { readEmbeddings } from "@loc2vec/atlas";
 import {
   type Box,
   type CheckpointChoice,
-  checkName,
   checkSource,
   FarmError,
   LOCATION_KINDS,
   withinBox,
 } from "@loc2vec/core";
-import { createEmbedder, describeArchitecture, embeddingSize } from "@loc2vec/encoder";
+import { createEmbedder, describeArchitecture } from "@loc2vec/encoder";
+import { type Exploration, explore, openEmbedded } from "@loc2vec/explorer";
 import { type Columns, type EmbeddingTable, type Origin, toBlock } from "@loc2vec/exports";
 import { type Profile, readImportInfo, requireImport } from "@loc2vec/gis";
 import { createRasterizer, openMapTiles, type RendererKind } from "@loc2vec/rasterizer";
-import { type ObjectStore, openDataset } from "@loc2vec/shards";
+import type { ObjectStore } from "@loc2vec/shards";
 import { type Neighbours, openKeptNeighbours } from "@loc2vec/space";
-import { checkCartography, openCheckpoint, openTiles } from "@loc2vec/trainer";
 import { openBatches, openGate } from "./batches.ts";
 import { type MapPictures, openMapPictures } from "./map-pictures.ts";
 import type { Metrics } from "./metrics.ts";
 import { beyondMap, overloaded } from "./refusals.ts";
-import type { Spot } from "./schemas.ts";
+import type { PlaceAsked, Spot } from "./schemas.ts";
 
 /** Spots that are drawn or embedded at a time: each holds a tile. */
 const AT_A_TIME = 128;
@@ -41,6 +39,12 @@ export interface ServedOptions {
   /** Locations from which on there is an index. Default: as in space. */
   indexedFrom?: number | undefined;
   log: (line: string) => void;
+}
+
+/** What the model sees of a place, planar uint8 [channel, y, x], and what it makes of it, float32 [size]. */
+export interface Look {
+  tile: Uint8Array;
+  vector: Float32Array;
 }
 
 /** A data set with a model's vectors, and what makes a vector of any spot of its map. */
@@ -71,9 +75,13 @@ export interface Served {
    * @throws RefusedError 422 for a spot beyond the map, 503 where too many wait already; FarmError `service`
    */
   embed(spots: readonly Spot[], fields: readonly string[], signal: AbortSignal): Promise<Float32Array[]>;
+  /** A place's tile and its vector, drawn and embedded where it is a spot. @throws as {@link Served.embed} and {@link Served.tile} */
+  look(place: PlaceAsked, field: string, signal: AbortSignal): Promise<Look>;
   /** A location's anchor, planar uint8 [channel, y, x]. @throws FarmError `shards-missing`, `damaged` */
   tile(location: number): Promise<Uint8Array>;
   readonly pictures: MapPictures;
+  /** What the explorer's page asks for. */
+  readonly exploration: Exploration;
   /** @throws FarmError when the map cannot be read now, or another one is imported */
   checkMap(): Promise<void>;
   close(): Promise<void>;
@@ -87,22 +95,11 @@ export interface Served {
  */
 export async function openServed(options: ServedOptions, metrics: Metrics): Promise<Served> {
   const { store, databaseUrl, profile, renderer, model, log } = options;
-  const reader = await openDataset(store, options.dataset);
-  const { dataset } = reader;
+  const embedded = await openEmbedded(store, options.dataset, model, options.checkpoint);
+  const { dataset, vectors, size, labels } = embedded;
+  const { settings, weights, step } = embedded.checkpoint;
+  const { lon, lat, kind } = embedded.places;
   const n = dataset.locations;
-  const { settings, weights, weightsSha256, step } = await openCheckpoint(
-    store,
-    checkName("model", model),
-    options.checkpoint,
-  );
-  checkCartography(model, settings, dataset);
-  const vectors = await readEmbeddings(store, reader, model);
-  if (vectors.weightsSha256 !== weightsSha256)
-    throw new FarmError(
-      "embeddings-missing",
-      `model ${model} has embedded data set ${dataset.name} with other weights than those of step ${step}`,
-      `pnpm farm:embed --model ${model} --dataset ${dataset.name}`,
-    );
   const map = await requireImport(databaseUrl, profile);
   const { pixels, radius } = dataset;
   const rasterizer = await createRasterizer({
@@ -111,20 +108,44 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
   });
   try {
     checkSource(dataset, rasterizer.source, "this server");
-    const [{ lon, lat, kind }, labels] = await Promise.all([reader.locations(0, n), reader.labels()]);
     log(`serve: ${n} locations of ${dataset.name}, by ${model} after step ${step}`);
-    const neighbours = await openKeptNeighbours(vectors.data, vectors.size, {
+    const neighbours = await openKeptNeighbours(vectors, size, {
       ...{ places: { lon, lat }, folder: options.indexFolder, indexedFrom: options.indexedFrom },
       log: (line) => log(`serve: ${line}`),
     });
     const kindOf = (location: number): string => LOCATION_KINDS[kind[location] as number] as string;
     const embedder = await createEmbedder(settings.architecture, weights);
-    const size = embeddingSize(settings.architecture);
     const batches = openBatches(embedder, size, (tiles, ms) => metrics.embedded(tiles, ms));
     const gate = openGate(AT_A_TIME, MOST_WAITING, () => overloaded("too many spots are waiting"));
     metrics.watch(() => gate.waiting());
-    const tiles = openTiles(reader, { whole: false });
+    const exploration = explore(embedded, profile, { mapBox: map.bbox });
     const mapTiles = await openMapTiles(databaseUrl, profile);
+    /** Draws and embeds spots, in their order, a few at a time. */
+    const look = async (
+      spots: readonly Spot[],
+      fields: readonly string[],
+      signal: AbortSignal,
+    ): Promise<Look[]> => {
+      for (const [i, spot] of spots.entries())
+        if (!withinBox(map.bbox, spot)) throw beyondMap(fields[i] as string, spot, map.pbf, map.bbox);
+      gate.check(spots.length);
+      const lookAt = (spot: Spot): Promise<Look> =>
+        gate.enter(async () => {
+          signal.throwIfAborted();
+          const [tile] = (await rasterizer.render(spot, [ANCHOR], dataset.levels)) as [Uint8Array];
+          return { tile, vector: await batches.embed(tile) };
+        });
+      const late = new Promise<never>((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      });
+      const ends = await Promise.race([Promise.allSettled(spots.map(lookAt)), late]);
+      return ends.map((end) => {
+        if (end.status === "rejected") throw end.reason;
+        return end.value;
+      });
+    };
+    const tile = async (location: number): Promise<Uint8Array> =>
+      (await embedded.tiles([location]))[0] as Uint8Array;
     return {
       facts: {
         ...{ model, step, size, n, channels: [...dataset.channels], dataset: dataset.name },
@@ -138,30 +159,18 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
       places: { lon, lat },
       kind: kindOf,
       label: (location) => labels.get(location),
-      tableOf: selectorOf({ lon, lat, vectors: vectors.data, kindOf, labels }, vectors.size, {
-        ...{ dataset: dataset.name, locationsSha256: reader.identity.locationsSha256, model, step },
-        ...{ weightsSha256, attribution: dataset.attribution },
+      tableOf: selectorOf({ lon, lat, vectors, kindOf, labels }, size, {
+        ...{ dataset: dataset.name, locationsSha256: embedded.locationsSha256, model, step },
+        ...{ weightsSha256: embedded.checkpoint.weightsSha256, attribution: dataset.attribution },
       }),
-      async embed(spots, fields, signal) {
-        for (const [i, spot] of spots.entries())
-          if (!withinBox(map.bbox, spot)) throw beyondMap(fields[i] as string, spot, map.pbf, map.bbox);
-        gate.check(spots.length);
-        const embedOne = (spot: Spot): Promise<Float32Array> =>
-          gate.enter(async () => {
-            signal.throwIfAborted();
-            const [tile] = await rasterizer.render(spot, [ANCHOR], dataset.levels);
-            return batches.embed(tile as Uint8Array);
-          });
-        const late = new Promise<never>((_, reject) => {
-          signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-        });
-        const ends = await Promise.race([Promise.allSettled(spots.map(embedOne)), late]);
-        return ends.map((end) => {
-          if (end.status === "rejected") throw end.reason;
-          return end.value;
-        });
+      embed: async (...asked) => (await look(...asked)).map(({ vector }) => vector),
+      async look(place, field, signal) {
+        if (!("location" in place)) return ((await look([place], [field], signal)) as [Look])[0];
+        const vector = neighbours.vector(place.location);
+        return { tile: await tile(place.location), vector };
       },
-      tile: async (location) => (await tiles.read([{ location, sample: 0 }]))[0] as Uint8Array,
+      tile,
+      exploration,
       pictures: openMapPictures(mapTiles, profile, map),
       async checkMap() {
         const now = await readImportInfo(databaseUrl);
@@ -169,6 +178,7 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
           throw new FarmError("map-mismatch", `the map ${map.pbf} is no longer imported`, "import it again");
       },
       async close() {
+        exploration.close();
         await neighbours.close();
         await batches.close();
         await Promise.all([rasterizer.close(), mapTiles.close(), embedder.dispose()]);

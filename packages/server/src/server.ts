@@ -10,6 +10,7 @@ import {
   validatorCompiler,
   type ZodTypeProvider,
 } from "fastify-type-provider-zod";
+import { addExplorer } from "./explorer-routes.ts";
 import { BODY_BYTES, REQUEST_MS } from "./limits.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { RefusedError, refusedBy, send } from "./refusals.ts";
@@ -48,7 +49,7 @@ export interface Server {
 
 /**
  * Serves a data set's embeddings by a model, and vectors of any spot of its map: `/v1/…`, with `/docs`, `/openapi.json`,
- * `/healthz` and `/metrics`.
+ * `/healthz` and `/metrics`; at `/` the explorer.
  *
  * @throws FarmError `usage` when it would lie open to others; `service` when the port is taken; what {@link openServed} throws
  */
@@ -77,7 +78,9 @@ export async function startServer(options: StartServerOptions): Promise<Server> 
       const urls = new Set<string>();
       api.addHook("onRoute", ({ url }) => void urls.add(url));
       addOperations(api, served, metrics);
-      addRoutes(api, served, { profile: options.profile, requestMs: options.requestMs ?? REQUEST_MS });
+      const settings = { profile: options.profile, requestMs: options.requestMs ?? REQUEST_MS };
+      addRoutes(api, served, settings);
+      addExplorer(api, served, settings);
       refuseOtherMethods(api, [...urls]);
     });
     const url = await listen(app, { name: SERVER.name, host, port });

@@ -1,10 +1,11 @@
 import type { CheckpointChoice } from "@loc2vec/core";
 import { serve as startServing, withServices } from "@loc2vec/farm";
+import type { Command } from "commander";
 import { defineCommand } from "../command-line.ts";
 import type { CommandContext } from "../context.ts";
 import { checkpointOption, whole } from "../options.ts";
 
-interface ServeOptions {
+export interface ServeOptions {
   dataset: string;
   model: string;
   checkpoint: CheckpointChoice;
@@ -14,23 +15,31 @@ interface ServeOptions {
   proxy?: string[];
 }
 
+/** What is served, and to whom. */
+export const serveOptions = (command: Command): Command =>
+  command
+    .requiredOption("--dataset <name>", "name of the data set")
+    .requiredOption("--model <name>", "name of the model")
+    .addOption(checkpointOption())
+    .option("--host <address>", "to listen on; any but loopback needs FARM_SERVE_TOKENS", "127.0.0.1")
+    .option("--port <n>", "to listen on", whole(0, 65535), 9500)
+    .option("--rate <n>", "requests a minute from one address", whole(1), 6000)
+    .option("--proxy <address...>", "whose X-Forwarded-For is believed");
+
 export const serve = defineCommand({
   usage: "serve",
-  description: "vectors of any spot, neighbours and map tiles over HTTP, until Ctrl-C",
-  options: (command) =>
-    command
-      .requiredOption("--dataset <name>", "name of the data set")
-      .requiredOption("--model <name>", "name of the model")
-      .addOption(checkpointOption())
-      .option("--host <address>", "to listen on; any but loopback needs FARM_SERVE_TOKENS", "127.0.0.1")
-      .option("--port <n>", "to listen on", whole(0, 65535), 9500)
-      .option("--rate <n>", "requests a minute from one address", whole(1), 6000)
-      .option("--proxy <address...>", "whose X-Forwarded-For is believed"),
-  action: serveCommand,
+  description: "vectors of any spot, neighbours and map tiles over HTTP, with the explorer, until Ctrl-C",
+  options: serveOptions,
+  action: (context, options: ServeOptions) =>
+    serveUntilEnd(context, options, (url) => `${url}; Ctrl-C ends it`),
 });
 
-/** Serves until the signal is given, and lets requests that are under way end. */
-async function serveCommand(context: CommandContext, options: ServeOptions): Promise<void> {
+/** Serves until the signal is given, and lets requests that are under way end. @param say what is printed of the URL */
+export async function serveUntilEnd(
+  context: CommandContext,
+  options: ServeOptions,
+  say: (url: string) => string,
+): Promise<void> {
   const { signal } = context;
   const { dataset, model, rate, proxy, ...settings } = options;
   await withServices(context, ["database"], async ({ databaseUrl }) => {
@@ -40,7 +49,7 @@ async function serveCommand(context: CommandContext, options: ServeOptions): Pro
       { dataset, model },
       { ...settings, requestsPerMinute: rate, proxies: proxy },
     );
-    context.result({ url: server.url }, [`${server.url}; Ctrl-C ends it`]);
+    context.result({ url: server.url }, [say(server.url)]);
     if (!signal.aborted)
       await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
     await server.close();
