@@ -15,6 +15,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   gis: ["core", "numeric", "postgres"],
   shards: ["core", "numeric"],
   space: ["core", "numeric"],
+  venues: ["core", "numeric"],
   queue: ["core"],
   tensorflow: ["core"],
   rasterizer: ["core", "gis", "postgres"],
@@ -39,18 +40,21 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
       "trainer",
     ],
   ],
-  server: [...["atlas", "core", "encoder", "gis", "http", "rasterizer", "shards", "space", "trainer"]],
+  server: [
+    ...["atlas", "core", "encoder", "evaluation", "gis", "http", "rasterizer", "shards", "space", "trainer"],
+    "venues",
+  ],
   farm: [
-    ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "server", "services", "shards", "trainer"],
-    "worker",
+    ...["atlas", "core", "encoder", "evaluation", "gis", "producer", "queue", "rasterizer", "server"],
+    ...["services", "shards", "trainer", "venues", "worker"],
   ],
   cli: [
     ...["core", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder", "producer"],
-    ...["worker", "trainer", "atlas", "board", "evaluation", "farm"],
+    ...["worker", "trainer", "atlas", "board", "evaluation", "farm", "venues"],
   ],
   bench: [
     ...["core", "postgres", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder"],
-    ...["worker", "trainer", "atlas", "farm", "cli", "numeric", "space"],
+    ...["worker", "trainer", "atlas", "farm", "cli", "numeric", "space", "venues"],
   ],
 };
 
