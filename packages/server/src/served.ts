@@ -9,11 +9,20 @@ import {
   withinBox,
 } from "@loc2vec/core";
 import { createEmbedder, describeArchitecture, embeddingSize } from "@loc2vec/encoder";
-import { type Profile, readImportInfo, requireImport } from "@loc2vec/gis";
+import { mask } from "@loc2vec/evaluation";
+import {
+  channelsOfVenues,
+  type NearVenue,
+  openVenues,
+  type Profile,
+  readImportInfo,
+  requireImport,
+} from "@loc2vec/gis";
 import { createRasterizer, openMapTiles, type RendererKind } from "@loc2vec/rasterizer";
 import { type ObjectStore, openDataset } from "@loc2vec/shards";
 import { type Neighbours, openNeighbours } from "@loc2vec/space";
 import { checkCartography, openCheckpoint, openTiles } from "@loc2vec/trainer";
+import { MOST_CANDIDATES, mapVenue, type Prior, type Ranked, reachM } from "@loc2vec/venues";
 import { openBatches, openGate } from "./batches.ts";
 import { type MapPictures, openMapPictures } from "./map-pictures.ts";
 import type { Metrics } from "./metrics.ts";
@@ -35,7 +44,17 @@ export interface ServedOptions {
   dataset: string;
   model: string;
   checkpoint?: CheckpointChoice | undefined;
+  /** Of venues, learnt with this model. */
+  venuePrior?: Prior | undefined;
   log: (line: string) => void;
+}
+
+/** A spot as a receiver told it. */
+export interface Fix extends Spot {
+  /** Standard deviation in each axis, metres. */
+  sigmaM: number;
+  /** Of the day, local time, where it is known. */
+  hour?: number | undefined;
 }
 
 /** A data set with a model's vectors, and what makes a vector of any spot of its map. */
@@ -64,6 +83,14 @@ export interface Served {
    * @throws RefusedError 422 for a spot beyond the map, 503 where too many wait already; FarmError `service`
    */
   embed(spots: readonly Spot[], fields: readonly string[], signal: AbortSignal): Promise<Float32Array[]>;
+  /** What classes of venues are weighed by; null where there is none. */
+  readonly prior: { model: string; visits: number } | null;
+  /**
+   * The venues around a fix, the likeliest first; without a prior by distance alone.
+   *
+   * @throws what {@link embed} throws
+   */
+  venues(fix: Fix, signal: AbortSignal): Promise<Ranked<NearVenue>[]>;
   /** A location's anchor, planar uint8 [channel, y, x]. @throws FarmError `shards-missing`, `damaged` */
   tile(location: number): Promise<Uint8Array>;
   readonly pictures: MapPictures;
@@ -96,6 +123,7 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
       `model ${model} has embedded data set ${dataset.name} with other weights than those of step ${step}`,
       `pnpm farm:embed --model ${model} --dataset ${dataset.name}`,
     );
+  checkPrior(options.venuePrior, model, weightsSha256);
   const map = await requireImport(databaseUrl, profile);
   const { pixels, radius } = dataset;
   const rasterizer = await createRasterizer({
@@ -113,6 +141,32 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
     const gate = openGate(AT_A_TIME, MOST_WAITING, () => overloaded("too many spots are waiting"));
     metrics.watch(() => gate.waiting());
     const tiles = openTiles(reader, { whole: false });
+    const hidden = channelsOfVenues(profile);
+    const venues = hidden.length === 0 ? undefined : openVenues(databaseUrl, profile);
+    const embed = async (
+      spots: readonly Spot[],
+      fields: readonly string[],
+      signal: AbortSignal,
+      show: (tile: Uint8Array) => Uint8Array = (tile) => tile,
+    ): Promise<Float32Array[]> => {
+      for (const [i, spot] of spots.entries())
+        if (!withinBox(map.bbox, spot)) throw beyondMap(fields[i] as string, spot, map.pbf, map.bbox);
+      gate.check(spots.length);
+      const embedOne = (spot: Spot): Promise<Float32Array> =>
+        gate.enter(async () => {
+          signal.throwIfAborted();
+          const [tile] = await rasterizer.render(spot, [ANCHOR], dataset.levels);
+          return batches.embed(show(tile as Uint8Array));
+        });
+      const late = new Promise<never>((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      });
+      const ends = await Promise.race([Promise.allSettled(spots.map(embedOne)), late]);
+      return ends.map((end) => {
+        if (end.status === "rejected") throw end.reason;
+        return end.value;
+      });
+    };
     const mapTiles = await openMapTiles(databaseUrl, profile);
     return {
       facts: {
@@ -124,27 +178,16 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
         ...{ map: { name: map.pbf, box: map.bbox }, attribution: dataset.attribution },
       },
       neighbours,
+      prior: options.venuePrior === undefined ? null : { model, visits: options.venuePrior.visits },
       places: { lon, lat },
       kind: (location) => LOCATION_KINDS[kind[location] as number] as string,
       label: (location) => labels.get(location),
-      async embed(spots, fields, signal) {
-        for (const [i, spot] of spots.entries())
-          if (!withinBox(map.bbox, spot)) throw beyondMap(fields[i] as string, spot, map.pbf, map.bbox);
-        gate.check(spots.length);
-        const embedOne = (spot: Spot): Promise<Float32Array> =>
-          gate.enter(async () => {
-            signal.throwIfAborted();
-            const [tile] = await rasterizer.render(spot, [ANCHOR], dataset.levels);
-            return batches.embed(tile as Uint8Array);
-          });
-        const late = new Promise<never>((_, reject) => {
-          signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-        });
-        const ends = await Promise.race([Promise.allSettled(spots.map(embedOne)), late]);
-        return ends.map((end) => {
-          if (end.status === "rejected") throw end.reason;
-          return end.value;
-        });
+      embed: (spots, fields, signal) => embed(spots, fields, signal),
+      async venues(fix, signal) {
+        const show = (tile: Uint8Array): Uint8Array => mask(tile, hidden, dataset.channels.length);
+        const [embedding] = await embed([fix], ["lon, lat"], signal, show);
+        const candidates = (await venues?.near(fix, reachM(fix.sigmaM), MOST_CANDIDATES)) ?? [];
+        return mapVenue({ ...fix, embedding }, candidates, options.venuePrior);
       },
       tile: async (location) => (await tiles.read([{ location, sample: 0 }]))[0] as Uint8Array,
       pictures: openMapPictures(mapTiles, profile, map),
@@ -155,11 +198,21 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
       },
       async close() {
         await batches.close();
-        await Promise.all([rasterizer.close(), mapTiles.close(), embedder.dispose()]);
+        await Promise.all([rasterizer.close(), mapTiles.close(), embedder.dispose(), venues?.close()]);
       },
     };
   } catch (error) {
     await rasterizer.close();
     throw error;
   }
+}
+
+/** @throws FarmError `data` for a prior that was learnt with another model */
+function checkPrior(prior: Prior | undefined, model: string, weightsSha256: string): void {
+  if (prior === undefined || prior.weights_sha256 === weightsSha256) return;
+  throw new FarmError(
+    "data",
+    `the prior of venues was learnt from embeddings by model ${prior.model}, with other weights than those of ${model}`,
+    "learn it anew with this model: pnpm farm:venues --save",
+  );
 }
