@@ -41,7 +41,7 @@ export async function drawVenues({ fix, ranked, tile, profile }: Drawn): Promise
       .slice(0, NAMED)
       .map(
         (venue, i) =>
-          `<text x="0" y="${SIDE + 42 + 18 * i}">${(100 * probability(venue)).toFixed(0)} % ${escape(venue.class)}${venue.name === undefined ? "" : ` ${escape(venue.name.slice(0, 36))}`}, ${venue.metres.toFixed(0)} m</text>`,
+          `<text x="0" y="${SIDE + 42 + 18 * i}">${(100 * probability(venue)).toFixed(0)} % ${escapeXml(venue.class)}${venue.name === undefined ? "" : ` ${escapeXml(venue.name.slice(0, 36))}`}, ${venue.metres.toFixed(0)} m</text>`,
       );
     return `<g transform="translate(${left} 10)"><svg width="${SIDE}" height="${SIDE}"><image href="${href}" width="${SIDE}" height="${SIDE}"/>
 <g fill="#1a4fd6" fill-opacity=".45" stroke="#fff">${discs.join("")}</g>
@@ -59,5 +59,5 @@ ${panel("With the prior of this place", (venue) => venue.probability, 2 * GAP + 
 `;
 }
 
-const escape = (text: string): string =>
+const escapeXml = (text: string): string =>
   text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign] as string);

@@ -39,7 +39,11 @@ export async function serve(
 /** A prior of venues. @throws FarmError `input` for a file that cannot be read, or is none */
 export async function readPrior(path: string): Promise<Prior> {
   const text = await readFile(path, "utf8").catch((error: unknown) => {
-    throw new FarmError("input", `${path}: ${errorMessage(error)}`, "name a prior that pnpm farm:venues --save wrote");
+    throw new FarmError(
+      "input",
+      `${path}: ${errorMessage(error)}`,
+      "name a prior that pnpm farm:venues --save wrote",
+    );
   });
   return parsePrior(text, path);
 }

@@ -57,7 +57,11 @@ export async function openSpots({
   model,
   checkpoint,
 }: SpotsOptions): Promise<Spots> {
-  const { settings, weights, weightsSha256 } = await openCheckpoint(store, checkName("model", model), checkpoint);
+  const { settings, weights, weightsSha256 } = await openCheckpoint(
+    store,
+    checkName("model", model),
+    checkpoint,
+  );
   const { architecture } = settings;
   const rasterizer = await createRasterizer({
     ...{ databaseUrl, profile, pixels: architecture.pixels, kind: renderer, outside: "error" },

@@ -47,7 +47,10 @@ const WORDS: Readonly<Record<string, string>> = { N: "node", W: "way", R: "relat
  *
  * @throws FarmError `input` when the profile names no venues
  */
-export function openVenues(databaseUrl: string, profile: Pick<Profile, "venues" | "grounds" | "channels">): VenueSource {
+export function openVenues(
+  databaseUrl: string,
+  profile: Pick<Profile, "venues" | "grounds" | "channels">,
+): VenueSource {
   const classes = classesOf(profile);
   const pool = openPool(databaseUrl, { connections: 4, application: "loc2vec-venues" });
   return {
@@ -120,8 +123,12 @@ function classesOf({
   channels,
 }: Pick<Profile, "venues" | "grounds" | "channels">): unknown[] {
   const tags = tagsOfVenues(venues);
-  const rules = new Map(channels.flatMap((channel) => channel.rules.map(({ id, index }) => [id, index] as const)));
-  const drawn = Object.entries(grounds).flatMap(([name, ids]) => ids.map((id) => [name, rules.get(id)] as const));
+  const rules = new Map(
+    channels.flatMap((channel) => channel.rules.map(({ id, index }) => [id, index] as const)),
+  );
+  const drawn = Object.entries(grounds).flatMap(([name, ids]) =>
+    ids.map((id) => [name, rules.get(id)] as const),
+  );
   return [
     tags.map(({ name }) => name),
     tags.map(({ key }) => key),

@@ -258,7 +258,11 @@ function checkGrounds(
   );
   for (const [name, ids] of Object.entries(grounds)) {
     if (name in venues)
-      throw new FarmError("input", `${file}, grounds, ${name}: venues have a class of that name`, "rename one");
+      throw new FarmError(
+        "input",
+        `${file}, grounds, ${name}: venues have a class of that name`,
+        "rename one",
+      );
     const unknown = ids.find((id) => !polygons.includes(id));
     if (unknown !== undefined)
       throw new FarmError(

@@ -75,13 +75,15 @@ export const arithmeticAnswer = z.object({
 export const venuesBody = z.strictObject({
   lon,
   lat,
-  accuracy_m: z
+  accuracy_m: z.number().min(1).max(1000).default(20).meta({
+    description: "Standard deviation of the fix in each axis, metres; a phone's accuracy is 1.5 times that",
+  }),
+  hour: z
     .number()
-    .min(1)
-    .max(1000)
-    .default(20)
-    .meta({ description: "Standard deviation of the fix in each axis, metres; a phone's accuracy is 1.5 times that" }),
-  hour: z.number().min(0).lt(24).optional().meta({ description: "Of the day, local time, where it is known" }),
+    .min(0)
+    .lt(24)
+    .optional()
+    .meta({ description: "Of the day, local time, where it is known" }),
   top: z.int().min(1).max(MOST_ROWS).default(5).meta({ description: "How many" }),
 });
 export const venuesAnswer = z.object({

@@ -4,6 +4,7 @@ import {
   type CheckpointChoice,
   checkName,
   checkSource,
+  type Dataset,
   FarmError,
   LOCATION_KINDS,
   withinBox,
@@ -12,18 +13,19 @@ import { createEmbedder, describeArchitecture, embeddingSize } from "@loc2vec/en
 import { mask } from "@loc2vec/evaluation";
 import {
   channelsOfVenues,
+  type ImportInfo,
   type NearVenue,
   openVenues,
   type Profile,
   readImportInfo,
   requireImport,
 } from "@loc2vec/gis";
-import { createRasterizer, openMapTiles, type RendererKind } from "@loc2vec/rasterizer";
+import { createRasterizer, openMapTiles, type Rasterizer, type RendererKind } from "@loc2vec/rasterizer";
 import { type ObjectStore, openDataset } from "@loc2vec/shards";
 import { type Neighbours, openNeighbours } from "@loc2vec/space";
 import { checkCartography, openCheckpoint, openTiles } from "@loc2vec/trainer";
 import { MOST_CANDIDATES, mapVenue, type Prior, type Ranked, reachM } from "@loc2vec/venues";
-import { openBatches, openGate } from "./batches.ts";
+import { type Batches, openBatches, openGate } from "./batches.ts";
 import { type MapPictures, openMapPictures } from "./map-pictures.ts";
 import type { Metrics } from "./metrics.ts";
 import { beyondMap, overloaded } from "./refusals.ts";
@@ -48,6 +50,14 @@ export interface ServedOptions {
   venuePrior?: Prior | undefined;
   log: (line: string) => void;
 }
+
+/** @param show what of a tile is embedded; default all */
+type EmbedSpots = (
+  spots: readonly Spot[],
+  fields: readonly string[],
+  signal: AbortSignal,
+  show?: (tile: Uint8Array) => Uint8Array,
+) => Promise<Float32Array[]>;
 
 /** A spot as a receiver told it. */
 export interface Fix extends Spot {
@@ -82,7 +92,7 @@ export interface Served {
    * @param fields names of the spots in the request
    * @throws RefusedError 422 for a spot beyond the map, 503 where too many wait already; FarmError `service`
    */
-  embed(spots: readonly Spot[], fields: readonly string[], signal: AbortSignal): Promise<Float32Array[]>;
+  embed: EmbedSpots;
   /** What classes of venues are weighed by; null where there is none. */
   readonly prior: { model: string; visits: number } | null;
   /**
@@ -142,32 +152,9 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
     metrics.watch(() => gate.waiting());
     const tiles = openTiles(reader, { whole: false });
     const hidden = channelsOfVenues(profile);
-    const venues = hidden.length === 0 ? undefined : openVenues(databaseUrl, profile);
-    const embed = async (
-      spots: readonly Spot[],
-      fields: readonly string[],
-      signal: AbortSignal,
-      show: (tile: Uint8Array) => Uint8Array = (tile) => tile,
-    ): Promise<Float32Array[]> => {
-      for (const [i, spot] of spots.entries())
-        if (!withinBox(map.bbox, spot)) throw beyondMap(fields[i] as string, spot, map.pbf, map.bbox);
-      gate.check(spots.length);
-      const embedOne = (spot: Spot): Promise<Float32Array> =>
-        gate.enter(async () => {
-          signal.throwIfAborted();
-          const [tile] = await rasterizer.render(spot, [ANCHOR], dataset.levels);
-          return batches.embed(show(tile as Uint8Array));
-        });
-      const late = new Promise<never>((_, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-      });
-      const ends = await Promise.race([Promise.allSettled(spots.map(embedOne)), late]);
-      return ends.map((end) => {
-        if (end.status === "rejected") throw end.reason;
-        return end.value;
-      });
-    };
+    const venues = Object.keys(profile.venues).length > 0 ? openVenues(databaseUrl, profile) : undefined;
     const mapTiles = await openMapTiles(databaseUrl, profile);
+    const embed = drawAndEmbed({ map, dataset, rasterizer, batches, gate });
     return {
       facts: {
         ...{ model, step, size, n, channels: [...dataset.channels], dataset: dataset.name },
@@ -182,7 +169,7 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
       places: { lon, lat },
       kind: (location) => LOCATION_KINDS[kind[location] as number] as string,
       label: (location) => labels.get(location),
-      embed: (spots, fields, signal) => embed(spots, fields, signal),
+      embed,
       async venues(fix, signal) {
         const show = (tile: Uint8Array): Uint8Array => mask(tile, hidden, dataset.channels.length);
         const [embedding] = await embed([fix], ["lon, lat"], signal, show);
@@ -206,6 +193,37 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
     throw error;
   }
 }
+
+interface Drawing {
+  map: ImportInfo;
+  dataset: Dataset;
+  rasterizer: Rasterizer;
+  batches: Batches;
+  gate: ReturnType<typeof openGate>;
+}
+
+/** See {@link Served.embed}. */
+const drawAndEmbed =
+  ({ map, dataset, rasterizer, batches, gate }: Drawing): EmbedSpots =>
+  async (spots, fields, signal, show = (tile) => tile) => {
+    for (const [i, spot] of spots.entries())
+      if (!withinBox(map.bbox, spot)) throw beyondMap(fields[i] as string, spot, map.pbf, map.bbox);
+    gate.check(spots.length);
+    const embedOne = (spot: Spot): Promise<Float32Array> =>
+      gate.enter(async () => {
+        signal.throwIfAborted();
+        const [tile] = await rasterizer.render(spot, [ANCHOR], dataset.levels);
+        return batches.embed(show(tile as Uint8Array));
+      });
+    const late = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+    const ends = await Promise.race([Promise.allSettled(spots.map(embedOne)), late]);
+    return ends.map((end) => {
+      if (end.status === "rejected") throw end.reason;
+      return end.value;
+    });
+  };
 
 /** @throws FarmError `data` for a prior that was learnt with another model */
 function checkPrior(prior: Prior | undefined, model: string, weightsSha256: string): void {

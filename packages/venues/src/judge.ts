@@ -36,7 +36,8 @@ export function judge(answers: readonly Answer[]): VenueScore {
     fixes: answers.length,
     ...topOf(answers),
     log_loss: mean(losses),
-    calibration_error: bins.reduce((sum, { said, right }) => sum + Math.abs(said - right), 0) / answers.length,
+    calibration_error:
+      bins.reduce((sum, { said, right }) => sum + Math.abs(said - right), 0) / answers.length,
   };
 }
 

@@ -211,10 +211,7 @@ function dot(a: ArrayLike<number>, b: readonly number[]): number {
  *
  * @throws FarmError `data` for an embedding of another size
  */
-export function factorsOf(
-  prior: Prior,
-  at: Pick<Visit, "embedding" | "hour">,
-): (name: string) => number {
+export function factorsOf(prior: Prior, at: Pick<Visit, "embedding" | "hour">): (name: string) => number {
   if (at.embedding.length !== prior.mean.length)
     throw new FarmError(
       "data",
@@ -233,8 +230,13 @@ export function parsePrior(text: string, origin: string): Prior {
   try {
     return priorSchema.parse(JSON.parse(text));
   } catch (cause) {
-    throw new FarmError("input", `${origin}: is no prior of venues`, "write one with pnpm farm:venues --save", {
-      cause,
-    });
+    throw new FarmError(
+      "input",
+      `${origin}: is no prior of venues`,
+      "write one with pnpm farm:venues --save",
+      {
+        cause,
+      },
+    );
   }
 }

@@ -1,6 +1,14 @@
 import { basename, resolve } from "node:path";
 import { whole } from "@loc2vec/cli";
-import { distanceM, FarmError, METRES_PER_DEGREE, nearestOf, type Place, Purpose, randomOf } from "@loc2vec/core";
+import {
+  distanceM,
+  FarmError,
+  METRES_PER_DEGREE,
+  nearestOf,
+  type Place,
+  Purpose,
+  randomOf,
+} from "@loc2vec/core";
 import { type FarmContext, machine, openSpots, type Spots } from "@loc2vec/farm";
 import {
   channelsOfVenues,
@@ -55,12 +63,16 @@ export interface VenuesOptions {
 
 export const usesVenues = defineBench({
   name: "uses-venues",
-  description: "which venue a noisy fix comes from, in a city that nothing was learnt from; visits and fixes are simulated",
+  description:
+    "which venue a noisy fix comes from, in a city that nothing was learnt from; visits and fixes are simulated",
   options: (command) =>
     command
       .requiredOption("--pbf <file>", "map of the city that is asked for")
       .requiredOption("--learn <files...>", "maps of other cities, whose visits the prior is learnt from")
-      .option("--venues <file:column>", "newer venues of that city, beside those of the map: a column of amenities")
+      .option(
+        "--venues <file:column>",
+        "newer venues of that city, beside those of the map: a column of amenities",
+      )
       .option("--model <name>", "of the store, or the one that comes with the farm", "pretrained")
       .addOption(new Option("--visits <n>", "of each city").argParser(whole(50)).default(1000))
       .addOption(new Option("--seed <n>", "of all draws").argParser(whole(0)).default(1)),
@@ -95,7 +107,11 @@ export async function measureVenues(
           classes: fitPrior(lessons[habit], about, { blind: true }),
           frequency: frequencyPrior(lessons[habit]),
         };
-        const ask = async (places: VenueSource["near"] | undefined, truths: readonly Venue[], what: string) => {
+        const ask = async (
+          places: VenueSource["near"] | undefined,
+          truths: readonly Venue[],
+          what: string,
+        ) => {
           for (const sigmaM of SIGMAS_M) {
             const near = places === undefined ? city : { ...city, near: places };
             const fixes = await fixesOf(near, truths, () => sigmaM);
@@ -142,7 +158,13 @@ interface City {
 
 async function withCity<T>(
   context: FarmContext,
-  { server, path, profile, model, seed }: { server: string; path: string; profile: Profile; model: string; seed: number },
+  {
+    server,
+    path,
+    profile,
+    model,
+    seed,
+  }: { server: string; path: string; profile: Profile; model: string; seed: number },
   work: (city: City) => Promise<T>,
 ): Promise<T> {
   const databaseUrl = await ensureDatabase(server, "loc2vec_bench_uses");
@@ -199,7 +221,9 @@ const countAround =
 
 function within<P extends Place>(places: readonly P[], place: Place, metres: number): P[] {
   const degrees = metres / METRES_PER_DEGREE;
-  return places.filter((other) => Math.abs(other.lat - place.lat) <= degrees && distanceM(other, place) <= metres);
+  return places.filter(
+    (other) => Math.abs(other.lat - place.lat) <= degrees && distanceM(other, place) <= metres,
+  );
 }
 
 /** A visit, and which of its candidates it was to. */
@@ -211,18 +235,20 @@ async function fixesOf(
   visits: readonly Venue[],
   sigmaOf: (i: number) => number,
 ): Promise<Simulated[]> {
-  const fixes = visits.map((visit, i) => simulateFix(visit, sigmaOf(i), randomOf(seed, Purpose.venues, 7, i)));
-  const embeddings = await spots.embed(fixes, { hidden });
-  return Promise.all(
-    visits.map(async (visit, i) => {
-      const sigmaM = sigmaOf(i);
-      const candidates = await near(fixes[i] as Place, reachM(sigmaM), MOST_CANDIDATES);
-      return {
-        ...{ embedding: embeddings[i] as Float32Array, sigmaM, candidates, class: visit.class },
-        truth: candidates.findIndex((one) => one.id === visit.id && one.class === visit.class),
-      };
-    }),
+  const fixes = visits.map((visit, i) =>
+    simulateFix(visit, sigmaOf(i), randomOf(seed, Purpose.venues, 7, i)),
   );
+  const embeddings = await spots.embed(fixes, { hidden });
+  const seen: Simulated[] = [];
+  for (const [i, visit] of visits.entries()) {
+    const sigmaM = sigmaOf(i);
+    const candidates = await near(fixes[i] as Place, reachM(sigmaM), MOST_CANDIDATES);
+    seen.push({
+      ...{ embedding: embeddings[i] as Float32Array, sigmaM, candidates, class: visit.class },
+      truth: candidates.findIndex((one) => one.id === visit.id && one.class === visit.class),
+    });
+  }
+  return seen;
 }
 
 /** The naive prior: how often each class is visited, wherever. */
@@ -234,11 +260,7 @@ function frequencyPrior(visits: readonly Visit[]): (name: string) => number {
 
 function compare(
   fixes: readonly Simulated[],
-  {
-    learnt,
-    classes,
-    frequency,
-  }: { learnt: Prior; classes: Prior; frequency: (name: string) => number },
+  { learnt, classes, frequency }: { learnt: Prior; classes: Prior; frequency: (name: string) => number },
 ): Record<string, unknown> {
   const answers = (scoresOf: (fix: Simulated) => readonly number[]): Answer[] =>
     fixes.map((fix) => ({ scores: scoresOf(fix), truth: fix.truth }));

@@ -27,7 +27,10 @@ export const serve = defineCommand({
       .option("--port <n>", "to listen on", whole(0, 65535), 9500)
       .option("--rate <n>", "requests a minute from one address", whole(1), 6000)
       .option("--proxy <address...>", "whose X-Forwarded-For is believed")
-      .option("--venue-prior <file>", "that farm venues --save wrote, for /v1/venues; else it goes by distance alone"),
+      .option(
+        "--venue-prior <file>",
+        "that farm venues --save wrote, for /v1/venues; else it goes by distance alone",
+      ),
   action: serveCommand,
 });
 

@@ -3,13 +3,7 @@ import { resolve } from "node:path";
 import { type CheckpointChoice, FarmError, type Place } from "@loc2vec/core";
 import { openSpots, readPrior, type Spots, withServices } from "@loc2vec/farm";
 import { channelsOfVenues, openVenues, readColumns, type VenueSource } from "@loc2vec/gis";
-import {
-  fitPrior,
-  MOST_CANDIDATES,
-  mapVenue,
-  type Prior,
-  reachM,
-} from "@loc2vec/venues";
+import { fitPrior, MOST_CANDIDATES, mapVenue, type Prior, reachM } from "@loc2vec/venues";
 import { defineCommand } from "../command-line.ts";
 import type { CommandContext } from "../context.ts";
 import { checkpointOption, whole } from "../options.ts";
@@ -30,11 +24,16 @@ interface VenuesOptions {
 
 export const venues = defineCommand({
   usage: "venues",
-  description: "which venue of the imported map a noisy fix comes from: distance × a prior learnt from visits",
+  description:
+    "which venue of the imported map a noisy fix comes from: distance × a prior learnt from visits",
   options: (command) =>
     command
       .option("--fixes <file>", "with lon and lat: to be mapped to venues")
-      .option("--accuracy <metres>", "standard deviation of a fix in each axis: a number, or a column of the files", "20")
+      .option(
+        "--accuracy <metres>",
+        "standard deviation of a fix in each axis: a number, or a column of the files",
+        "20",
+      )
       .option("--hour <column>", "of the files: hour of the day, 0 to 24, local time; may be empty")
       .option(
         "--visits <file:column>",
@@ -59,7 +58,14 @@ async function venuesCommand(context: CommandContext, options: VenuesOptions): P
   const lessons = visits === undefined ? [] : await readVisits(visits, options);
   await withServices(context, ["database"], async ({ databaseUrl }) => {
     const { renderer } = context.config;
-    const spots = await openSpots({ store: context.store(), databaseUrl, profile, renderer, model, checkpoint });
+    const spots = await openSpots({
+      store: context.store(),
+      databaseUrl,
+      profile,
+      renderer,
+      model,
+      checkpoint,
+    });
     const source = openVenues(databaseUrl, profile);
     try {
       const hidden = channelsOfVenues(profile);
@@ -89,7 +95,10 @@ async function venuesCommand(context: CommandContext, options: VenuesOptions): P
 function checkOptions({ fixes, visits, prior, save, picture }: VenuesOptions): void {
   const wrong = (what: string, mend: string): FarmError => new FarmError("usage", what, mend);
   if (fixes === undefined && save === undefined)
-    throw wrong("neither --fixes nor --save is given", "name fixes to map, or a file for a prior that is learnt");
+    throw wrong(
+      "neither --fixes nor --save is given",
+      "name fixes to map, or a file for a prior that is learnt",
+    );
   if (visits !== undefined && prior !== undefined)
     throw wrong("--visits and --prior are both given", "learn a prior, or take one that was learnt");
   if (save !== undefined && visits === undefined)
@@ -146,10 +155,18 @@ async function readRows(
     const { lon, lat, where, cells } = row;
     const sigmaM = ofColumn ? row.number(accuracy) : fixed;
     if (!(sigmaM >= 1 && sigmaM <= 1000))
-      throw new FarmError("input", `${where}: accuracy ${sigmaM} m is not within 1 and 1000`, "mend or drop the row");
+      throw new FarmError(
+        "input",
+        `${where}: accuracy ${sigmaM} m is not within 1 and 1000`,
+        "mend or drop the row",
+      );
     const told = hour === undefined || cells[hour] === undefined ? undefined : row.number(hour);
     if (told !== undefined && !(told >= 0 && told < 24))
-      throw new FarmError("input", `${where}: hour ${told} is not from 0 to below 24`, "mend or empty the cell");
+      throw new FarmError(
+        "input",
+        `${where}: hour ${told} is not from 0 to below 24`,
+        "mend or empty the cell",
+      );
     return { fix: { lon, lat, sigmaM, hour: told }, cells };
   });
 }
@@ -157,7 +174,12 @@ async function readRows(
 /** Adds what lies around fixes: embedding and candidates. */
 async function withSurroundings<F extends Fix>(
   fixes: readonly F[],
-  { spots, source, hidden, context }: { spots: Spots; source: VenueSource; hidden: readonly number[]; context: CommandContext },
+  {
+    spots,
+    source,
+    hidden,
+    context,
+  }: { spots: Spots; source: VenueSource; hidden: readonly number[]; context: CommandContext },
 ) {
   if (fixes.length === 0) return [];
   const progress = context.progress({ label: "venues", total: fixes.length, unit: "fixes" });
@@ -173,7 +195,10 @@ async function withSurroundings<F extends Fix>(
   return seen;
 }
 
-type Mapped = { fix: Fix; ranked: ReturnType<typeof mapVenue<Awaited<ReturnType<VenueSource["near"]>>[number]>> };
+type Mapped = {
+  fix: Fix;
+  ranked: ReturnType<typeof mapVenue<Awaited<ReturnType<VenueSource["near"]>>[number]>>;
+};
 
 function tell(
   context: CommandContext,
@@ -186,7 +211,8 @@ function tell(
     candidates: ranked.length,
     venues: ranked.slice(0, top),
   }));
-  const learnt = prior === undefined ? null : { model: prior.model, visits: prior.visits, hidden: prior.hidden };
+  const learnt =
+    prior === undefined ? null : { model: prior.model, visits: prior.visits, hidden: prior.hidden };
   context.result({ prior: learnt, ...(save === undefined ? {} : { file: resolve(save) }), fixes }, [
     prior === undefined
       ? "no prior: by distance alone"

@@ -1,6 +1,6 @@
 import { FarmError, LocationError, type Place } from "@loc2vec/core";
 import { openRows } from "./index.ts";
-import { absent, coordinatesOf, number, onGlobe, MEND_ROW } from "./location.ts";
+import { absent, coordinatesOf, MEND_ROW, number, onGlobe } from "./location.ts";
 
 /** A place of a file, and what stands beside it in columns that were asked for. */
 export interface ColumnRow<Name extends string> extends Place {
@@ -29,19 +29,22 @@ export async function readColumns<Name extends string>(
     let i = 0;
     for await (const { place, fields } of read()) {
       const where = `${file}, ${place}`;
-      const fault = (error: LocationError) => new FarmError("input", `${where}: ${error.message}`, error.mend);
+      const fault = (error: LocationError) =>
+        new FarmError("input", `${where}: ${error.message}`, error.mend);
       if (fields instanceof LocationError) throw fault(fields);
       if (at === 0) {
         try {
           const { lon, lat } = coordinatesOf(fields);
-          if (!onGlobe({ lon, lat })) throw new LocationError(`lon ${lon}, lat ${lat} is not on the globe`, MEND_ROW);
+          if (!onGlobe({ lon, lat }))
+            throw new LocationError(`lon ${lon}, lat ${lat} is not on the globe`, MEND_ROW);
           rows.push({ lon, lat, where, cells: {} });
         } catch (error) {
           throw error instanceof LocationError ? fault(error) : error;
         }
       }
       const row = rows[i++];
-      if (row !== undefined) row.cells[column] = absent(fields.label) ? undefined : String(fields.label).trim();
+      if (row !== undefined)
+        row.cells[column] = absent(fields.label) ? undefined : String(fields.label).trim();
     }
     if (rows.length === 0) throw new FarmError("input", `${file}: holds no row`, "add at least one");
   }
