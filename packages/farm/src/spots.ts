@@ -8,8 +8,10 @@ import { checkCartography, openCheckpoint } from "@loc2vec/trainer";
 
 /** As data sets have unless they are told otherwise. */
 const LEVELS: Levels = 16;
-/** Places that are drawn at a time. */
+/** Places that are embedded at a time. */
 const AT_A_TIME = 32;
+/** Places that are drawn at a time: as many as the renderer has connections, so that none waits long for one. */
+const DRAWN_AT_A_TIME = 4;
 const ANCHOR = { rotation: 0, dx: 0, dy: 0 };
 
 export interface SpotsOptions {
@@ -78,7 +80,10 @@ export async function openSpots({
         const vectors: Float32Array[] = [];
         for (let first = 0; first < places.length; first += AT_A_TIME) {
           signal?.throwIfAborted();
-          const tiles = await Promise.all(places.slice(first, first + AT_A_TIME).map(draw));
+          const tiles: Uint8Array[] = [];
+          const batch = places.slice(first, first + AT_A_TIME);
+          for (let i = 0; i < batch.length; i += DRAWN_AT_A_TIME)
+            tiles.push(...(await Promise.all(batch.slice(i, i + DRAWN_AT_A_TIME).map(draw))));
           const data = await embedder.embed(
             hidden.length === 0 ? tiles : tiles.map((tile) => mask(tile, hidden, architecture.channels)),
           );
