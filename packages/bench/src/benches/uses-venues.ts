@@ -154,6 +154,7 @@ interface City {
   hidden: readonly number[];
   hiddenNames: string[];
   seed: number;
+  signal: AbortSignal;
 }
 
 async function withCity<T>(
@@ -175,7 +176,7 @@ async function withCity<T>(
   const hidden = channelsOfVenues(profile);
   try {
     return await work({
-      ...{ name: pbf, spots, hidden, seed, near: venues.near },
+      ...{ name: pbf, spots, hidden, seed, near: venues.near, signal: context.signal },
       venues: await readVenues(databaseUrl, profile, seed),
       hiddenNames: hidden.map((channel) => profile.channels[channel]?.name as string),
     });
@@ -231,16 +232,17 @@ type Simulated = Visit & { truth: number };
 
 /** Fixes of visits, with what is around them. */
 async function fixesOf(
-  { near, spots, hidden, seed }: City,
+  { near, spots, hidden, seed, signal }: City,
   visits: readonly Venue[],
   sigmaOf: (i: number) => number,
 ): Promise<Simulated[]> {
   const fixes = visits.map((visit, i) =>
     simulateFix(visit, sigmaOf(i), randomOf(seed, Purpose.venues, 7, i)),
   );
-  const embeddings = await spots.embed(fixes, { hidden });
+  const embeddings = await spots.embed(fixes, { hidden, signal });
   const seen: Simulated[] = [];
   for (const [i, visit] of visits.entries()) {
+    signal.throwIfAborted();
     const sigmaM = sigmaOf(i);
     const candidates = await near(fixes[i] as Place, reachM(sigmaM), MOST_CANDIDATES);
     seen.push({
