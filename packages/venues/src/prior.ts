@@ -39,6 +39,10 @@ export const LEAST_VISITS = 20;
 const ITERATIONS = 400;
 /** Learning ends when no weight changes by more in an iteration. */
 const TOLERANCE = 1e-4;
+/** Punishments of the weights that are tried, of which the visits themselves choose; the last leaves next to nothing. */
+const PUNISHMENTS = [1, 10, 100, 1000, 10_000] as const;
+/** Parts of the visits, of which each is asked of what the others teach. */
+const FOLDS = 5;
 /** Punishment of the constants: it keeps those of classes apart that occur together only. */
 const OF_CONSTANTS = 0.01;
 
@@ -46,7 +50,8 @@ const OF_CONSTANTS = 0.01;
  * Learns a prior by a conditional logit (McFadden 1974): a venue i of class c is chosen with a probability proportional to
  * likelihood(i) × exp(w_c · x), with x = 1, the standardized embedding, and sine and cosine of the hour. As weights are those of
  * classes, this is a multinomial logistic regression whose offsets are the logarithms of the classes' summed likelihoods, and so
- * convex. The minimum of Σ −log p(class) + ½‖w‖², found as `fitProbe` of evaluation finds it: each iteration divides the gradient
+ * convex. The minimum of Σ −log p(class) + ½λ‖w‖², λ chosen by
+ * cross-validation in five parts, found as `fitProbe` of evaluation finds it: each iteration divides the gradient
  * by an upper bound of the Hessian (Böhning & Lindsay 1988), with Nesterov's momentum.
  *
  * Where all venues of a place are visited alike, all weights are 0, and what remains is the distance.
@@ -86,7 +91,7 @@ export function fitPrior(
       label: names.indexOf(visit.class),
     };
   });
-  const weights = minimize(rows, names.length);
+  const weights = minimize(rows, names.length, blind ? 1 : choosePunishment(rows, names.length));
   const width = 1 + size + 2;
   return {
     kind: "loc2vec venue prior",
@@ -142,13 +147,40 @@ interface Row {
   label: number;
 }
 
+/** The punishment whose weights tell the visits best that they were not learnt from. */
+function choosePunishment(rows: readonly Row[], classes: number): number {
+  const losses = PUNISHMENTS.map((punishment) => {
+    let loss = 0;
+    for (let fold = 0; fold < FOLDS; fold++) {
+      const weights = minimize(
+        rows.filter((_, i) => i % FOLDS !== fold),
+        classes,
+        punishment,
+      );
+      for (const [i, row] of rows.entries())
+        if (i % FOLDS === fold) loss -= Math.log(Math.max(1e-12, chances(weights, row)[row.label] as number));
+    }
+    return loss;
+  });
+  return PUNISHMENTS[losses.indexOf(Math.min(...losses))] as number;
+}
+
+/** Probability of each class. */
+function chances(weights: readonly Float64Array[], { x, offsets }: Row): Float64Array {
+  const scores = Float64Array.from(weights, (of, c) => (offsets[c] as number) + dot(of, x));
+  const top = Math.max(...scores);
+  const exps = scores.map((score) => Math.exp(score - top));
+  const total = exps.reduce((sum, each) => sum + each, 0);
+  return exps.map((each) => each / total);
+}
+
 /** @returns weights of each class */
-function minimize(rows: readonly Row[], classes: number): Float64Array[] {
+function minimize(rows: readonly Row[], classes: number, punishment: number): Float64Array[] {
   const width = (rows[0] as Row).x.length;
   const bound = Array.from({ length: width }, (_, a) =>
     Float64Array.from({ length: width }, (_, b) => {
       const sum = rows.reduce((all, { x }) => all + (x[a] as number) * (x[b] as number), 0);
-      return 0.5 * sum + (a === b ? (a === 0 ? OF_CONSTANTS : 1) : 0);
+      return 0.5 * sum + (a === b ? (a === 0 ? OF_CONSTANTS : punishment) : 0);
     }),
   );
   const lower = cholesky(bound, (pivot) => Math.max(pivot, 1e-12));
@@ -162,7 +194,7 @@ function minimize(rows: readonly Row[], classes: number): Float64Array[] {
     const ahead = weights.map((of, c) =>
       of.map((value, k) => value + share * (value - (last[c]?.[k] as number))),
     );
-    const gradient = gradientAt(ahead, rows);
+    const gradient = gradientAt(ahead, rows, punishment);
     before = weights;
     let [largest, uphill] = [0, 0];
     weights = ahead.map((of, c) => {
@@ -180,20 +212,18 @@ function minimize(rows: readonly Row[], classes: number): Float64Array[] {
   return weights;
 }
 
-function gradientAt(weights: readonly Float64Array[], rows: readonly Row[]): Float64Array[] {
-  const gradient = weights.map((of) => of.map((value, k) => value * (k === 0 ? OF_CONSTANTS : 1)));
-  const p = new Float64Array(weights.length);
-  for (const { x, offsets, label } of rows) {
-    for (const [c, of] of weights.entries()) p[c] = (offsets[c] as number) + dot(of, x);
-    const top = Math.max(...p);
-    let total = 0;
-    for (let c = 0; c < p.length; c++) {
-      p[c] = Math.exp((p[c] as number) - top);
-      total += p[c] as number;
-    }
+function gradientAt(
+  weights: readonly Float64Array[],
+  rows: readonly Row[],
+  punishment: number,
+): Float64Array[] {
+  const gradient = weights.map((of) => of.map((value, k) => value * (k === 0 ? OF_CONSTANTS : punishment)));
+  for (const row of rows) {
+    const p = chances(weights, row);
     for (const [c, of] of gradient.entries()) {
-      const residual = (p[c] as number) / total - (c === label ? 1 : 0);
-      if (residual !== 0) for (let k = 0; k < x.length; k++) (of[k] as number) += residual * (x[k] as number);
+      const residual = (p[c] as number) - (c === row.label ? 1 : 0);
+      if (residual !== 0)
+        for (let k = 0; k < row.x.length; k++) (of[k] as number) += residual * (row.x[k] as number);
     }
   }
   return gradient;
