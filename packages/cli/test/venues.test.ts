@@ -58,7 +58,11 @@ test("a prior is learnt, kept, and weighs the venues around each fix", { timeout
   const learn = ["--visits", `${path("visits.csv")}:class`, "--save", path("prior.json")];
   const learnt = await venues(...of, ...learn, "--picture", path("picture.svg"), "--top", "4", "--json");
   expect(learnt.code, learnt.stderr).toBe(0);
-  expect(learnt.json.prior).toEqual({ model: "pretrained", visits: visited.length, hidden: ["amenities_shops"] });
+  expect(learnt.json.prior).toEqual({
+    model: "pretrained",
+    visits: visited.length,
+    hidden: ["amenities_shops"],
+  });
   expect(learnt.json.fixes).toHaveLength(6);
   for (const [i, { venues: found, ...fix }] of learnt.json.fixes.entries()) {
     expect(fix).toMatchObject({
