@@ -15,6 +15,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   gis: ["core", "numeric", "postgres"],
   shards: ["core", "numeric"],
   space: ["core", "numeric"],
+  venues: ["core", "numeric"],
   queue: ["core"],
   tensorflow: ["core"],
   rasterizer: ["core", "gis", "postgres"],
@@ -42,21 +43,20 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   exports: ["atlas", "core", "postgres", "shards"],
   explorer: ["atlas", "core", "gis", "shards", "space", "trainer"],
   server: [
-    ...["atlas", "core", "encoder", "explorer", "exports", "gis", "http", "rasterizer", "shards", "space"],
-    "trainer",
+    ...["atlas", "core", "encoder", "evaluation", "explorer", "exports", "gis", "http", "rasterizer"],
+    ...["shards", "space", "trainer", "venues"],
   ],
   farm: [
-    ...["atlas", "core", "explorer", "exports", "gis", "producer", "queue", "rasterizer", "server"],
-    ...["services", "shards"],
-    ...["trainer", "worker"],
+    ...["atlas", "core", "encoder", "evaluation", "explorer", "exports", "gis", "producer", "queue"],
+    ...["rasterizer", "server", "services", "shards", "trainer", "venues", "worker"],
   ],
   cli: [
     ...["core", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder", "producer"],
-    ...["worker", "trainer", "atlas", "board", "evaluation", "explorer", "exports", "farm"],
+    ...["worker", "trainer", "atlas", "board", "evaluation", "explorer", "exports", "farm", "venues"],
   ],
   bench: [
     ...["core", "postgres", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder"],
-    ...["worker", "trainer", "atlas", "farm", "cli", "numeric", "space"],
+    ...["worker", "trainer", "atlas", "farm", "cli", "numeric", "space", "venues"],
   ],
 };
 

@@ -83,6 +83,7 @@ export const UNIT_TESTS: readonly string[] = [
   "packages/trainer/test/pretrained.test.ts",
   "packages/trainer/test/recipe.test.ts",
   "packages/trainer/test/step.test.ts",
+  "packages/venues/test/venues.test.ts",
   "packages/worker/test/rest.test.ts",
   "test/architecture.test.ts",
   "test/faces.test.ts",

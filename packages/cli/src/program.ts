@@ -17,6 +17,7 @@ import { serve } from "./commands/serve.ts";
 import { status } from "./commands/status.ts";
 import { train } from "./commands/train.ts";
 import { up } from "./commands/up.ts";
+import { venues } from "./commands/venues.ts";
 import { verify } from "./commands/verify.ts";
 import { work } from "./commands/work.ts";
 
@@ -26,7 +27,7 @@ await runProgram({
   commands: [
     ...[up, down, doctor, config],
     ...[importMap, locations, enqueue, work, status, retry, verify, board],
-    ...[train, embed, evaluate, exports, atlas, serve, explore],
+    ...[train, embed, evaluate, exports, atlas, venues, serve, explore],
     demo,
   ],
 });

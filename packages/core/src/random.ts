@@ -101,4 +101,5 @@ export const Purpose = {
   insight: 13,
   walk: 14,
   explore: 15,
+  venues: 16,
 } as const;

@@ -3,6 +3,7 @@ export { type Labels, labelsOfPoints, type Points } from "./labels.ts";
 export { type ClassScore, fitProbe, type Probe, score } from "./logistic.ts";
 export { histogramsOf, type Lookalike, lookalikes } from "./lookalikes.ts";
 export type { Quality } from "./metrics.ts";
+export { mask } from "./probes.ts";
 export type { Representation } from "./representation.ts";
 export type {
   Bar,

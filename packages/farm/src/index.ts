@@ -13,6 +13,7 @@ export { type Exported, type ExportSettings, exportVectors } from "./export.ts";
 export { type LocationChoice, openLocations } from "./locations.ts";
 export { type Machine, machine } from "./machine.ts";
 export { withQueues } from "./queues.ts";
-export { type ServeSettings, serve } from "./serve.ts";
+export { readPrior, type ServeSettings, serve } from "./serve.ts";
+export { openSpots, type Spots, type SpotsOptions } from "./spots.ts";
 export { type TrainingView, type TrainSettings, type TrainWatch, trainModel } from "./train.ts";
 export { type WorkOptions, work } from "./work.ts";

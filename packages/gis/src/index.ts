@@ -1,7 +1,9 @@
+export { type NearVenue, openVenues, readVenues, type Venue, type VenueSource } from "./candidates.ts";
 export { ensureDatabase } from "./database.ts";
 export { type DemoMap, fetchDemoMap } from "./demo.ts";
 export { type ImportOptions, importPbf } from "./import/import.ts";
 export { type ImportInfo, noMap, readImportInfo, requireImport } from "./import/info.ts";
+export { type ColumnRow, readColumns } from "./locations/cells.ts";
 export { openLocationFile } from "./locations/index.ts";
 export { type LabelColumn, type LabelledPoint, type LabelOptions, readLabels } from "./locations/labels.ts";
 export { describeBad, type LocationSource } from "./locations/survey.ts";

@@ -86,6 +86,8 @@ export interface Profile {
   readonly labels: TagMatch;
   /** Classes of labelled places, by name: any one key suffices. What a model is asked for that never saw them drawn. */
   readonly venues: Readonly<Record<string, TagMatch>>;
+  /** Classes of ground that one can be on, such as a beach, by name: ids of the rules of polygons that draw it. */
+  readonly grounds: Readonly<Record<string, readonly string[]>>;
   /** SHA-256 (hex) of everything that affects pixels: two profiles with the same hash draw the same tiles. */
   readonly hash: string;
   /** SHA-256 (hex) of what affects the import. Widths, intensities, titles and colours do not. */
@@ -153,6 +155,7 @@ const profileSchema = z.strictObject({
     .min(1),
   labels: tagMatch,
   venues: z.record(identifier, tagMatch).default({}),
+  grounds: z.record(identifier, z.array(identifier).min(1)).default({}),
 });
 
 /**
@@ -183,7 +186,7 @@ export function parseProfile(text: string, file: string): Profile {
     const issue = parsed.error.issues[0];
     throw new FarmError("input", `${file}${place(raw, issue?.path ?? [])}: ${issue?.message}`);
   }
-  const { name, version, labels, venues } = parsed.data;
+  const { name, version, labels, venues, grounds } = parsed.data;
   unique(
     parsed.data.channels.map((channel) => channel.name),
     (dup) => `${file}: two channels are called ${dup}`,
@@ -198,6 +201,7 @@ export function parseProfile(text: string, file: string): Profile {
     rules: channel.rules.map((rule): Rule => ({ ...rule, except: rule.except ?? {}, index: index++ })),
   }));
   checkModes(channels, file);
+  checkGrounds(grounds, venues, channels, file);
   if (index > 32767) throw new FarmError("input", `${file}: ${index} rules, more than 32767`);
   const rules = channels.flatMap((channel, at) =>
     channel.rules.map((rule) => ({ at, first: Object.keys(rule.match)[0], members: false, ...rule })),
@@ -216,6 +220,7 @@ export function parseProfile(text: string, file: string): Profile {
     channels,
     labels,
     venues,
+    grounds,
     hash: sha256(
       channels.map((channel) => channel.name),
       rules.map((rule) => [...matching(rule), rule.draw]),
@@ -239,6 +244,33 @@ function checkModes(channels: readonly Channel[], file: string): void {
         "add sample: transport, or take the mode out",
       );
     }
+}
+
+/** @throws FarmError `input` for a class of ground that has the name of one of venues, or names no rule of polygons */
+function checkGrounds(
+  grounds: Profile["grounds"],
+  venues: Profile["venues"],
+  channels: readonly Channel[],
+  file: string,
+): void {
+  const polygons = channels.flatMap(({ rules }) =>
+    rules.flatMap(({ id, geometry }) => (geometry === "polygon" ? [id] : [])),
+  );
+  for (const [name, ids] of Object.entries(grounds)) {
+    if (name in venues)
+      throw new FarmError(
+        "input",
+        `${file}, grounds, ${name}: venues have a class of that name`,
+        "rename one",
+      );
+    const unknown = ids.find((id) => !polygons.includes(id));
+    if (unknown !== undefined)
+      throw new FarmError(
+        "input",
+        `${file}, grounds, ${name}: there is no rule ${unknown} of polygons`,
+        "name the id of a rule whose geometry is polygon",
+      );
+  }
 }
 
 function unique(names: readonly string[], message: (duplicate: string) => string): void {

@@ -24,17 +24,7 @@ export async function nearestVenues({
   places,
   withinM,
 }: NearestVenueOptions): Promise<(string | undefined)[]> {
-  const tags = Object.entries(profile.venues).flatMap(([name, match]) =>
-    Object.entries(match).flatMap(([key, values]) =>
-      (values === true ? [undefined] : values).map((value) => ({ name, key, value })),
-    ),
-  );
-  if (tags.length === 0)
-    throw new FarmError(
-      "input",
-      "the channel profile names no venues",
-      "add `venues` to the file of FARM_STYLE",
-    );
+  const tags = tagsOfVenues(profile.venues);
   return withDatabase(databaseUrl, async (client) => {
     try {
       // Web Mercator stretches by 1/cos(latitude).
@@ -71,6 +61,23 @@ export async function nearestVenues({
       throw error;
     }
   });
+}
+
+/** Class, key and value of each tag that makes a venue; the value is undefined for any. @throws FarmError `input` for none */
+export function tagsOfVenues(
+  venues: Profile["venues"],
+): { name: string; key: string; value: string | undefined }[] {
+  const tags = Object.entries(venues).flatMap(([name, match]) =>
+    Object.entries(match).flatMap(([key, values]) =>
+      (values === true ? [undefined] : values).map((value) => ({ name, key, value })),
+    ),
+  );
+  if (tags.length > 0) return tags;
+  throw new FarmError(
+    "input",
+    "the channel profile names no venues",
+    "add `venues` to the file of FARM_STYLE",
+  );
 }
 
 /** Indices of the channels that draw any of the profile's venues. */

@@ -70,17 +70,22 @@ export function openBatches(
   };
 }
 
+/** Lets in so many at a time. */
+export interface Gate {
+  enter<T>(work: () => Promise<T>): Promise<T>;
+  /** @throws what it refuses with, where so many more may not wait */
+  check(more: number): void;
+  /** How many wait. */
+  waiting(): number;
+}
+
 /**
  * Lets so many in at a time; the others wait in turn.
  *
  * @param limit of those that wait
  * @param refuse makes the error for who would have to wait behind them
  */
-export function openGate(
-  places: number,
-  limit: number,
-  refuse: () => Error,
-): { enter<T>(work: () => Promise<T>): Promise<T>; check(more: number): void; waiting(): number } {
+export function openGate(places: number, limit: number, refuse: () => Error): Gate {
   let free = places;
   const queue: (() => void)[] = [];
   return {

@@ -48,6 +48,7 @@ export function addRoutes(
       return { model: facts.model, step: facts.step, vectors: vectors.map((vector) => Array.from(vector)) };
     },
   );
+  addVenuesRoute(instance, served, requestMs);
   addNeighboursRoute(instance, served, requestMs);
   addSpaceRoutes(instance, served, requestMs);
   addLocationRoutes(instance, served, profile);
@@ -91,6 +92,26 @@ function viewOf({ places, label }: Served) {
         ? { allowed: (row: number) => spots.every((spot) => distanceM(placeOf(row), spot) > metres) }
         : {},
   };
+}
+
+/** Which venue a fix comes from. */
+function addVenuesRoute(instance: FastifyInstance, served: Served, requestMs: number): void {
+  const app = instance.withTypeProvider<ZodTypeProvider>();
+  app.post(
+    "/v1/venues",
+    {
+      schema: {
+        summary: "The venues that a noisy fix may come from, the likeliest first",
+        description: "Likelihood of the distance × prior of the venue's class at this place",
+        body: schemas.venuesBody,
+        response: { 200: schemas.venuesAnswer, ...POST_REFUSALS, 422: refusal },
+      },
+    },
+    async ({ body: { accuracy_m: sigmaM, top, ...fix } }, reply) => {
+      const ranked = await served.venues({ ...fix, sigmaM }, deadlineOf(reply, requestMs));
+      return { prior: served.prior, candidates: ranked.length, venues: ranked.slice(0, top) };
+    },
+  );
 }
 
 /** What is near to a spot or a location. */

@@ -74,6 +74,40 @@ export const arithmeticAnswer = z.object({
   nearest: z.array(found).meta({ description: "To the vectors' a − b + c, none of the three" }),
 });
 
+export const venuesBody = z.strictObject({
+  lon,
+  lat,
+  accuracy_m: z.number().min(1).max(1000).default(20).meta({
+    description: "Standard deviation of the fix in each axis, metres; a phone's accuracy is 1.5 times that",
+  }),
+  hour: z
+    .number()
+    .min(0)
+    .lt(24)
+    .optional()
+    .meta({ description: "Of the day, local time, where it is known" }),
+  top: z.int().min(1).max(MOST_ROWS).default(5).meta({ description: "How many" }),
+});
+export const venuesAnswer = z.object({
+  prior: z
+    .object({ model: z.string(), visits: z.int() })
+    .nullable()
+    .meta({ description: "What classes are weighed by; null: distance alone" }),
+  candidates: z.int().meta({ description: "Venues around the fix" }),
+  venues: z.array(
+    z.object({
+      id: z.string().meta({ description: "Of the OSM object" }),
+      class: z.string(),
+      name: z.string().optional(),
+      lon,
+      lat: z.number(),
+      metres: z.number().meta({ description: "On the ground, from the fix to the venue's outline" }),
+      probability: z.number().meta({ description: "Of all candidates together 1" }),
+      by_distance: z.number().meta({ description: "What it would be by distance alone" }),
+    }),
+  ),
+});
+
 export const walkQuery = z.object({
   location,
   jumps: count.default(10),

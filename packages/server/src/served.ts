@@ -1,29 +1,31 @@
-import {
-  type Box,
-  type CheckpointChoice,
-  checkSource,
-  FarmError,
-  LOCATION_KINDS,
-  withinBox,
-} from "@loc2vec/core";
+import { type Box, type CheckpointChoice, checkSource, FarmError, LOCATION_KINDS } from "@loc2vec/core";
 import { createEmbedder, describeArchitecture } from "@loc2vec/encoder";
+import { mask } from "@loc2vec/evaluation";
 import { type Exploration, explore, openEmbedded } from "@loc2vec/explorer";
 import { type Columns, type EmbeddingTable, type Origin, toBlock } from "@loc2vec/exports";
-import { type Profile, readImportInfo, requireImport } from "@loc2vec/gis";
+import {
+  channelsOfVenues,
+  type NearVenue,
+  openVenues,
+  type Profile,
+  readImportInfo,
+  requireImport,
+} from "@loc2vec/gis";
 import { createRasterizer, openMapTiles, type RendererKind } from "@loc2vec/rasterizer";
 import type { ObjectStore } from "@loc2vec/shards";
 import { type Neighbours, openKeptNeighbours } from "@loc2vec/space";
+import { MOST_CANDIDATES, mapVenue, type Prior, type Ranked, reachM } from "@loc2vec/venues";
 import { openBatches, openGate } from "./batches.ts";
+import { type Look, openLooks } from "./looks.ts";
 import { type MapPictures, openMapPictures } from "./map-pictures.ts";
 import type { Metrics } from "./metrics.ts";
-import { beyondMap, overloaded } from "./refusals.ts";
+import { overloaded } from "./refusals.ts";
 import type { PlaceAsked, Spot } from "./schemas.ts";
 
 /** Spots that are drawn or embedded at a time: each holds a tile. */
 const AT_A_TIME = 128;
 /** Spots that may wait for it. */
 const MOST_WAITING = 2048;
-const ANCHOR = { rotation: 0, dx: 0, dy: 0 };
 
 export interface ServedOptions {
   store: ObjectStore;
@@ -38,13 +40,17 @@ export interface ServedOptions {
   indexFolder?: string | undefined;
   /** Locations from which on there is an index. Default: as in space. */
   indexedFrom?: number | undefined;
+  /** Of venues, learnt with this model. */
+  venuePrior?: Prior | undefined;
   log: (line: string) => void;
 }
 
-/** What the model sees of a place, planar uint8 [channel, y, x], and what it makes of it, float32 [size]. */
-export interface Look {
-  tile: Uint8Array;
-  vector: Float32Array;
+/** A spot as a receiver told it. */
+export interface Fix extends Spot {
+  /** Standard deviation in each axis, metres. */
+  sigmaM: number;
+  /** Of the day, local time, where it is known. */
+  hour?: number | undefined;
 }
 
 /** A data set with a model's vectors, and what makes a vector of any spot of its map. */
@@ -77,6 +83,14 @@ export interface Served {
   embed(spots: readonly Spot[], fields: readonly string[], signal: AbortSignal): Promise<Float32Array[]>;
   /** A place's tile and its vector, drawn and embedded where it is a spot. @throws as {@link Served.embed} and {@link Served.tile} */
   look(place: PlaceAsked, field: string, signal: AbortSignal): Promise<Look>;
+  /** What classes of venues are weighed by; null where there is none. */
+  readonly prior: { model: string; visits: number } | null;
+  /**
+   * The venues around a fix, the likeliest first; without a prior by distance alone.
+   *
+   * @throws what {@link embed} throws
+   */
+  venues(fix: Fix, signal: AbortSignal): Promise<Ranked<NearVenue>[]>;
   /** A location's anchor, planar uint8 [channel, y, x]. @throws FarmError `shards-missing`, `damaged` */
   tile(location: number): Promise<Uint8Array>;
   readonly pictures: MapPictures;
@@ -100,6 +114,7 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
   const { settings, weights, step } = embedded.checkpoint;
   const { lon, lat, kind } = embedded.places;
   const n = dataset.locations;
+  checkPrior(options.venuePrior, model, embedded.checkpoint.weightsSha256);
   const map = await requireImport(databaseUrl, profile);
   const { pixels, radius } = dataset;
   const rasterizer = await createRasterizer({
@@ -119,31 +134,10 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
     const gate = openGate(AT_A_TIME, MOST_WAITING, () => overloaded("too many spots are waiting"));
     metrics.watch(() => gate.waiting());
     const exploration = explore(embedded, profile, { mapBox: map.bbox });
+    const hidden = channelsOfVenues(profile);
+    const venues = Object.keys(profile.venues).length > 0 ? openVenues(databaseUrl, profile) : undefined;
     const mapTiles = await openMapTiles(databaseUrl, profile);
-    /** Draws and embeds spots, in their order, a few at a time. */
-    const look = async (
-      spots: readonly Spot[],
-      fields: readonly string[],
-      signal: AbortSignal,
-    ): Promise<Look[]> => {
-      for (const [i, spot] of spots.entries())
-        if (!withinBox(map.bbox, spot)) throw beyondMap(fields[i] as string, spot, map.pbf, map.bbox);
-      gate.check(spots.length);
-      const lookAt = (spot: Spot): Promise<Look> =>
-        gate.enter(async () => {
-          signal.throwIfAborted();
-          const [tile] = (await rasterizer.render(spot, [ANCHOR], dataset.levels)) as [Uint8Array];
-          return { tile, vector: await batches.embed(tile) };
-        });
-      const late = new Promise<never>((_, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-      });
-      const ends = await Promise.race([Promise.allSettled(spots.map(lookAt)), late]);
-      return ends.map((end) => {
-        if (end.status === "rejected") throw end.reason;
-        return end.value;
-      });
-    };
+    const look = openLooks({ map, dataset, rasterizer, batches, gate });
     const tile = async (location: number): Promise<Uint8Array> =>
       (await embedded.tiles([location]))[0] as Uint8Array;
     return {
@@ -156,6 +150,7 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
         ...{ map: { name: map.pbf, box: map.bbox }, attribution: dataset.attribution },
       },
       neighbours,
+      prior: options.venuePrior === undefined ? null : { model, visits: options.venuePrior.visits },
       places: { lon, lat },
       kind: kindOf,
       label: (location) => labels.get(location),
@@ -169,6 +164,12 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
         const vector = neighbours.vector(place.location);
         return { tile: await tile(place.location), vector };
       },
+      async venues(fix, signal) {
+        const show = (drawn: Uint8Array): Uint8Array => mask(drawn, hidden, dataset.channels.length);
+        const [{ vector }] = (await look([fix], ["lon, lat"], signal, show)) as [Look];
+        const candidates = (await venues?.near(fix, reachM(fix.sigmaM), MOST_CANDIDATES)) ?? [];
+        return mapVenue({ ...fix, embedding: vector }, candidates, options.venuePrior);
+      },
       tile,
       exploration,
       pictures: openMapPictures(mapTiles, profile, map),
@@ -181,7 +182,7 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
         exploration.close();
         await neighbours.close();
         await batches.close();
-        await Promise.all([rasterizer.close(), mapTiles.close(), embedder.dispose()]);
+        await Promise.all([rasterizer.close(), mapTiles.close(), embedder.dispose(), venues?.close()]);
       },
     };
   } catch (error) {
@@ -203,4 +204,14 @@ function selectorOf(
       yield toBlock(locations, all, size);
     },
   });
+}
+
+/** @throws FarmError `data` for a prior that was learnt with another model */
+function checkPrior(prior: Prior | undefined, model: string, weightsSha256: string): void {
+  if (prior === undefined || prior.weights_sha256 === weightsSha256) return;
+  throw new FarmError(
+    "data",
+    `the prior of venues was learnt from embeddings by model ${prior.model}, with other weights than those of ${model}`,
+    "learn it anew with this model: pnpm farm:venues --save",
+  );
 }

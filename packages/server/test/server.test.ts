@@ -3,7 +3,7 @@ import { composeRgb } from "@loc2vec/atlas";
 import { distanceM, type FarmError } from "@loc2vec/core";
 import { openDataset, readArray } from "@loc2vec/shards";
 import { openNeighbours } from "@loc2vec/space";
-import { openTiles } from "@loc2vec/trainer";
+import { openPretrained, openTiles } from "@loc2vec/trainer";
 import sharp from "sharp";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { farm } from "../../cli/test/farm.ts";
@@ -81,6 +81,45 @@ test("neighbours of a location, and of a spot, which may have to lie apart", asy
     for (const b of found.slice(i + 1)) expect(distanceM(a, b)).toBeGreaterThan(200);
   // As many as there are.
   expect((await get(`${url}/v1/neighbours?location=5&k=1000`)).neighbours).toHaveLength(LOCATIONS - 1);
+});
+
+test("venues of a fix by distance alone, and weighed by a prior of this model", async () => {
+  const { url } = await serve(world);
+  const fix = { lon: 24.9414, lat: 60.1699, accuracy_m: 30, top: 1000 };
+  const alone = await get(`${url}/v1/venues`, { body: fix });
+  expect(alone.prior).toBeNull();
+  expect(alone.venues).toHaveLength(alone.candidates);
+  expect(alone.venues.length).toBeGreaterThan(5);
+  for (const one of alone.venues) expect(one.probability).toBeCloseTo(one.by_distance, 12);
+  const { weightsSha256 } = await openPretrained();
+  const flat = Array.from({ length: size + 2 }, () => 0);
+  const venuePrior = {
+    ...{ kind: "loc2vec venue prior" as const, version: 1 as const, model: "pretrained", visits: 20 },
+    ...{ weights_sha256: weightsSha256, hidden: ["amenities_shops"] },
+    ...{ mean: flat.slice(2), scale: flat.slice(2), classes: { food: [Math.log(50), ...flat] } },
+  };
+  const weighed = await get(`${(await serve(world, { venuePrior })).url}/v1/venues`, { body: fix });
+  expect(weighed.prior).toEqual({ model: "pretrained", visits: 20 });
+  const share = (of: typeof alone, key: string) =>
+    of.venues
+      .filter((one: { class: string }) => one.class === "food")
+      .reduce((sum: number, one: Record<string, number>) => sum + (one[key] as number), 0);
+  const before = share(alone, "probability");
+  expect(share(weighed, "probability")).toBeCloseTo((50 * before) / (50 * before + 1 - before), 9);
+  expect(share(weighed, "by_distance")).toBeCloseTo(before, 9);
+  const refused = (body: object) => ask(`${url}/v1/venues`, { body });
+  expect((await refused({ ...fix, lon: 2.35 })).json.error.code).toBe("beyond-map");
+  expect((await refused({ ...fix, accuracy_m: 0 })).json.error).toMatchObject({
+    code: "bad-input",
+    field: "accuracy_m",
+  });
+  expect((await refused({ ...fix, hour: 24 })).json.error).toMatchObject({
+    code: "bad-input",
+    field: "hour",
+  });
+  await expect(serve(world, { venuePrior: { ...venuePrior, weights_sha256: "0" } })).rejects.toThrow(
+    /prior of venues was learnt .* with other weights/,
+  );
 });
 
 test("arithmetic of locations is that of their spots; a walk is drawn by its seed", async () => {

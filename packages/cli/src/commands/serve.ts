@@ -13,6 +13,7 @@ export interface ServeOptions {
   port: number;
   rate: number;
   proxy?: string[];
+  venuePrior?: string;
 }
 
 /** What is served, and to whom. */
@@ -24,7 +25,11 @@ export const serveOptions = (command: Command): Command =>
     .option("--host <address>", "to listen on; any but loopback needs FARM_SERVE_TOKENS", "127.0.0.1")
     .option("--port <n>", "to listen on", whole(0, 65535), 9500)
     .option("--rate <n>", "requests a minute from one address", whole(1), 6000)
-    .option("--proxy <address...>", "whose X-Forwarded-For is believed");
+    .option("--proxy <address...>", "whose X-Forwarded-For is believed")
+    .option(
+      "--venue-prior <file>",
+      "that farm venues --save wrote, for /v1/venues; else it goes by distance alone",
+    );
 
 export const serve = defineCommand({
   usage: "serve",
