@@ -3,4 +3,4 @@ export { type ChartOptions, chart, LINE_COLOURS, type Line } from "./chart.ts";
 export { type Embeddings, readEmbeddings } from "./embeddings.ts";
 export { type Figure, type FigurePicture, type LeftOut, type Page, renderPage } from "./page.ts";
 export { channelPicture, composeRgb, encodePng, type Picture, sheet } from "./picture.ts";
-export type { Svg } from "./svg.ts";
+export { type Svg, svg, words } from "./svg.ts";

@@ -11,6 +11,7 @@ import { evaluate } from "./commands/evaluate.ts";
 import { exportModel } from "./commands/export.ts";
 import { importMap } from "./commands/import.ts";
 import { locations } from "./commands/locations.ts";
+import { probe } from "./commands/probe.ts";
 import { retry } from "./commands/retry.ts";
 import { serve } from "./commands/serve.ts";
 import { status } from "./commands/status.ts";
@@ -25,7 +26,7 @@ await runProgram({
   commands: [
     ...[up, down, doctor, config],
     ...[importMap, locations, enqueue, work, status, retry, verify, board],
-    ...[train, embed, evaluate, exportModel, atlas, serve],
+    ...[train, embed, evaluate, probe, exportModel, atlas, serve],
     demo,
   ],
 });

@@ -100,4 +100,5 @@ export const Purpose = {
   mix: 12,
   insight: 13,
   walk: 14,
+  probe: 15,
 } as const;

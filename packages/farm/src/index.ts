@@ -10,6 +10,7 @@ export {
 export { type EmbedSettings, embed } from "./embed.ts";
 export { type LocationChoice, openLocations } from "./locations.ts";
 export { type Machine, machine } from "./machine.ts";
+export { type ProbeOutcome, type ProbeSettings, probe } from "./probe.ts";
 export { withQueues } from "./queues.ts";
 export { type ServeSettings, serve } from "./serve.ts";
 export { type TrainingView, type TrainSettings, type TrainWatch, trainModel } from "./train.ts";

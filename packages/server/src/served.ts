@@ -10,6 +10,7 @@ import {
 } from "@loc2vec/core";
 import { createEmbedder, describeArchitecture, embeddingSize } from "@loc2vec/encoder";
 import { type Profile, readImportInfo, requireImport } from "@loc2vec/gis";
+import { openProbe, type Prediction, predict, type SavedProbe } from "@loc2vec/probe";
 import { createRasterizer, openMapTiles, type RendererKind } from "@loc2vec/rasterizer";
 import { type ObjectStore, openDataset } from "@loc2vec/shards";
 import { type Neighbours, openNeighbours } from "@loc2vec/space";
@@ -17,7 +18,7 @@ import { checkCartography, openCheckpoint, openTiles } from "@loc2vec/trainer";
 import { openBatches, openGate } from "./batches.ts";
 import { type MapPictures, openMapPictures } from "./map-pictures.ts";
 import type { Metrics } from "./metrics.ts";
-import { beyondMap, overloaded } from "./refusals.ts";
+import { beyondMap, overloaded, probeMissing, probeOfOthers } from "./refusals.ts";
 import type { Spot } from "./schemas.ts";
 
 /** Spots that are drawn or embedded at a time: each holds a tile. */
@@ -64,6 +65,17 @@ export interface Served {
    * @throws RefusedError 422 for a spot beyond the map, 503 where too many wait already; FarmError `service`
    */
   embed(spots: readonly Spot[], fields: readonly string[], signal: AbortSignal): Promise<Float32Array[]>;
+  /**
+   * What a saved probe says of spots, in their order: see {@link Served.embed}.
+   *
+   * @throws RefusedError 404 where there is no probe of that name, 409 for one of other vectors than those that are served
+   */
+  predict(
+    name: string,
+    spots: readonly Spot[],
+    fields: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ probe: SavedProbe; predictions: Prediction[] }>;
   /** A location's anchor, planar uint8 [channel, y, x]. @throws FarmError `shards-missing`, `damaged` */
   tile(location: number): Promise<Uint8Array>;
   readonly pictures: MapPictures;
@@ -114,6 +126,25 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
     metrics.watch(() => gate.waiting());
     const tiles = openTiles(reader, { whole: false });
     const mapTiles = await openMapTiles(databaseUrl, profile);
+    const embed: Served["embed"] = async (spots, fields, signal) => {
+      for (const [i, spot] of spots.entries())
+        if (!withinBox(map.bbox, spot)) throw beyondMap(fields[i] as string, spot, map.pbf, map.bbox);
+      gate.check(spots.length);
+      const embedOne = (spot: Spot): Promise<Float32Array> =>
+        gate.enter(async () => {
+          signal.throwIfAborted();
+          const [tile] = await rasterizer.render(spot, [ANCHOR], dataset.levels);
+          return batches.embed(tile as Uint8Array);
+        });
+      const late = new Promise<never>((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      });
+      const ends = await Promise.race([Promise.allSettled(spots.map(embedOne)), late]);
+      return ends.map((end) => {
+        if (end.status === "rejected") throw end.reason;
+        return end.value;
+      });
+    };
     return {
       facts: {
         ...{ model, step, size, n, channels: [...dataset.channels], dataset: dataset.name },
@@ -127,24 +158,10 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
       places: { lon, lat },
       kind: (location) => LOCATION_KINDS[kind[location] as number] as string,
       label: (location) => labels.get(location),
-      async embed(spots, fields, signal) {
-        for (const [i, spot] of spots.entries())
-          if (!withinBox(map.bbox, spot)) throw beyondMap(fields[i] as string, spot, map.pbf, map.bbox);
-        gate.check(spots.length);
-        const embedOne = (spot: Spot): Promise<Float32Array> =>
-          gate.enter(async () => {
-            signal.throwIfAborted();
-            const [tile] = await rasterizer.render(spot, [ANCHOR], dataset.levels);
-            return batches.embed(tile as Uint8Array);
-          });
-        const late = new Promise<never>((_, reject) => {
-          signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-        });
-        const ends = await Promise.race([Promise.allSettled(spots.map(embedOne)), late]);
-        return ends.map((end) => {
-          if (end.status === "rejected") throw end.reason;
-          return end.value;
-        });
+      embed,
+      async predict(name, spots, fields, signal) {
+        const probe = await readProbe(store, name, { model, weightsSha256 });
+        return { probe, predictions: predict(probe, await embed(spots, fields, signal)) };
       },
       tile: async (location) => (await tiles.read([{ location, sample: 0 }]))[0] as Uint8Array,
       pictures: openMapPictures(mapTiles, profile, map),
@@ -162,4 +179,16 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
     await rasterizer.close();
     throw error;
   }
+}
+
+/** A probe that takes vectors of these weights. @throws RefusedError 404, 409 */
+async function readProbe(
+  store: ObjectStore,
+  name: string,
+  { model, weightsSha256 }: { model: string; weightsSha256: string },
+): Promise<SavedProbe> {
+  const probe = await openProbe(store, name);
+  if (probe === undefined) throw probeMissing(name, model);
+  if (probe.weights_sha256 !== weightsSha256) throw probeOfOthers(name, probe.model, model);
+  return probe;
 }
