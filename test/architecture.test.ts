@@ -39,14 +39,28 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
       "trainer",
     ],
   ],
-  server: [...["atlas", "core", "encoder", "gis", "http", "rasterizer", "shards", "space", "trainer"]],
+  probe: ["atlas", "core", "evaluation", "numeric", "shards"],
+  server: [
+    ...["atlas", "core", "encoder", "gis", "http", "probe", "rasterizer", "shards", "space", "trainer"],
+  ],
   farm: [
-    ...["atlas", "core", "gis", "producer", "queue", "rasterizer", "server", "services", "shards", "trainer"],
-    "worker",
+    ...[
+      "atlas",
+      "core",
+      "encoder",
+      "evaluation",
+      "gis",
+      "probe",
+      "producer",
+      "queue",
+      "rasterizer",
+      "server",
+    ],
+    ...["services", "shards", "tensorflow", "trainer", "worker"],
   ],
   cli: [
     ...["core", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder", "producer"],
-    ...["worker", "trainer", "atlas", "board", "evaluation", "farm"],
+    ...["worker", "trainer", "atlas", "board", "evaluation", "farm", "probe"],
   ],
   bench: [
     ...["core", "postgres", "services", "gis", "shards", "queue", "tensorflow", "rasterizer", "encoder"],

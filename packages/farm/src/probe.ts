@@ -88,6 +88,8 @@ export interface ProbeOutcome {
 const TAGS_WITHIN_M = 100;
 /** Tiles that pixels' axes and words are found with. */
 const FIT = 400;
+/** Places that are drawn at a time: more would wait for a connection while their neighbours are described. */
+const AT_A_TIME = 4;
 /** As data sets are drawn, unless they are told otherwise. */
 const LEVELS: Levels = 16;
 const ANCHOR = { rotation: 0, dx: 0, dy: 0 };
@@ -121,7 +123,15 @@ export async function probe(
     const { rows, targets, leftOut } = chooseTargets(found.labelled, { blockOf, folds, origin });
     if (leftOut.length > 0) log(`probe: left out: ${describeLeftOut(leftOut)}`);
     const places = rows.map((row) => found.labelled.points[row] as Place);
-    const { ours, rivals } = await describe(context, databaseUrl, profile, checkpoint, found, places, settings);
+    const { ours, rivals } = await describe(
+      context,
+      databaseUrl,
+      profile,
+      checkpoint,
+      found,
+      places,
+      settings,
+    );
     log(`probe: ${rows.length} labels, ${folds} folds, ${settings.seeds} seeds`);
     const shown = context.progress({ label: "probe", total: folds * settings.seeds, unit: "folds" });
     const judgement = await judge(ours, rivals, places, targets, {
@@ -148,7 +158,10 @@ export async function probe(
         ? undefined
         : await saveProbe(
             context.store(),
-            makeSaved({ ...settings, save: settings.save }, { meaning, read, checkpoint, judgement, ours, places, targets }),
+            makeSaved(
+              { ...settings, save: settings.save },
+              { meaning, read, checkpoint, judgement, ours, places, targets },
+            ),
           );
     return {
       ...{ meaning, model, step: checkpoint.step, kind: read.kind },
@@ -201,7 +214,9 @@ async function findOnMap(
     throw new FarmError(
       "input",
       `${read.file}: ${beyond} of ${read.points.length} labelled points lie beyond the map ${map.pbf} (${map.bbox.map((degrees) => degrees.toFixed(4)).join(", ")}), the first at lon ${first.lon}, lat ${first.lat}`,
-      inside.length === 0 ? "import the map of that ground" : `import a larger map, or leave them out: --skip-bad ${beyond}`,
+      inside.length === 0
+        ? "import the map of that ground"
+        : `import a larger map, or leave them out: --skip-bad ${beyond}`,
     );
   }
   if (beyond > 0) context.log(`probe: left out: ${beyond} points beyond the map ${map.pbf}`);
@@ -212,10 +227,15 @@ async function findOnMap(
   return {
     labelled: labelledOf(read, limited(inside, limit, seed) as LabelColumn["points"]),
     dataset: { channels: channels.map(({ name }) => name), pixels: checkpoint.settings.architecture.pixels },
-    read: (places) =>
-      Promise.all(
-        places.map(async (place) => (await rasterizer.render(place, [ANCHOR], LEVELS))[0] as Uint8Array),
-      ),
+    async read(places) {
+      const tiles: Uint8Array[] = [];
+      for (let first = 0; first < places.length; first += AT_A_TIME) {
+        const some = places.slice(first, first + AT_A_TIME);
+        const drawn = await Promise.all(some.map((place) => rasterizer.render(place, [ANCHOR], LEVELS)));
+        tiles.push(...drawn.map(([tile]) => tile as Uint8Array));
+      }
+      return tiles;
+    },
     close: () => rasterizer.close(),
   };
 }
@@ -285,7 +305,9 @@ async function describe(
     dataset: { channels: [...found.dataset.channels], pixels: found.dataset.pixels },
   };
   log(`probe: ${places.length} places are drawn and described`);
-  const fit = randomOf(seed, Purpose.probe, 5).shuffle([...places]).slice(0, FIT);
+  const fit = randomOf(seed, Purpose.probe, 5)
+    .shuffle([...places])
+    .slice(0, FIT);
   const contestants = await makeProbed(entry, await found.read(fit));
   const rows = places.map((_, location) => ({ location, sample: 0 }));
   const shown = context.progress({ label: "describe", total: places.length, unit: "places" });

@@ -1,4 +1,12 @@
-import { distanceM, FarmError, METRES_PER_DEGREE, nearestOf, type Place, Purpose, randomOf } from "@loc2vec/core";
+import {
+  distanceM,
+  FarmError,
+  METRES_PER_DEGREE,
+  nearestOf,
+  type Place,
+  Purpose,
+  randomOf,
+} from "@loc2vec/core";
 
 export interface GroundOptions {
   /** Side of a block, metres. */

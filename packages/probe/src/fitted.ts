@@ -83,10 +83,7 @@ function scoreNeighbours(
   into: Float64Array,
 ): void {
   const size = given.length;
-  const asked = Float64Array.from(
-    given,
-    (value, i) => (value - (mean[i] as number)) * (scale[i] as number),
-  );
+  const asked = Float64Array.from(given, (value, i) => (value - (mean[i] as number)) * (scale[i] as number));
   // The k nearest so far, the farthest of them first to go: ascending by distance.
   const nearest = new Int32Array(k).fill(-1);
   const distances = new Float64Array(k).fill(Number.POSITIVE_INFINITY);

@@ -22,7 +22,8 @@ const T = [
  */
 export function intervalOf(values: readonly number[], folds: number): Interval {
   const middle = mean(values);
-  if (values.length < 2) return { mean: middle, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
+  if (values.length < 2)
+    return { mean: middle, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
   const freedom = values.length - 1;
   const variance = values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / freedom;
   const t = T[freedom - 1] ?? 1.96 + 2.4 / freedom;

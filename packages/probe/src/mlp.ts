@@ -1,7 +1,7 @@
 import type { Random } from "@loc2vec/core";
 
 /** Size of the hidden layer, steps of Adam, rows of a step, learning rate, and weight decay at each step. */
-const [HIDDEN, STEPS, BATCH, RATE, DECAY] = [24, 400, 64, 0.01, 1e-3] as const;
+const [HIDDEN, STEPS, BATCH, RATE, DECAY] = [24, 300, 32, 0.01, 1e-3] as const;
 /** Adam's (Kingma & Ba 2015). */
 const [BETA1, BETA2, EPSILON] = [0.9, 0.999, 1e-8] as const;
 
@@ -39,10 +39,7 @@ export function scoreMlp(
   given: ArrayLike<number>,
   into: Float64Array,
 ): void {
-  const inputs = Float64Array.from(
-    given,
-    (value, i) => (value - (mean[i] as number)) * (scale[i] as number),
-  );
+  const inputs = Float64Array.from(given, (value, i) => (value - (mean[i] as number)) * (scale[i] as number));
   const middle = new Float64Array(hidden);
   outputsOf(weights, inputs, middle);
   for (let h = 0; h < hidden; h++) middle[h] = Math.max(0, middle[h] as number);
@@ -77,7 +74,8 @@ export function trainMlp(
     Float64Array,
     Float64Array,
   ];
-  const pass = { size, outputs, first, isClasses: classes !== undefined };
+  const [middle, out] = [new Float64Array(HIDDEN), new Float64Array(outputs)];
+  const pass = { middle, out, first, isClasses: classes !== undefined };
   for (let step = 1; step <= STEPS; step++) {
     gradient.fill(0);
     const count = Math.min(BATCH, targets.length);
@@ -87,15 +85,27 @@ export function trainMlp(
       addGradient(gradient, weights, given, targets[row] as number, pass);
     }
     const rate = RATE * (1 - (step - 1) / STEPS);
+    const [unbias1, unbias2] = [1 - BETA1 ** step, 1 - BETA2 ** step];
     for (let i = 0; i < weights.length; i++) {
       const g = (gradient[i] as number) / count;
       mean[i] = BETA1 * (mean[i] as number) + (1 - BETA1) * g;
       variance[i] = BETA2 * (variance[i] as number) + (1 - BETA2) * g * g;
-      const [m, v] = [(mean[i] as number) / (1 - BETA1 ** step), (variance[i] as number) / (1 - BETA2 ** step)];
-      weights[i] = (weights[i] as number) * (1 - rate * DECAY) - (rate * m) / (Math.sqrt(v) + EPSILON);
+      const deviation = Math.sqrt((variance[i] as number) / unbias2) + EPSILON;
+      weights[i] =
+        (weights[i] as number) * (1 - rate * DECAY) - (rate * (mean[i] as number)) / (unbias1 * deviation);
     }
   }
   return { hidden: HIDDEN, weights };
+}
+
+/** What one row's gradient is reckoned in. */
+interface Pass {
+  /** Of the hidden layer, and of the outputs; written over. */
+  middle: Float64Array;
+  out: Float64Array;
+  /** Where the second layer's weights begin. */
+  first: number;
+  isClasses: boolean;
 }
 
 /** Adds one row's gradient. */
@@ -104,16 +114,19 @@ function addGradient(
   weights: Float64Array,
   given: Float64Array,
   target: number,
-  { size, outputs, first, isClasses }: { size: number; outputs: number; first: number; isClasses: boolean },
+  { middle, out, first, isClasses }: Pass,
 ): void {
-  const [middle, out] = [new Float64Array(HIDDEN), new Float64Array(outputs)];
+  const [size, outputs] = [given.length, out.length];
   outputsOf(weights, given, middle);
   for (let h = 0; h < HIDDEN; h++) middle[h] = Math.max(0, middle[h] as number);
   outputsOf(weights, middle, out, first);
   if (isClasses) {
     const top = Math.max(...out);
     let total = 0;
-    for (let o = 0; o < outputs; o++) total += out[o] = Math.exp((out[o] as number) - top);
+    for (let o = 0; o < outputs; o++) {
+      out[o] = Math.exp((out[o] as number) - top);
+      total += out[o] as number;
+    }
     for (let o = 0; o < outputs; o++) out[o] = (out[o] as number) / total - (o === target ? 1 : 0);
   } else out[0] = (out[0] as number) - target;
   for (let h = 0; h < HIDDEN; h++) {

@@ -100,8 +100,7 @@ export function curves({ results }: Judgement, targets: Targets): Svg {
     }),
     ...lines.map(({ curve, role }, at) => {
       const points = curve.map(
-        ({ labels, scores }) =>
-          `${x(labels).toFixed(1)},${y((scores[score] as Interval).mean).toFixed(1)}`,
+        ({ labels, scores }) => `${x(labels).toFixed(1)},${y((scores[score] as Interval).mean).toFixed(1)}`,
       );
       return `<polyline points="${points.join(" ")}" fill="none" stroke="${colourOf(at)}" stroke-width="${role === "model" ? 4 : 2}"${lookOf(at)} stroke-linejoin="round"/>`;
     }),
@@ -184,10 +183,7 @@ const maximum = (values: readonly number[]): number =>
 /** Blue for −1, grey for 0, orange for 1. */
 function shade(share: number): string {
   const s = Math.max(-1, Math.min(1, share));
-  const [grey, end] = [
-    [168, 166, 160],
-    s < 0 ? [42, 104, 190] : [208, 90, 30],
-  ] as const;
+  const [grey, end] = [[168, 166, 160], s < 0 ? [42, 104, 190] : [208, 90, 30]] as const;
   const mixed = grey.map((value, k) => Math.round(value + Math.abs(s) * ((end[k] as number) - value)));
   return `#${mixed.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
 }

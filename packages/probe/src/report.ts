@@ -95,7 +95,11 @@ export function tableOf({ results }: Pick<Judgement, "results">): string[] {
   const widths = titles.map((_, k) => Math.max(...all.map((row) => (row[k] as string).length)));
   return all.map((row) =>
     row
-      .map((cell, k) => (k === 0 || k === row.length - 1 ? cell.padEnd(widths[k] as number) : cell.padStart(widths[k] as number)))
+      .map((cell, k) =>
+        k === 0 || k === row.length - 1
+          ? cell.padEnd(widths[k] as number)
+          : cell.padStart(widths[k] as number),
+      )
       .join("  ")
       .trimEnd(),
   );

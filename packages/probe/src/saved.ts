@@ -80,8 +80,6 @@ export function predict(probe: SavedProbe, vectors: readonly Float32Array[]): Pr
   const told = classesOf(scores, prior);
   return vectors.map((_, row) => ({
     class: classes[told[row] as number] as string,
-    shares: Object.fromEntries(
-      classes.map((name, c) => [name, scores[row * classes.length + c] as number]),
-    ),
+    shares: Object.fromEntries(classes.map((name, c) => [name, scores[row * classes.length + c] as number])),
   }));
 }

@@ -19,8 +19,7 @@ export interface NumberScores {
 export type Scores = ClassScores | NumberScores;
 
 /** What is compared first: balanced accuracy, or R². */
-export const headOf = (scores: Scores): number =>
-  "r2" in scores ? scores.r2 : scores.balanced_accuracy;
+export const headOf = (scores: Scores): number => ("r2" in scores ? scores.r2 : scores.balanced_accuracy);
 
 /** @param predicted class of each row @param classes how many there are */
 export function scoreClasses(

@@ -76,7 +76,8 @@ function addPredictRoute(instance: FastifyInstance, served: Served, requestMs: n
     {
       schema: {
         summary: "What a saved probe says of spots of the map",
-        description: "Each is drawn and embedded as for /v1/embed; what farm:probe --save learned tells its class or number",
+        description:
+          "Each is drawn and embedded as for /v1/embed; what farm:probe --save learned tells its class or number",
         params: schemas.predictParams,
         body: schemas.embedBody,
         response: {
@@ -98,9 +99,7 @@ function addPredictRoute(instance: FastifyInstance, served: Served, requestMs: n
 
 /** The spots of a body, and what each is called in it. */
 function spotsOf(body: schemas.EmbedBody): [schemas.Spot[], string[]] {
-  return "places" in body
-    ? [body.places, body.places.map((_, i) => `places[${i}]`)]
-    : [[body], ["lon, lat"]];
+  return "places" in body ? [body.places, body.places.map((_, i) => `places[${i}]`)] : [[body], ["lon, lat"]];
 }
 
 /** How rows are told, and where they lie. */

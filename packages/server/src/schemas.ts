@@ -44,19 +44,19 @@ export const embedAnswer = z.object({
 });
 
 export const predictParams = z.object({
-  name: z
-    .string()
-    .regex(NAME)
-    .meta({ description: "Of a probe that farm:probe saved", example: "price" }),
+  name: z.string().regex(NAME).meta({ description: "Of a probe that farm:probe saved", example: "price" }),
 });
 const classAnswer = z.object({
   class: z.string().meta({
-    description: "The class that is likelier by the largest factor than it is usually, as the probe was judged",
+    description:
+      "The class that is likelier by the largest factor than it is usually, as the probe was judged",
   }),
   shares: z.record(z.string(), z.number()).meta({ description: "How likely each class is, 0 to 1" }),
 });
 const valueAnswer = z.object({
-  value: z.number().meta({ description: "In the unit of the labels, also where their logarithm was learned" }),
+  value: z
+    .number()
+    .meta({ description: "In the unit of the labels, also where their logarithm was learned" }),
 });
 export const predictAnswer = z.object({
   probe: z.string(),

@@ -41,11 +41,24 @@ function withProbing(command: Command): Command {
     .requiredOption("--model <name>", "whose vectors are probed")
     .addOption(checkpointOption())
     .option("--log", "learn the logarithm of a column of numbers, as of prices")
-    .option("--dataset <name>", "label its locations by the nearest point; default: places of the file are drawn")
+    .option(
+      "--dataset <name>",
+      "label its locations by the nearest point; default: places of the file are drawn",
+    )
     .option("--within <metres>", "with --dataset: points farther away do not count", positive, 100)
-    .option("--skip-bad <n>", "leave out at most so many rows that cannot be used or lie beyond the map", whole(0), 0)
+    .option(
+      "--skip-bad <n>",
+      "leave out at most so many rows that cannot be used or lie beyond the map",
+      whole(0),
+      0,
+    )
     .option("--limit <n>", "draw at most so many rows of the file", whole(20), 20_000)
-    .option("--block <metres>", "side of the blocks of ground that are kept from learning together", positive, 2000)
+    .option(
+      "--block <metres>",
+      "side of the blocks of ground that are kept from learning together",
+      positive,
+      2000,
+    )
     .option(
       "--border <metres>",
       "what is learned from lies so far from what is asked for; two footprints, so that no tile shows ground of both",
@@ -65,7 +78,8 @@ async function probeCommand(context: CommandContext, options: ProbeOptions): Pro
   const { labels, column, model, log: isLogarithm = false, block, border, out, ...rest } = options;
   const begin = performance.now();
   const file = basename(labels, extname(labels)).replace(/\W+/g, "-");
-  const folder = out ?? join(context.config.home, "probes", `${file}-${column.replace(/\W+/g, "-")}-${model}`);
+  const folder =
+    out ?? join(context.config.home, "probes", `${file}-${column.replace(/\W+/g, "-")}-${model}`);
   const found = await withServices(context, ["database"], ({ databaseUrl }) =>
     probePlaces(context, databaseUrl, {
       ...{ ...rest, labels, column, model, isLogarithm },
@@ -80,9 +94,26 @@ async function probeCommand(context: CommandContext, options: ProbeOptions): Pro
 }
 
 /** What a probe found, as lines for people. */
-function linesOfProbe({ meaning, model, step, rows, places, classes, judgement, left_out, saved }: ProbeOutcome): string[] {
+function linesOfProbe({
+  meaning,
+  model,
+  step,
+  rows,
+  places,
+  classes,
+  judgement,
+  left_out,
+  saved,
+}: ProbeOutcome): string[] {
   const { folds, seeds, border_m: border } = judgement;
-  const told = classes === undefined ? [] : [`classes: ${Object.entries(classes).map(([name, count]) => `${name} (${count})`).join(", ")}`];
+  const told =
+    classes === undefined
+      ? []
+      : [
+          `classes: ${Object.entries(classes)
+            .map(([name, count]) => `${name} (${count})`)
+            .join(", ")}`,
+        ];
   return [
     `${meaning}, by ${model} after step ${step}: ${rows} labels at ${places} places; ${folds} folds × ${seeds} seeds, ${border} m apart`,
     ...told,
