@@ -20,6 +20,8 @@ export interface Lesson {
 export interface Candidate {
   /** `logistic, punishment 1` */
   name: string;
+  /** Rows without which it is not tried. */
+  least?: number;
   fit(lesson: Lesson): Fitted;
 }
 
@@ -55,6 +57,7 @@ const neighbours = (k: number): Candidate => ({
 
 const mlp: Candidate = {
   name: "mlp",
+  least: 60,
   fit({ features, size, targets, classes, seed }) {
     const { mean, scale, rows } = standardized(features, size);
     const random = randomOf(seed, Purpose.probe, 3);

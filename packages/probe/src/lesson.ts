@@ -62,33 +62,30 @@ export interface Learned {
  */
 export function learn(
   { data, size }: Table,
-  { classes, values }: Targets,
+  targets: Targets,
   { rows, inner, seed }: Plan,
   candidates: readonly Candidate[],
 ): Learned {
-  const count = classes?.length;
+  const count = targets.classes?.length;
   const fitTo = (candidate: Candidate, some: readonly number[]): Learned => {
-    const targets = some.map((row) => values[row] as number);
+    const values = some.map((row) => targets.values[row] as number);
     return {
       learner: candidate.name,
-      fitted: candidate.fit({ features: rowsOf(data, size, some), size, targets, classes: count, seed }),
-      prior: count === undefined ? undefined : priorOf(targets, count),
+      fitted: candidate.fit({
+        ...{ features: rowsOf(data, size, some), size, targets: values, classes: count, seed },
+      }),
+      prior: count === undefined ? undefined : priorOf(values, count),
     };
   };
   let chosen = candidates[0] as Candidate;
-  if (inner !== undefined && candidates.length > 1) {
-    const marks = candidates.map((candidate) => {
-      const learned = fitTo(candidate, inner.learn);
-      const said = tell(learned, rowsOf(data, size, inner.ask), size);
-      return headOf(
-        mark(
-          said,
-          inner.ask.map((row) => values[row] as number),
-          count,
-        ),
-      );
+  const tried = candidates.filter(({ least = 0 }) => (inner?.learn.length ?? 0) >= least);
+  if (inner !== undefined && tried.length > 1) {
+    const values = inner.ask.map((row) => targets.values[row] as number);
+    const marks = tried.map((candidate) => {
+      const told = tell(fitTo(candidate, inner.learn), rowsOf(data, size, inner.ask), size);
+      return headOf(mark(told, values, count));
     });
-    chosen = candidates[marks.indexOf(Math.max(...marks))] as Candidate;
+    chosen = tried[marks.indexOf(Math.max(...marks))] as Candidate;
   }
   return fitTo(chosen, rows);
 }

@@ -197,5 +197,8 @@ function ticks(low: number, high: number): number[] {
   return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
 }
 
-const shortened = (value: number, digits: number = 2): string =>
-  value.toFixed(digits).replace("-", "−").replace("−0.00", "0.00");
+/** What rounds to 0 has no sign. */
+function shortened(value: number, digits: number = 2): string {
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? (0).toFixed(digits) : text.replace("-", "−");
+}

@@ -6,7 +6,7 @@ import { countTags, requireImport } from "@loc2vec/gis";
 import { openProbe, type SavedProbe, saveProbe } from "@loc2vec/probe";
 import { beforeAll, expect, test } from "vitest";
 import { farm } from "../../cli/test/farm.ts";
-import { ask, get, serve, testWorld } from "./world.ts";
+import { ask, get, LOCATIONS, serve, testWorld } from "./world.ts";
 
 const world = testWorld("predict_test");
 /** Spots of a grid over the map's middle, and the buildings within 100 m of each: labels that the map itself gives. */
@@ -67,6 +67,13 @@ test("labels are told on other ground, beside rivals; a saved probe answers for 
   expect(classes.code, classes.stderr).toBe(0);
   expect(classes.json.left_out).toMatchObject([{ name: "odd", rows: 3 }]);
   expect(Object.keys(classes.json.classes)).toEqual(["built up", "open"]);
+
+  // A data set's locations are labelled by the nearest spot, and their tiles taken as they are.
+  const own = ["--dataset", "city", "--within", "300", "--border", "100", "--most", "20"];
+  const stored = await probe("--column", "buildings", ...own);
+  expect(stored.code, stored.stderr).toBe(0);
+  expect(stored.json.rows).toBeGreaterThan(LOCATIONS / 2);
+  expect(stored.json.rows).toBeLessThanOrEqual(LOCATIONS);
 
   const { url } = await serve(world);
   const places = spots.slice(100, 140).map(({ lon, lat }) => ({ lon, lat }));

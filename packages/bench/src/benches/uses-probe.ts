@@ -1,6 +1,9 @@
-import { join } from "node:path";
+import { basename, extname, join } from "node:path";
 import { apartM, FarmError, MAX_OFFSET_M, TILE_RADIUS_M } from "@loc2vec/core";
 import { type FarmContext, type ProbeOutcome, probe } from "@loc2vec/farm";
+
+/** Labels that lie beyond the map are left out, at most so many: cities end elsewhere than extracts. */
+const MOST_BEYOND = 1000;
 
 /** Labels that are probed. */
 export interface ProbedColumn {
@@ -36,15 +39,16 @@ export async function measureProbe(
   const begin = performance.now();
   const { meaning, rows, judgement } = await probe(context, databaseUrl, {
     ...{ labels, column, isLogarithm, model, limit, seeds, most },
-    ...{ within: 100, skipBad: rowsThatMayMiss, blockM: 2000, borderM: apartM(TILE_RADIUS_M, MAX_OFFSET_M) },
-    ...{ folds: 5, seed: 0, out: join(out, column) },
+    ...{ within: 100, skipBad: MOST_BEYOND, blockM: 2000, borderM: apartM(TILE_RADIUS_M, MAX_OFFSET_M) },
+    ...{ folds: 5, seed: 0, out: join(out, nameOf(labels, column)) },
   });
   const seconds = Math.round((performance.now() - begin) / 1000);
   return { meaning, rows, seconds, table: tableOf(meaning, rows, judgement), judgement };
 }
 
-/** Labels reach a little beyond the map. */
-const rowsThatMayMiss = 1000;
+/** What figures of a column are filed under: `lodging-price`. */
+export const nameOf = (labels: string, column: string): string =>
+  `${basename(labels, extname(labels))}-${column}`.replace(/[^\w-]+/g, "-");
 
 /** A table of Markdown: each rival, alone and beside our numbers. */
 function tableOf(meaning: string, rows: number, { results }: ProbeOutcome["judgement"]): string[] {

@@ -6,7 +6,7 @@ import { Option } from "commander";
 import { defineBench, type MapOptions, mapOption } from "../bench.ts";
 import { mapFile } from "../map.ts";
 import { withBenchServices } from "../services.ts";
-import { measureProbe, parseProbed } from "./uses-probe.ts";
+import { measureProbe, nameOf, parseProbed } from "./uses-probe.ts";
 
 interface UsesOptions extends MapOptions {
   labels: string[];
@@ -28,7 +28,7 @@ export const uses = defineBench({
         "FILE:COLUMN, or log:FILE:COLUMN for logarithms; points of that map",
       )
       .option("--model <name>", "whose vectors are probed", "pretrained")
-      .addOption(new Option("--limit <n>", "rows of a file, at most").argParser(whole(100)).default(3000))
+      .addOption(new Option("--limit <n>", "rows of a file, at most").argParser(whole(100)).default(2000))
       .addOption(
         new Option("--seeds <n>", "how often the ground is split anew").argParser(whole(1)).default(2),
       )
@@ -45,8 +45,9 @@ export const uses = defineBench({
       const out = resolve(context.config.home, "bench/uses");
       const probes: Record<string, object> = {};
       for (const each of columns) {
-        probes[each.column] = await measureProbe(context, databaseUrl, each, { ...rest, out });
-        report({ [`probe_${each.column}`]: probes[each.column] });
+        const name = nameOf(each.labels, each.column);
+        probes[name] = await measureProbe(context, databaseUrl, each, { ...rest, out });
+        report({ [`probe ${name}`]: probes[name] });
       }
       return { machine: machine(), map: { file: map }, model: rest.model, probes };
     });
