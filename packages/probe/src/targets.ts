@@ -47,7 +47,7 @@ export function chooseTargets(
 ): Chosen {
   const all = [...labelled.points.keys()];
   if (labelled.kind === "numbers") {
-    checkEnough(all.length, origin, "");
+    checkEnough(all.length, origin, "", "");
     return {
       rows: all,
       targets: { classes: undefined, values: Float64Array.from(labelled.points, ({ label }) => label) },
@@ -72,12 +72,15 @@ export function chooseTargets(
   const without = leftOut.length > 0 ? `; left out: ${describeLeftOut(leftOut)}` : "";
   const codes = new Map(classes.map((name, code) => [name, code]));
   const rows = all.filter((row) => codes.has((points[row] as { label: string }).label));
-  checkEnough(rows.length, origin, without);
+  // Enough rows of a class, on too few blocks: they are too large.
+  const isCrowded = leftOut.some((one) => one.rows >= LEAST_ROWS);
+  const smaller = isCrowded ? ", or a smaller --block or --folds" : "";
+  checkEnough(rows.length, origin, without, smaller);
   if (classes.length < 2)
     throw new FarmError(
       "input",
       `${origin}: one class only, ${JSON.stringify(classes[0])}${without}`,
-      `give labels of two classes or more, of each ${LEAST_ROWS} in ${folds} blocks of ground`,
+      `give labels of two classes or more, of each ${LEAST_ROWS} in ${folds} blocks of ground${smaller}`,
     );
   const values = Float64Array.from(
     rows,
@@ -86,12 +89,12 @@ export function chooseTargets(
   return { rows, targets: { classes, values }, leftOut };
 }
 
-function checkEnough(rows: number, origin: string, without: string): void {
+function checkEnough(rows: number, origin: string, without: string, smaller: string): void {
   if (rows >= LEAST_ROWS) return;
   throw new FarmError(
     "input",
     `${origin}: ${rows} labelled places are too few, ${LEAST_ROWS} are needed${without}`,
-    "give more labels of that ground, or coarser ones",
+    `give more labels of that ground, or coarser ones${smaller}`,
   );
 }
 
