@@ -54,7 +54,7 @@ test("labels are told on other ground, beside rivals; a saved probe answers for 
       ?.curve.at(-1).scores;
   // Tags are what was counted; tiles show it; the mean of other ground does not know.
   expect(told("ours", "model").r2.mean).toBeGreaterThan(0.3);
-  expect(told("tags within 100 m", "rival").r2.mean).toBeGreaterThan(0.5);
+  expect(told("tags within 100 m", "rival").r2.mean).toBeGreaterThan(0.3);
   expect(told("the mean", "naive").r2.mean).toBeLessThan(0.05);
   expect(results.map(({ role }: { role: string }) => role)).toEqual([
     ...["model", ...Array(5).fill("rival"), ...Array(5).fill("beside"), "naive"],
