@@ -8,6 +8,7 @@ import {
   type Place,
   Purpose,
   randomOf,
+  TILE_RADIUS_M,
   withinBox,
 } from "@loc2vec/core";
 import { embeddingSize } from "@loc2vec/encoder";
@@ -207,10 +208,12 @@ async function findOnMap(
 ): Promise<Found> {
   const { map, source } = await currentSource(context, databaseUrl, profile);
   checkCartography(model, checkpoint.settings, { name: `(drawn from ${map.pbf})`, source });
-  const inside = read.points.filter((point) => withinBox(map.bbox, point));
+  // A tile beside the map still shows some of it.
+  const isInside = (point: Place): boolean => withinBox(map.bbox, point, TILE_RADIUS_M);
+  const inside = read.points.filter(isInside);
   const beyond = read.points.length - inside.length;
   if (beyond > skipBad || inside.length === 0) {
-    const first = read.points.find((point) => !withinBox(map.bbox, point)) as Place;
+    const first = read.points.find((point) => !isInside(point)) as Place;
     throw new FarmError(
       "input",
       `${read.file}: ${beyond} of ${read.points.length} labelled points lie beyond the map ${map.pbf} (${map.bbox.map((degrees) => degrees.toFixed(4)).join(", ")}), the first at lon ${first.lon}, lat ${first.lat}`,

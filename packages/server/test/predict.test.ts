@@ -75,6 +75,8 @@ test("labels are told on other ground, beside rivals; a saved probe answers for 
   expect(stored.json.rows).toBeGreaterThan(LOCATIONS / 2);
   expect(stored.json.rows).toBeLessThanOrEqual(LOCATIONS);
 
+  expect((await openProbe(world.store, "look"))?.score.name).toBe("balanced_accuracy");
+
   const { url } = await serve(world);
   const places = spots.slice(50, 90).map(({ lon, lat }) => ({ lon, lat }));
   const answer = await get(`${url}/v1/predict/buildings`, { body: { places } });
