@@ -4,4 +4,4 @@ export { type Embeddings, type EmbeddingsReader, openEmbeddings, readEmbeddings 
 export { checkProfile } from "./open-city.ts";
 export { type Figure, type FigurePicture, type LeftOut, type Page, renderPage } from "./page.ts";
 export { channelPicture, composeRgb, encodePng, type Picture, sheet } from "./picture.ts";
-export type { Svg } from "./svg.ts";
+export { type Svg, svg, words } from "./svg.ts";

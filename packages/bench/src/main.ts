@@ -13,6 +13,7 @@ import { scale } from "./benches/scale.ts";
 import { shards } from "./benches/shards.ts";
 import { space } from "./benches/space.ts";
 import { train } from "./benches/train.ts";
+import { uses } from "./benches/uses.ts";
 import { usesVenues } from "./benches/uses-venues.ts";
 import { workers } from "./benches/workers.ts";
 
@@ -21,7 +22,7 @@ await runProgram({
   description: "Measures this machine, on servers of its own under FARM_HOME/bench. Settings: farm config.",
   commands: [
     ...[raster, query, shards, workers, enqueue, farm, loader, train, embed],
-    ...[knn, space, api, usesVenues],
+    ...[knn, space, api, uses, usesVenues],
     ...[render, shard, step, all],
     ...[gpuReady, scale],
   ],

@@ -26,6 +26,13 @@ export function positive(text: string): number {
   return value;
 }
 
+export function notNegative(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= 0 && Number.isFinite(value)))
+    throw new InvalidArgumentError("must be a number, 0 or more");
+  return value;
+}
+
 /** `2:1`, visits to transport. */
 export function ratio(text: string): { visit: number; transport: number } {
   const parts = /^(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/.exec(text);

@@ -12,6 +12,7 @@ import { explore } from "./commands/explore.ts";
 import { exports } from "./commands/export.ts";
 import { importMap } from "./commands/import.ts";
 import { locations } from "./commands/locations.ts";
+import { probe } from "./commands/probe.ts";
 import { retry } from "./commands/retry.ts";
 import { serve } from "./commands/serve.ts";
 import { status } from "./commands/status.ts";
@@ -27,7 +28,7 @@ await runProgram({
   commands: [
     ...[up, down, doctor, config],
     ...[importMap, locations, enqueue, work, status, retry, verify, board],
-    ...[train, embed, evaluate, exports, atlas, venues, serve, explore],
+    ...[train, embed, evaluate, probe, exports, atlas, venues, serve, explore],
     demo,
   ],
 });

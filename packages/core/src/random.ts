@@ -102,4 +102,5 @@ export const Purpose = {
   walk: 14,
   explore: 15,
   venues: 16,
+  probe: 17,
 } as const;

@@ -13,7 +13,7 @@ import { type Features, gradientFeatures, pixelFeatures, principalComponents } f
 import { chooseSamples, draw } from "./images.ts";
 import type { Surveyed } from "./places.ts";
 import { reduced } from "./reduced.ts";
-import type { Representation } from "./representation.ts";
+import type { Representation, TileShape } from "./representation.ts";
 import type { ContestantKind } from "./result.ts";
 import { type BagOfWords, bagOfWords, LONG_BAG } from "./words.ts";
 
@@ -60,6 +60,21 @@ export async function readFitTiles(trained: readonly Surveyed[], seed: number): 
   return (await Promise.all(bySet)).flat();
 }
 
+/**
+ * The models, the first one's network before any training, pixels reduced by PCA to as many numbers, and the bag of
+ * {@link LONG_BAG} words: those that are told apart by what can be learned from them. Whoever makes them disposes of them.
+ */
+export async function makeProbed(entry: Entry, fit: readonly Uint8Array[]): Promise<Contestant[]> {
+  const { architecture } = (entry.checkpoints[0] as Checkpoint).settings;
+  const pixels = pixelFeatures(shapeOf(entry));
+  return [
+    ...(await modelsOf(entry)),
+    await untrained(entry, fit),
+    reducedFeatures(entry, "pixels", pixels, fit, embeddingSize(architecture)),
+    ofWords(bagOf(entry, fit, LONG_BAG), LONG_BAG),
+  ];
+}
+
 /** The models, the first one's network before any training, and what takes none; whoever makes them disposes of them. */
 export async function makeContestants(entry: Entry, fit: readonly Uint8Array[]): Promise<Contestant[]> {
   const { architecture } = (entry.checkpoints[0] as Checkpoint).settings;
@@ -100,35 +115,50 @@ async function untrained(
 }
 
 /** @param size length of the first model's vectors */
-function baselines(
-  { tensorflow, dataset, seed }: Entry,
-  fit: readonly Uint8Array[],
-  size: number,
-): Contestant[] {
-  const shape = { channels: dataset.channels.length, pixels: dataset.pixels };
-  // So many tiles span one direction less.
-  const axes = Math.min(size, fit.length - 1);
-  const components = (name: string, features: Features): Contestant => ({
-    representation: principalComponents(tensorflow, `${name}, PCA-${axes}`, features, fit, axes),
-    kind: "baseline",
-  });
-  const bag = (words: number): BagOfWords =>
-    bagOfWords(shape, fit, words, randomOf(seed, Purpose.evaluate, 5));
-  const ofWords = (representation: Representation, words: number): Contestant => ({
-    representation,
-    kind: "baseline",
-    words,
-  });
-  const long = bag(LONG_BAG);
+function baselines(entry: Entry, fit: readonly Uint8Array[], size: number): Contestant[] {
+  const shape = shapeOf(entry);
+  const axes = axesOf(fit, size);
+  const long = bagOf(entry, fit, LONG_BAG);
   return [
-    components("pixels", pixelFeatures(shape)),
-    ...(size === LONG_BAG ? [] : [ofWords(bag(size), size)]),
-    components("HoG", gradientFeatures(shape)),
+    reducedFeatures(entry, "pixels", pixelFeatures(shape), fit, size),
+    ...(size === LONG_BAG ? [] : [ofWords(bagOf(entry, fit, size), size)]),
+    reducedFeatures(entry, "HoG", gradientFeatures(shape), fit, size),
     ofWords(long, LONG_BAG),
     // As many components as words, or more, would be the bag itself.
     ...(axes < LONG_BAG ? [ofWords(reduced(long, long.fitted, axes), LONG_BAG)] : []),
   ];
 }
+
+const shapeOf = ({ dataset }: Entry): TileShape => ({
+  channels: dataset.channels.length,
+  pixels: dataset.pixels,
+});
+
+/** So many tiles span one direction less. */
+const axesOf = (fit: readonly Uint8Array[], size: number): number => Math.min(size, fit.length - 1);
+
+function reducedFeatures(
+  { tensorflow }: Entry,
+  name: string,
+  features: Features,
+  fit: readonly Uint8Array[],
+  size: number,
+): Contestant {
+  const axes = axesOf(fit, size);
+  return {
+    representation: principalComponents(tensorflow, `${name}, PCA-${axes}`, features, fit, axes),
+    kind: "baseline",
+  };
+}
+
+const bagOf = (entry: Entry, fit: readonly Uint8Array[], words: number): BagOfWords =>
+  bagOfWords(shapeOf(entry), fit, words, randomOf(entry.seed, Purpose.evaluate, 5));
+
+const ofWords = (representation: Representation, words: number): Contestant => ({
+  representation,
+  kind: "baseline",
+  words,
+});
 
 function asRepresentation(name: string, size: number, embedder: Embedder): Representation {
   return {

@@ -19,7 +19,7 @@ export interface Watch {
  */
 export async function describeAll(
   representations: readonly Representation[],
-  tiles: TileReader,
+  tiles: Pick<TileReader, "read">,
   rows: readonly ImageRow[],
   { signal, progress }: Watch,
 ): Promise<Float32Array[]> {

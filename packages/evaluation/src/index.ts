@@ -1,3 +1,5 @@
+export { type Contestant, disposeAll, type Entry, makeProbed } from "./contestants.ts";
+export { describeAll, type Watch } from "./describe.ts";
 export { type EvaluateOptions, evaluate } from "./evaluate.ts";
 export { type Labels, labelsOfPoints, type Points } from "./labels.ts";
 export { type ClassScore, fitProbe, type Probe, score } from "./logistic.ts";

@@ -1,13 +1,15 @@
 import { cholesky, solveLower, solveTransposed } from "@loc2vec/numeric";
-import { moments } from "./moments.ts";
+import { type Moments, moments } from "./moments.ts";
 
 /**
- * Multinomial logistic regression on standardized features: the minimum of Σ −log p(label) + ½‖W‖², the intercepts
- * unpunished (scikit-learn's LogisticRegression with C = 1).
+ * Multinomial logistic regression on standardized features: the minimum of Σ −log p(label) + ½ λ ‖W‖², the intercepts
+ * unpunished (scikit-learn's LogisticRegression with C = 1/λ).
  */
 export interface Probe {
   /** Weights of the standardized features, the intercept last: float64 [classes, size + 1]. */
   coefficients: Float64Array;
+  /** The same for features as they are: scores are weights · features + intercept. Float64 [classes, size + 1]. */
+  weights: Float64Array;
   /** The most likely class of each row. @param features [rows, size] */
   predict(features: Float32Array): Int32Array;
 }
@@ -22,17 +24,20 @@ const TOLERANCE = 1e-4;
  *
  * @param features float32 [rows, size]
  * @param labels class of each row, 0 … classes − 1
+ * @param punishment λ
  */
 export function fitProbe(
   features: Float32Array,
   size: number,
   labels: ArrayLike<number>,
   classes: number,
+  punishment: number = 1,
 ): Probe {
-  const standardize = standardizer(features, size);
+  const scales = moments(features, size);
+  const standardize = standardizer(scales, size);
   const width = size + 1;
   const x = standardize(features);
-  const lower = cholesky(hessianBound(x, width), (pivot) => Math.max(pivot, 1e-12));
+  const lower = cholesky(hessianBound(x, width, punishment), (pivot) => Math.max(pivot, 1e-12));
   const solve = (b: Float64Array): Float64Array => solveTransposed(lower, solveLower(lower, b));
   let weights = new Float64Array(classes * width);
   let before = weights;
@@ -43,7 +48,7 @@ export function fitProbe(
       (value, i) => value + ((momentum - 1) / next) * (value - (before[i] as number)),
     );
     momentum = next;
-    const gradient = gradientAt(ahead, x, width, labels, classes);
+    const gradient = gradientAt(ahead, x, width, labels, classes, punishment);
     before = weights;
     weights = ahead;
     let largest = 0;
@@ -63,6 +68,7 @@ export function fitProbe(
   const p = new Float64Array(classes);
   return {
     coefficients: weights,
+    weights: unscaled(weights, scales, width),
     predict(data) {
       const rows = standardize(data);
       return Int32Array.from({ length: data.length / size }, (_, row) => {
@@ -74,8 +80,7 @@ export function fitProbe(
 }
 
 /** @returns what takes features [rows, size] and gives float64 [rows, size + 1]: standardized as those of the fit, then a 1 */
-function standardizer(fit: Float32Array, size: number): (data: Float32Array) => Float64Array {
-  const { mean, scale } = moments(fit, size);
+function standardizer({ mean, scale }: Moments, size: number): (data: Float32Array) => Float64Array {
   const width = size + 1;
   return (data) => {
     const rows = data.length / size;
@@ -89,13 +94,24 @@ function standardizer(fit: Float32Array, size: number): (data: Float32Array) => 
   };
 }
 
-/** ½ XᵀX + I, without the 1 of the intercept, which is not punished: float64 [width, width]. */
-function hessianBound(x: Float64Array, width: number): Float64Array[] {
+/** Coefficients of standardized features, as those of the features themselves: float64 [classes, width]. */
+function unscaled(coefficients: Float64Array, { mean, scale }: Moments, width: number): Float64Array {
+  const weights = coefficients.map((value, i) =>
+    i % width < width - 1 ? value * (scale[i % width] as number) : value,
+  );
+  for (let i = 0; i < weights.length; i += width)
+    for (let k = 0; k < width - 1; k++)
+      (weights[i + width - 1] as number) -= (weights[i + k] as number) * (mean[k] as number);
+  return weights;
+}
+
+/** ½ XᵀX + λI, without the λ of the intercept, which is not punished: float64 [width, width]. */
+function hessianBound(x: Float64Array, width: number, punishment: number): Float64Array[] {
   return Array.from({ length: width }, (_, a) =>
     Float64Array.from({ length: width }, (_, b) => {
       let sum = 0;
       for (let row = 0; row < x.length; row += width) sum += (x[row + a] as number) * (x[row + b] as number);
-      return 0.5 * sum + (a === b && a < width - 1 ? 1 : 0);
+      return 0.5 * sum + (a === b && a < width - 1 ? punishment : 0);
     }),
   );
 }
@@ -107,10 +123,11 @@ function gradientAt(
   width: number,
   labels: ArrayLike<number>,
   classes: number,
+  punishment: number,
 ): Float64Array {
   const p = new Float64Array(classes);
-  // The punishment's part: the weights themselves, but for the intercepts.
-  const gradient = weights.map((value, i) => (i % width < width - 1 ? value : 0));
+  // The punishment's part: λ times the weights, but for the intercepts.
+  const gradient = weights.map((value, i) => (i % width < width - 1 ? punishment * value : 0));
   for (let row = 0; row < labels.length; row++) {
     probabilities(x, row, width, weights, p);
     p[labels[row] as number] = (p[labels[row] as number] as number) - 1;

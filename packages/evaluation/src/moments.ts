@@ -1,7 +1,13 @@
 import { columnMeans } from "@loc2vec/numeric";
 
 /** The mean of each column, and 1 / standard deviation (0 for a column that does not vary). */
-export function moments(data: Float32Array, size: number): { mean: Float64Array; scale: Float64Array } {
+export interface Moments {
+  mean: Float64Array;
+  scale: Float64Array;
+}
+
+/** @param data float32 [rows, size] */
+export function moments(data: Float32Array, size: number): Moments {
   const rows = data.length / size;
   const mean = columnMeans(data, size);
   const variance = new Float64Array(size);

@@ -1,10 +1,12 @@
 import { mean, pca, project } from "@loc2vec/numeric";
-import { moments } from "./moments.ts";
+import { type Moments, moments } from "./moments.ts";
 
 /** Linear regression on standardized features, whose coefficients are held small, but for the intercept (Hoerl & Kennard 1970). */
 export interface Ridge {
   /** Of the squared coefficients, beside the squared errors; chosen by the errors at rows that are left out, one at a time. */
   punishment: number;
+  /** Of the features as they are, the intercept last: float64 [size + 1]. */
+  weights: Float64Array;
   /** The number of each row. @param features float32 [rows, size] */
   predict(features: Float32Array): Float64Array;
 }
@@ -21,7 +23,8 @@ const PUNISHMENTS = Array.from({ length: 15 }, (_, i) => 10 ** (5 - i / 2));
  * @param targets number of each row
  */
 export function fitRidge(features: Float32Array, size: number, targets: readonly number[]): Ridge {
-  const standardize = standardizer(features, size);
+  const scales = moments(features, size);
+  const standardize = standardizer(scales, size);
   const standard = standardize(features);
   const { mean: middle, axes, scores } = pca(standard, size, size);
   const rows = targets.length;
@@ -54,6 +57,7 @@ export function fitRidge(features: Float32Array, size: number, targets: readonly
   const coefficients = coefficientsOf(punishment);
   return {
     punishment,
+    weights: unscaled(coefficients, axes, middle, intercept, scales),
     predict(data) {
       const asked = project(standardize(data), { mean: middle, axes });
       return Float64Array.from({ length: data.length / size }, (_, row) => {
@@ -65,9 +69,35 @@ export function fitRidge(features: Float32Array, size: number, targets: readonly
   };
 }
 
+/**
+ * Coefficients of the principal axes, as those of the features themselves, the intercept last.
+ *
+ * @param axes float64 [size, size], one after another
+ * @param centre of the standardized features, from which the axes lead
+ */
+function unscaled(
+  coefficients: Float64Array,
+  axes: Float64Array,
+  centre: ArrayLike<number>,
+  intercept: number,
+  { mean: middle, scale }: Moments,
+): Float64Array {
+  const size = scale.length;
+  const weights = new Float64Array(size + 1);
+  weights[size] = intercept;
+  for (let i = 0; i < size; i++) {
+    const along = coefficients.reduce((sum, value, k) => sum + value * (axes[k * size + i] as number), 0);
+    weights[i] = along * (scale[i] as number);
+    weights[size] =
+      (weights[size] as number) -
+      along * (centre[i] as number) -
+      (weights[i] as number) * (middle[i] as number);
+  }
+  return weights;
+}
+
 /** @returns what takes features [rows, size] and gives float64 of that shape: standardized as those of the fit */
-function standardizer(fit: Float32Array, size: number): (data: Float32Array) => Float64Array {
-  const { mean: middle, scale } = moments(fit, size);
+function standardizer({ mean: middle, scale }: Moments, size: number): (data: Float32Array) => Float64Array {
   return (data) =>
     Float64Array.from(
       data,

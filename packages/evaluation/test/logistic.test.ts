@@ -12,37 +12,54 @@ function clouds(rows: number, seed: number): { features: Float32Array; labels: n
   return { features, labels };
 }
 
-test("the coefficients are where the penalized likelihood is flat", () => {
-  const { features, labels } = clouds(200, 1);
-  const { coefficients } = fitProbe(features, 3, labels, 3);
-  const columns = [0, 1].map((k) => {
-    const column = labels.map((_, row) => features[3 * row + k] as number);
-    const mean = column.reduce((a, b) => a + b) / column.length;
-    const deviation = Math.sqrt(column.reduce((sum, value) => sum + (value - mean) ** 2, 0) / column.length);
-    return column.map((value) => (value - mean) / deviation);
-  });
-  const objective = (w: Float64Array): number => {
-    let sum = 0;
-    for (let c = 0; c < 3; c++) for (let k = 0; k < 3; k++) sum += 0.5 * (w[4 * c + k] as number) ** 2;
-    for (const [row, label] of labels.entries()) {
-      const scores = [0, 1, 2].map(
-        (c) =>
-          (w[4 * c] as number) * (columns[0]?.[row] as number) +
-          (w[4 * c + 1] as number) * (columns[1]?.[row] as number) +
-          (w[4 * c + 3] as number),
+test.each([1, 30])(
+  "the coefficients are where the likelihood is flat, less a punishment of %i",
+  (punishment) => {
+    const { features, labels } = clouds(200, 1);
+    const { coefficients, weights, predict } = fitProbe(features, 3, labels, 3, punishment);
+    const columns = [0, 1].map((k) => {
+      const column = labels.map((_, row) => features[3 * row + k] as number);
+      const mean = column.reduce((a, b) => a + b) / column.length;
+      const deviation = Math.sqrt(
+        column.reduce((sum, value) => sum + (value - mean) ** 2, 0) / column.length,
       );
-      sum += Math.log(scores.reduce((total, s) => total + Math.exp(s), 0)) - (scores[label] as number);
+      return column.map((value) => (value - mean) / deviation);
+    });
+    const objective = (w: Float64Array): number => {
+      let sum = 0;
+      for (let c = 0; c < 3; c++)
+        for (let k = 0; k < 3; k++) sum += 0.5 * punishment * (w[4 * c + k] as number) ** 2;
+      for (const [row, label] of labels.entries()) {
+        const scores = [0, 1, 2].map(
+          (c) =>
+            (w[4 * c] as number) * (columns[0]?.[row] as number) +
+            (w[4 * c + 1] as number) * (columns[1]?.[row] as number) +
+            (w[4 * c + 3] as number),
+        );
+        sum += Math.log(scores.reduce((total, s) => total + Math.exp(s), 0)) - (scores[label] as number);
+      }
+      return sum;
+    };
+    for (let i = 0; i < coefficients.length; i++) {
+      const at = (h: number): number =>
+        objective(coefficients.map((value, k) => (k === i ? value + h : value)));
+      expect((at(1e-4) - at(-1e-4)) / 2e-4, `coefficient ${i}`).toBeCloseTo(0, 1);
     }
-    return sum;
-  };
-  for (let i = 0; i < coefficients.length; i++) {
-    const at = (h: number): number =>
-      objective(coefficients.map((value, k) => (k === i ? value + h : value)));
-    expect((at(1e-4) - at(-1e-4)) / 2e-4, `coefficient ${i}`).toBeCloseTo(0, 1);
-  }
-  // What never varies says nothing.
-  expect([2, 6, 10].map((i) => coefficients[i])).toEqual([0, 0, 0]);
-});
+    // What never varies says nothing.
+    expect([2, 6, 10].map((i) => coefficients[i])).toEqual([0, 0, 0]);
+    // Weights of the features as they are name the same classes.
+    const named = labels.map((_, row) => {
+      const scores = [0, 1, 2].map((c) =>
+        [0, 1, 2].reduce(
+          (sum, k) => sum + (weights[4 * c + k] as number) * (features[3 * row + k] as number),
+          weights[4 * c + 3] as number,
+        ),
+      );
+      return scores.indexOf(Math.max(...scores));
+    });
+    expect(named).toEqual([...predict(features)]);
+  },
+);
 
 test("it recognizes what it learned, in rows that it has not seen, and no more than chance in noise", () => {
   const [learned, asked] = [clouds(300, 1), clouds(2000, 2)];

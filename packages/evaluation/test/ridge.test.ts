@@ -12,11 +12,21 @@ import { fitRidge, scoreNumbers } from "../src/ridge.ts";
 test("punishment and answers are scikit-learn's", () => {
   const features = Float32Array.of(0, 1, 1, 0, 1, 3, 2, 1, 4, 4, 5, 3, 5, 6, 6, 5, 9, 0, 8, 2, 10, 1, 7, 3);
   const targets = [1.2, 3.4, 0.9, 2, 6.1, 1.2, 4.6, 6.1, 2.5, 0.1, 6.4, 4];
-  const { punishment, predict } = fitRidge(features, 2, targets);
+  const { punishment, weights, predict } = fitRidge(features, 2, targets);
   expect(punishment).toBeCloseTo(31.622776601683793, 9);
   const asked = Float32Array.of(0, 0, 5, 5, 9, 1, 3, 2, 6.9, 2.1, 2, 6);
   expect([...predict(asked)]).toEqual(
     [2.6288, 3.520505, 3.298868, 3.046948, 3.298352, 3.452982].map((value) => expect.closeTo(value, 5)),
+  );
+  // Weights of the features as they are say the same.
+  const [first, second, intercept] = weights as unknown as [number, number, number];
+  expect([...predict(asked)]).toEqual(
+    [0, 1, 2, 3, 4, 5].map((row) =>
+      expect.closeTo(
+        first * (asked[2 * row] as number) + second * (asked[2 * row + 1] as number) + intercept,
+        9,
+      ),
+    ),
   );
 });
 

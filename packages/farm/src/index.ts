@@ -12,6 +12,7 @@ export { type ExplorerFileSettings, writeExplorer } from "./explore.ts";
 export { type Exported, type ExportSettings, exportVectors } from "./export.ts";
 export { type LocationChoice, openLocations } from "./locations.ts";
 export { type Machine, machine } from "./machine.ts";
+export { type ProbeOutcome, type ProbeSettings, probe } from "./probe.ts";
 export { withQueues } from "./queues.ts";
 export { readPrior, type ServeSettings, serve } from "./serve.ts";
 export { openSpots, type Spots, type SpotsOptions } from "./spots.ts";

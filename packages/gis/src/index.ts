@@ -23,4 +23,5 @@ export {
 } from "./profile.ts";
 export { type SampleOptions, sampleLocations } from "./sample.ts";
 export { openLocationTable } from "./table.ts";
+export { type CountTagsOptions, countTags, type TagCounts } from "./tags.ts";
 export { channelsOfVenues, type NearestVenueOptions, nearestVenues } from "./venues.ts";

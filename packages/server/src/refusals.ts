@@ -40,6 +40,26 @@ export function beyondMap(field: string, { lon, lat }: { lon: number; lat: numbe
   });
 }
 
+/** A probe that was not saved. */
+export function probeMissing(name: string, model: string): RefusedError {
+  return new RefusedError(404, {
+    code: "probe-missing",
+    message: `name: there is no probe ${name}`,
+    mend: `pnpm farm:probe --model ${model} --save ${name}`,
+    field: "name",
+  });
+}
+
+/** A probe that learned from vectors of another model than is served. */
+export function probeOfOthers(name: string, model: string, served: string): RefusedError {
+  return new RefusedError(409, {
+    code: "probe-mismatch",
+    message: `probe ${name} takes vectors of model ${model} by other weights than those that are served`,
+    mend: `pnpm farm:probe --model ${served} --save ${name}`,
+    field: "name",
+  });
+}
+
 export function badInput(field: string, message: string, mend: string): RefusedError {
   return new RefusedError(400, { code: "bad-input", message: `${field}: ${message}`, mend, field });
 }

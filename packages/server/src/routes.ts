@@ -42,13 +42,13 @@ export function addRoutes(
       },
     },
     async ({ body }, reply) => {
-      const [spots, fields] =
-        "places" in body ? [body.places, body.places.map((_, i) => `places[${i}]`)] : [[body], ["lon, lat"]];
+      const [spots, fields] = spotsOf(body);
       const vectors = await served.embed(spots, fields, deadlineOf(reply, requestMs));
       return { model: facts.model, step: facts.step, vectors: vectors.map((vector) => Array.from(vector)) };
     },
   );
   addVenuesRoute(instance, served, requestMs);
+  addPredictRoute(instance, served, requestMs);
   addNeighboursRoute(instance, served, requestMs);
   addSpaceRoutes(instance, served, requestMs);
   addLocationRoutes(instance, served, profile);
@@ -70,6 +70,40 @@ export function addRoutes(
       return reply.type("image/png").send(png);
     },
   );
+}
+
+/** What saved probes say of spots. */
+function addPredictRoute(instance: FastifyInstance, served: Served, requestMs: number): void {
+  const app = instance.withTypeProvider<ZodTypeProvider>();
+  app.post(
+    "/v1/predict/:name",
+    {
+      schema: {
+        summary: "What a saved probe says of spots of the map",
+        description:
+          "Each is drawn and embedded as for /v1/embed; what farm:probe --save learned tells its class or number",
+        params: schemas.predictParams,
+        body: schemas.embedBody,
+        response: {
+          200: schemas.predictAnswer,
+          ...POST_REFUSALS,
+          ...{ 404: refusal, 409: refusal, 422: refusal },
+        },
+      },
+    },
+    async ({ params: { name }, body }, reply) => {
+      const [spots, fields] = spotsOf(body);
+      const { probe, predictions } = await served.predict(name, spots, fields, deadlineOf(reply, requestMs));
+      const { meaning, model, labels, score } = probe;
+      const { name: of, mean, low, high } = score;
+      return { probe: name, meaning, model, labels, score: { name: of, mean, low, high }, predictions };
+    },
+  );
+}
+
+/** The spots of a body, and what each is called in it. */
+function spotsOf(body: schemas.EmbedBody): [schemas.Spot[], string[]] {
+  return "places" in body ? [body.places, body.places.map((_, i) => `places[${i}]`)] : [[body], ["lon, lat"]];
 }
 
 /** How rows are told, and where they lie. */

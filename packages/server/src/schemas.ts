@@ -1,3 +1,4 @@
+import { NAME } from "@loc2vec/core";
 import { METHODS, PAGE_FILES, type PageFile } from "@loc2vec/explorer";
 import { FILE_FORMATS, type FileFormatName } from "@loc2vec/exports";
 import { z } from "zod";
@@ -37,10 +38,39 @@ export const embedBody = z.union([
   spotSchema,
   z.strictObject({ places: z.array(spotSchema).min(1).max(MOST_PLACES) }),
 ]);
+export type EmbedBody = z.infer<typeof embedBody>;
 export const embedAnswer = z.object({
   model: z.string(),
   step: z.int(),
   vectors: z.array(vector).meta({ description: "One for each spot, in their order" }),
+});
+
+export const predictParams = z.object({
+  name: z.string().regex(NAME).meta({ description: "Of a probe that farm:probe saved", example: "price" }),
+});
+const classAnswer = z.object({
+  class: z.string().meta({
+    description:
+      "The class that is likelier by the largest factor than it is usually, as the probe was judged",
+  }),
+  shares: z.record(z.string(), z.number()).meta({ description: "How likely each class is, 0 to 1" }),
+});
+const valueAnswer = z.object({
+  value: z
+    .number()
+    .meta({ description: "In the unit of the labels, also where their logarithm was learned" }),
+});
+export const predictAnswer = z.object({
+  probe: z.string(),
+  meaning: z.string().meta({ description: "What is told", example: "price of lodging.csv" }),
+  model: z.string(),
+  labels: z.int().meta({ description: "That the probe learned from" }),
+  score: z
+    .object({ name: z.string(), mean: z.number(), low: z.number().nullable(), high: z.number().nullable() })
+    .meta({ description: "How well others like it told ground that they had not seen, with the interval" }),
+  predictions: z
+    .array(z.union([classAnswer, valueAnswer]))
+    .meta({ description: "One for each spot, in their order" }),
 });
 
 export const neighboursQuery = z.object({

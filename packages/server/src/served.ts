@@ -11,6 +11,7 @@ import {
   readImportInfo,
   requireImport,
 } from "@loc2vec/gis";
+import { openProbe, type Prediction, predict, type SavedProbe } from "@loc2vec/probe";
 import { createRasterizer, openMapTiles, type RendererKind } from "@loc2vec/rasterizer";
 import type { ObjectStore } from "@loc2vec/shards";
 import { type Neighbours, openKeptNeighbours } from "@loc2vec/space";
@@ -19,7 +20,7 @@ import { openBatches, openGate } from "./batches.ts";
 import { type Look, openLooks } from "./looks.ts";
 import { type MapPictures, openMapPictures } from "./map-pictures.ts";
 import type { Metrics } from "./metrics.ts";
-import { overloaded } from "./refusals.ts";
+import { overloaded, probeMissing, probeOfOthers } from "./refusals.ts";
 import type { PlaceAsked, Spot } from "./schemas.ts";
 
 /** Spots that are drawn or embedded at a time: each holds a tile. */
@@ -91,6 +92,17 @@ export interface Served {
    * @throws what {@link embed} throws
    */
   venues(fix: Fix, signal: AbortSignal): Promise<Ranked<NearVenue>[]>;
+  /**
+   * What a saved probe says of spots, in their order: see {@link Served.embed}.
+   *
+   * @throws RefusedError 404 where there is no probe of that name, 409 for one of other vectors than those that are served
+   */
+  predict(
+    name: string,
+    spots: readonly Spot[],
+    fields: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ probe: SavedProbe; predictions: Prediction[] }>;
   /** A location's anchor, planar uint8 [channel, y, x]. @throws FarmError `shards-missing`, `damaged` */
   tile(location: number): Promise<Uint8Array>;
   readonly pictures: MapPictures;
@@ -140,6 +152,7 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
     const look = openLooks({ map, dataset, rasterizer, batches, gate });
     const tile = async (location: number): Promise<Uint8Array> =>
       (await embedded.tiles([location]))[0] as Uint8Array;
+    const embed: Served["embed"] = async (...asked) => (await look(...asked)).map(({ vector }) => vector);
     return {
       facts: {
         ...{ model, step, size, n, channels: [...dataset.channels], dataset: dataset.name },
@@ -158,11 +171,16 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
         ...{ dataset: dataset.name, locationsSha256: embedded.locationsSha256, model, step },
         ...{ weightsSha256: embedded.checkpoint.weightsSha256, attribution: dataset.attribution },
       }),
-      embed: async (...asked) => (await look(...asked)).map(({ vector }) => vector),
+      embed,
       async look(place, field, signal) {
         if (!("location" in place)) return ((await look([place], [field], signal)) as [Look])[0];
         const vector = neighbours.vector(place.location);
         return { tile: await tile(place.location), vector };
+      },
+      async predict(name, spots, fields, signal) {
+        const { weightsSha256 } = embedded.checkpoint;
+        const probe = await readProbe(store, name, { model, weightsSha256 });
+        return { probe, predictions: predict(probe, await embed(spots, fields, signal)) };
       },
       async venues(fix, signal) {
         const show = (drawn: Uint8Array): Uint8Array => mask(drawn, hidden, dataset.channels.length);
@@ -214,4 +232,16 @@ function checkPrior(prior: Prior | undefined, model: string, weightsSha256: stri
     `the prior of venues was learnt from embeddings by model ${prior.model}, with other weights than those of ${model}`,
     "learn it anew with this model: pnpm farm:venues --save",
   );
+}
+
+/** A probe that takes vectors of these weights. @throws RefusedError 404, 409 */
+async function readProbe(
+  store: ObjectStore,
+  name: string,
+  { model, weightsSha256 }: { model: string; weightsSha256: string },
+): Promise<SavedProbe> {
+  const probe = await openProbe(store, name);
+  if (probe === undefined) throw probeMissing(name, model);
+  if (probe.weights_sha256 !== weightsSha256) throw probeOfOthers(name, probe.model, model);
+  return probe;
 }
