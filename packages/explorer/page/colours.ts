@@ -11,7 +11,7 @@ export interface Legend {
 /** Twelve hues that are told apart on light and dark ground (after ColorBrewer's Paired and Tableau 10). */
 const HUES = [
   ...["#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#76b7b2"],
-  ...["#edc948", "#ff9da7", "#9c755f", "#8cd17d", "#86bcb6", "#d37295"],
+  ...["#edc948", "#ff9da7", "#9c755f", "#8cd17d", "#b6992d", "#d37295"],
 ];
 const NONE = "#9aa0a6";
 /** Colours of a ramp: viridis (Smith & van der Walt 2015) at fifths. */
