@@ -3,7 +3,6 @@ import {
   type CheckpointChoice,
   distanceM,
   FarmError,
-  type Levels,
   OSM_ATTRIBUTION,
   type Place,
   Purpose,
@@ -35,6 +34,7 @@ import { createRasterizer } from "@loc2vec/rasterizer";
 import { openDataset } from "@loc2vec/shards";
 import { loadTensorflow } from "@loc2vec/tensorflow";
 import { type Checkpoint, checkCartography, openCheckpoint, openTiles } from "@loc2vec/trainer";
+import { drawAnchors } from "./anchors.ts";
 import type { FarmContext } from "./context.ts";
 import { currentSource } from "./dataset.ts";
 
@@ -89,11 +89,6 @@ export interface ProbeOutcome {
 const TAGS_WITHIN_M = 100;
 /** Tiles that pixels' axes and words are found with. */
 const FIT = 400;
-/** Places that are drawn at a time: more would wait for a connection while their neighbours are described. */
-const AT_A_TIME = 4;
-/** As data sets are drawn, unless they are told otherwise. */
-const LEVELS: Levels = 16;
-const ANCHOR = { rotation: 0, dx: 0, dy: 0 };
 
 /**
  * How well labels are told by a model's vectors, beside rivals, on ground that was not learned from; writes a page of it, and
@@ -230,15 +225,7 @@ async function findOnMap(
   return {
     labelled: labelledOf(read, limited(inside, limit, seed) as LabelColumn["points"]),
     dataset: { channels: channels.map(({ name }) => name), pixels: checkpoint.settings.architecture.pixels },
-    async read(places) {
-      const tiles: Uint8Array[] = [];
-      for (let first = 0; first < places.length; first += AT_A_TIME) {
-        const some = places.slice(first, first + AT_A_TIME);
-        const drawn = await Promise.all(some.map((place) => rasterizer.render(place, [ANCHOR], LEVELS)));
-        tiles.push(...drawn.map(([tile]) => tile as Uint8Array));
-      }
-      return tiles;
-    },
+    read: (places) => drawAnchors(rasterizer, places),
     close: () => rasterizer.close(),
   };
 }

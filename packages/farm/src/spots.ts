@@ -1,18 +1,14 @@
-import { type CheckpointChoice, checkName, type Levels, type Place } from "@loc2vec/core";
+import { type CheckpointChoice, checkName, type Place } from "@loc2vec/core";
 import { createEmbedder, embeddingSize } from "@loc2vec/encoder";
 import { mask } from "@loc2vec/evaluation";
 import type { Profile } from "@loc2vec/gis";
 import { createRasterizer, type RendererKind } from "@loc2vec/rasterizer";
 import type { ObjectStore } from "@loc2vec/shards";
 import { checkCartography, openCheckpoint } from "@loc2vec/trainer";
+import { drawAnchors } from "./anchors.ts";
 
-/** As data sets have unless they are told otherwise. */
-const LEVELS: Levels = 16;
 /** Places that are embedded at a time. */
 const AT_A_TIME = 32;
-/** Places that are drawn at a time: as many as the renderer has connections, so that none waits long for one. */
-const DRAWN_AT_A_TIME = 4;
-const ANCHOR = { rotation: 0, dx: 0, dy: 0 };
 
 export interface SpotsOptions {
   store: ObjectStore;
@@ -72,18 +68,14 @@ export async function openSpots({
     checkCartography(model, settings, { name: "of the imported map", source: rasterizer.source });
     const embedder = await createEmbedder(architecture, weights);
     const size = embeddingSize(architecture);
-    const draw = async (place: Place): Promise<Uint8Array> =>
-      (await rasterizer.render(place, [ANCHOR], LEVELS))[0] as Uint8Array;
     return {
-      ...{ model, weightsSha256, size, draw },
+      ...{ model, weightsSha256, size },
+      draw: async (place) => (await drawAnchors(rasterizer, [place]))[0] as Uint8Array,
       async embed(places, { hidden = [], onProgress = () => {}, signal } = {}) {
         const vectors: Float32Array[] = [];
         for (let first = 0; first < places.length; first += AT_A_TIME) {
           signal?.throwIfAborted();
-          const tiles: Uint8Array[] = [];
-          const batch = places.slice(first, first + AT_A_TIME);
-          for (let i = 0; i < batch.length; i += DRAWN_AT_A_TIME)
-            tiles.push(...(await Promise.all(batch.slice(i, i + DRAWN_AT_A_TIME).map(draw))));
+          const tiles = await drawAnchors(rasterizer, places.slice(first, first + AT_A_TIME));
           const data = await embedder.embed(
             hidden.length === 0 ? tiles : tiles.map((tile) => mask(tile, hidden, architecture.channels)),
           );
