@@ -3,6 +3,7 @@ import { api } from "./benches/api.ts";
 import { all, render, shard, step } from "./benches/basics.ts";
 import { embed } from "./benches/embed.ts";
 import { enqueue } from "./benches/enqueue.ts";
+import { explore } from "./benches/explore.ts";
 import { farm } from "./benches/farm.ts";
 import { gpuReady } from "./benches/gpu-ready.ts";
 import { knn } from "./benches/knn.ts";
@@ -22,7 +23,7 @@ await runProgram({
   description: "Measures this machine, on servers of its own under FARM_HOME/bench. Settings: farm config.",
   commands: [
     ...[raster, query, shards, workers, enqueue, farm, loader, train, embed],
-    ...[knn, space, api, uses, usesVenues],
+    ...[knn, space, api, explore, uses, usesVenues],
     ...[render, shard, step, all],
     ...[gpuReady, scale],
   ],

@@ -166,7 +166,7 @@ test("the help lists every bench, and of each its own options alone", async () =
   const names = [...stdout.matchAll(/^ {2}([\w-]+) (?:\[options\])/gm)].map(([, name]) => name);
   expect(names).toEqual([
     ...["raster", "query", "shards", "workers", "enqueue", "farm", "loader", "train", "embed"],
-    ...["knn", "space", "api"],
+    ...["knn", "space", "api", "explore", "uses", "uses-venues"],
     ...["render", "shard", "step", "all", "gpu-ready", "scale"],
   ]);
   expect((await bench(["raster", "--help"])).stdout).toContain("--density <n>");

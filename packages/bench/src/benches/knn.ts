@@ -6,6 +6,7 @@ import { type ObjectStore, openDataset } from "@loc2vec/shards";
 import { type Neighbours, openNeighbours } from "@loc2vec/space";
 import { Option } from "commander";
 import { defineBench } from "../bench.ts";
+import { quantile } from "../quantile.ts";
 import { drawClouds, SIZE } from "./clouds.ts";
 import { resample } from "./resample.ts";
 
@@ -94,10 +95,7 @@ function ask(
     found.push(index.nearest(query, COUNT).map(({ row }) => row));
     return performance.now() - start;
   });
-  times.sort((a, b) => a - b);
-  const at = (share: number): number =>
-    round(times[Math.min(times.length - 1, Math.floor(share * times.length))] as number, 3);
-  return { found, p50: at(0.5), p99: at(0.99) };
+  return { found, p50: round(quantile(times, 0.5), 3), p99: round(quantile(times, 0.99), 3) };
 }
 
 const round = (value: number, digits: number): number => Number(value.toFixed(digits));
