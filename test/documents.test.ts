@@ -83,7 +83,7 @@ test.each(["bench", "chaos"])(
   "what documents ask of pnpm %s is in its help",
   { timeout: 180_000 },
   async (script) => {
-    const pattern = new RegExp(`\\bpnpm ${script}\\b(?: (?!-|NAME)(\\w+))?${REST}`, "g");
+    const pattern = new RegExp(`\\bpnpm ${script}\\b(?: (?!-|NAME)([\\w-]+))?${REST}`, "g");
     const calls = callsOf(pattern);
     expect(calls.size).toBeGreaterThan(0);
     const helpOf = async (...args: string[]): Promise<string> =>
