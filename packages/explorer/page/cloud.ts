@@ -15,7 +15,7 @@ import { ATLAS_SIDE, type Atlas } from "./sprites.ts";
 const VERTEX = `
 precision highp float;
 uniform mat4 modelViewMatrix, projectionMatrix;
-uniform float moved, scale, least, whole;
+uniform float moved, scale, least, whole, disc;
 uniform vec2 view;
 in vec2 position;
 in vec3 from, to;
@@ -32,7 +32,7 @@ void main() {
   float full = step(0.5, appearance.a);
   float pixels = scale * whole / max(0.01, -eye.z);
   sprite = pixels > least && full > 0.5 ? slot : -1.0;
-  float side = sprite >= 0.0 ? pixels : clamp(pixels * 0.42, 3.5, 13.0) * mix(0.7, 1.0, full);
+  float side = sprite >= 0.0 ? pixels : disc * clamp(pixels * 0.42, 3.5, 13.0) * mix(0.7, 1.0, full);
   // What is not shown has no size.
   side *= step(0.001, appearance.a);
   corner = position;
@@ -100,6 +100,12 @@ export interface Cloud {
 const TILE_SIDE = 0.075;
 const LEAST_PIXELS = 14;
 
+/** Of how many points discs are as large as they can be; of more they are smaller, so that they cover about as much. */
+const LARGE_DISCS = 4000;
+const LEAST_DISC = 0.3;
+
+const discOf = (n: number): number => Math.min(1, Math.max(LEAST_DISC, Math.sqrt(LARGE_DISCS / n)));
+
 export function createCloud(n: number, atlas: Atlas): Cloud {
   const geometry = new InstancedBufferGeometry();
   geometry.instanceCount = n;
@@ -131,6 +137,7 @@ export function createCloud(n: number, atlas: Atlas): Cloud {
       scale: { value: TILE_SIDE },
       least: { value: LEAST_PIXELS },
       whole: { value: 1 },
+      disc: { value: discOf(n) },
     },
     ...{
       view: { value: new Vector2(1, 1) },

@@ -101,7 +101,8 @@ export function openSpaceView(host: HTMLElement, session: Session, sheets: Sheet
 
 /** What draws, the eye, and the hand that moves it. */
 function openStage(host: HTMLElement, kept: readonly number[]) {
-  const renderer = new WebGLRenderer({ antialias: true, preserveDrawingBuffer: true });
+  // Quads lie along the pixels, and discs end where the shader says: more samples of a pixel would show nothing more.
+  const renderer = new WebGLRenderer({ antialias: false, preserveDrawingBuffer: true });
   renderer.setPixelRatio(Math.min(2, devicePixelRatio));
   const canvas = renderer.domElement;
   canvas.tabIndex = 0;
