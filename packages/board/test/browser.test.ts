@@ -1,23 +1,13 @@
-import { spawnSync } from "node:child_process";
 import { rasterJobId } from "@loc2vec/queue";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { chromiumLaunch } from "../../../test/support/chromium.ts";
 import { freshBoard, PASSWORD, STORE, work } from "./helpers.ts";
 
 let browser: Browser;
 
 beforeAll(async () => {
-  const { stdout } = spawnSync(
-    "sh",
-    ["-c", "command -v chromium || command -v chromium-browser || command -v google-chrome"],
-    { encoding: "utf8" },
-  );
-  expect(stdout, "Chromium is missing: sudo apt-get install chromium").not.toBe("");
-  browser = await chromium.launch({
-    executablePath: stdout.trim(),
-    // Chromium's own sandbox does not start for root.
-    args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
-  });
+  browser = await chromium.launch(chromiumLaunch());
 });
 
 afterAll(() => browser?.close());

@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -7,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import { type Browser, type BrowserContext, chromium, type Download, type Page } from "playwright-core";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { chromiumLaunch } from "../../../test/support/chromium.ts";
 import { startServer } from "../../server/src/index.ts";
 import { ask, get, LOCATIONS, TOKEN, testWorld } from "../../server/test/world.ts";
 import { explore, exportPage, openEmbedded } from "../src/index.ts";
@@ -44,20 +44,10 @@ beforeAll(async () => {
   pictures = await Promise.all(
     all.map(async (location) => small((await ask(`${server.url}/v1/locations/${location}/tile.png`)).bytes)),
   );
-  const { stdout } = spawnSync(
-    "sh",
-    ["-c", "command -v chromium || command -v chromium-browser || command -v google-chrome"],
-    { encoding: "utf8" },
+  // WebGL without a GPU.
+  browser = await chromium.launch(
+    chromiumLaunch(["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]),
   );
-  expect(stdout, "Chromium is missing: sudo apt-get install chromium").not.toBe("");
-  browser = await chromium.launch({
-    executablePath: stdout.trim(),
-    // WebGL without a GPU; and Chromium's own sandbox does not start for root.
-    args: [
-      ...["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"],
-      ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
-    ],
-  });
   context = await browser.newContext({
     ...{ viewport: WIDTH, reducedMotion: "reduce", httpCredentials: { username: "me", password: TOKEN } },
   });
