@@ -36,11 +36,16 @@ export interface LookOptions {
   gate: Gate;
 }
 
+/** @param fields names of the spots in the request @throws RefusedError 422 for a spot beyond the map */
+export function checkOnMap(map: ImportInfo, spots: readonly Spot[], fields: readonly string[]): void {
+  for (const [i, spot] of spots.entries())
+    if (!withinBox(map.bbox, spot)) throw beyondMap(fields[i] as string, spot, map.pbf, map.bbox);
+}
+
 export const openLooks =
   ({ map, dataset, rasterizer, batches, gate }: LookOptions): LookAt =>
   async (spots, fields, signal, show = (tile) => tile) => {
-    for (const [i, spot] of spots.entries())
-      if (!withinBox(map.bbox, spot)) throw beyondMap(fields[i] as string, spot, map.pbf, map.bbox);
+    checkOnMap(map, spots, fields);
     gate.check(spots.length);
     const lookAt = (spot: Spot): Promise<Look> =>
       gate.enter(async () => {

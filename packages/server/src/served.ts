@@ -17,7 +17,7 @@ import type { ObjectStore } from "@loc2vec/shards";
 import { type Neighbours, openKeptNeighbours } from "@loc2vec/space";
 import { MOST_CANDIDATES, mapVenue, type Prior, type Ranked, reachM } from "@loc2vec/venues";
 import { openBatches, openGate } from "./batches.ts";
-import { type Look, openLooks } from "./looks.ts";
+import { checkOnMap, type Look, openLooks } from "./looks.ts";
 import { type MapPictures, openMapPictures } from "./map-pictures.ts";
 import type { Metrics } from "./metrics.ts";
 import { overloaded, probeMissing, probeOfOthers } from "./refusals.ts";
@@ -183,10 +183,14 @@ export async function openServed(options: ServedOptions, metrics: Metrics): Prom
         return { probe, predictions: predict(probe, await embed(spots, fields, signal)) };
       },
       async venues(fix, signal) {
+        const { venuePrior } = options;
+        const fields = ["lon, lat"];
+        checkOnMap(map, [fix], fields);
         const show = (drawn: Uint8Array): Uint8Array => mask(drawn, hidden, dataset.channels.length);
-        const [{ vector }] = (await look([fix], ["lon, lat"], signal, show)) as [Look];
+        // Distances alone need no embedding.
+        const looks = venuePrior === undefined ? [] : await look([fix], fields, signal, show);
         const candidates = (await venues?.near(fix, reachM(fix.sigmaM), MOST_CANDIDATES)) ?? [];
-        return mapVenue({ ...fix, embedding: vector }, candidates, options.venuePrior);
+        return mapVenue({ ...fix, embedding: looks[0]?.vector }, candidates, venuePrior);
       },
       tile,
       exploration,
