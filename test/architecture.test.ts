@@ -40,8 +40,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
       "trainer",
     ],
   ],
-  probe: ["atlas", "core", "evaluation", "numeric", "shards"],
-  exports: ["atlas", "core", "postgres", "shards"],
+  probe: ["atlas", "core", "evaluation", "numeric", "shards", "space"],
+  exports: ["atlas", "core", "postgres", "shards", "space"],
   explorer: ["atlas", "core", "gis", "shards", "space", "trainer"],
   server: [
     ...["atlas", "core", "encoder", "evaluation", "explorer", "exports", "gis", "http", "probe"],

@@ -1,6 +1,7 @@
 import { openEmbeddings } from "@loc2vec/atlas";
 import { FarmError, LOCATION_KINDS } from "@loc2vec/core";
 import { type ObjectStore, openDataset } from "@loc2vec/shards";
+import { gather } from "@loc2vec/space";
 
 /** Rows that are held at a time, and that formats with groups of rows put into one. */
 const BLOCK_ROWS = 65_536;
@@ -123,17 +124,16 @@ export interface Columns {
 /** Some locations of columns that have them all. */
 export function toBlock(locations: Int32Array, columns: Columns, size: number): TableBlock {
   const { first, lon, lat, vectors, kindOf, labelOf } = columns;
-  const gathered = new Float32Array(locations.length * size);
-  for (const [i, location] of locations.entries()) {
-    const at = (location - first) * size;
-    gathered.set(vectors.subarray(at, at + size), i * size);
-  }
   return {
     location: locations,
     lon: Float64Array.from(locations, (location) => lon[location - first] as number),
     lat: Float64Array.from(locations, (location) => lat[location - first] as number),
     kind: Array.from(locations, (location) => kindOf(location - first)),
     label: Array.from(locations, (location) => labelOf(location) ?? null),
-    vectors: gathered,
+    vectors: gather(
+      vectors,
+      size,
+      locations.map((location) => location - first),
+    ),
   };
 }

@@ -12,6 +12,5 @@ export {
 export { candidatesFor } from "./learners.ts";
 export { drawRows, type Learned, learn, planLesson, type Table, tell } from "./lesson.ts";
 export { type ReportOptions, tableOf, writeReport } from "./report.ts";
-export { rowsOf } from "./rows.ts";
 export { openProbe, type Prediction, predict, type SavedProbe, saveProbe } from "./saved.ts";
 export { type Chosen, chooseTargets, describeLeftOut, type Labelled, type Targets } from "./targets.ts";

@@ -1,9 +1,10 @@
 import { FarmError, type Place } from "@loc2vec/core";
+import { gather } from "@loc2vec/space";
 import { splitGround } from "./blocks.ts";
 import { type Interval, intervalOf } from "./intervals.ts";
 import { candidatesFor, constant } from "./learners.ts";
 import { drawRows, learn, mark, planLesson, type Table, tell } from "./lesson.ts";
-import { beside, rowsOf } from "./rows.ts";
+import { beside } from "./rows.ts";
 import { headOf, type Scores } from "./scores.ts";
 import type { Targets } from "./targets.ts";
 
@@ -112,7 +113,7 @@ export async function judge(
         signal?.throwIfAborted();
         const isLast = c === counts.length - 1;
         const learned = learn(entrant, targets, plan, entrant.role === "naive" ? [constant] : candidates);
-        const said = tell(learned, rowsOf(entrant.data, entrant.size, ask), entrant.size);
+        const said = tell(learned, gather(entrant.data, entrant.size, ask), entrant.size);
         marks[e]?.[c]?.push(mark(said, values, targets.classes?.length));
         if (isLast) {
           const of = learners[e] as Record<string, number>;

@@ -1,8 +1,8 @@
 import { type Place, Purpose, randomOf } from "@loc2vec/core";
+import { gather } from "@loc2vec/space";
 import { apartFrom, blocksOf, shareOut } from "./blocks.ts";
 import { classesOf, type Fitted, scoresOf } from "./fitted.ts";
 import { type Candidate, priorOf } from "./learners.ts";
-import { rowsOf } from "./rows.ts";
 import { headOf, type Scores, scoreClasses, scoreValues } from "./scores.ts";
 import type { Targets } from "./targets.ts";
 
@@ -72,7 +72,7 @@ export function learn(
     return {
       learner: candidate.name,
       fitted: candidate.fit({
-        ...{ features: rowsOf(data, size, some), size, targets: values, classes: count, seed },
+        ...{ features: gather(data, size, some), size, targets: values, classes: count, seed },
       }),
       prior: count === undefined ? undefined : priorOf(values, count),
     };
@@ -82,7 +82,7 @@ export function learn(
   if (inner !== undefined && tried.length > 1) {
     const values = inner.ask.map((row) => targets.values[row] as number);
     const marks = tried.map((candidate) => {
-      const told = tell(fitTo(candidate, inner.learn), rowsOf(data, size, inner.ask), size);
+      const told = tell(fitTo(candidate, inner.learn), gather(data, size, inner.ask), size);
       return headOf(mark(told, values, count));
     });
     chosen = tried[marks.indexOf(Math.max(...marks))] as Candidate;

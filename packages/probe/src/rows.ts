@@ -1,10 +1,3 @@
-/** Some rows of features, one after another. @param data float32 [any, size] @returns float32 [rows, size] */
-export function rowsOf(data: Float32Array, size: number, rows: readonly number[]): Float32Array {
-  const chosen = new Float32Array(rows.length * size);
-  for (const [i, row] of rows.entries()) chosen.set(data.subarray(row * size, (row + 1) * size), i * size);
-  return chosen;
-}
-
 /** Two features of each row side by side: float32 [rows, first.size + second.size]. */
 export function beside(
   first: { data: Float32Array; size: number },
